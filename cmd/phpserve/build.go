@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server"
+)
+
+// plan is everything that "run" needs and "check" checks.
+type plan struct {
+	config  server.Config
+	php     *manager.PHP
+	phpWhy  string
+	rootWhy string
+	userWhy string
+	file    string
+}
+
+// makePlan turns settings into a server's configuration; dir is the argument of the command, empty if none.
+func makePlan(ctx context.Context, s settings, l *loader, dir string) (*plan, error) {
+	p := &plan{config: server.DefaultConfig(), file: l.file}
+	if err := p.serverConfig(&s, l); err != nil {
+		return nil, &configError{err}
+	}
+	first := s.Site
+	if dir != "" {
+		first.Root, p.rootWhy = dir, "as asked for"
+	} else if first.Root != "" {
+		first.Root, p.rootWhy = l.relative(first.Root), "by configuration"
+	} else {
+		root, why, err := guessRoot(".")
+		if err != nil {
+			return nil, &configError{err}
+		}
+		first.Root, p.rootWhy = root, why
+	}
+	if err := p.addSites(&s, first, l); err != nil {
+		return nil, &configError{err}
+	}
+	pool := poolConfig(&s.Pool)
+	p.chooseUser(&pool)
+	p.config.Pools = []manager.PoolConfig{pool}
+	if err := p.config.Validate(); err != nil {
+		return nil, &configError{err}
+	}
+	for _, site := range p.config.Sites {
+		if err := pool.CanRead(site.Root); err != nil {
+			return nil, &hintError{fmt.Errorf("cannot serve %s: %w", site.Root, err),
+				"make the folder readable for that user, name another with --user, or insist on root with --allow-root"}
+		}
+	}
+	php, why, err := manager.FindPHP(ctx, s.PHP, p.config.Sites[0].Root)
+	if err != nil {
+		return nil, err
+	}
+	p.php, p.phpWhy = php, why
+	return p, nil
+}
+
+// serverConfig takes over the keys of the server itself.
+func (p *plan) serverConfig(s *settings, l *loader) error {
+	c := &p.config
+	c.Listen, c.RequestIDHeader, c.ErrorPages = s.Listen, s.RequestIDHeader, s.ErrorPages
+	c.HeaderTimeout, c.BodyTimeout = time.Duration(s.HeaderTimeout), time.Duration(s.BodyTimeout)
+	c.WriteTimeout, c.IdleTimeout = time.Duration(s.WriteTimeout), time.Duration(s.IdleTimeout)
+	c.MaxHeaderBytes, c.ProcessControlTimeout = int(s.MaxHeaderSize), time.Duration(s.ProcessControl)
+	c.SpoolMemory, c.SpoolDisk, c.SpoolDir = int64(s.SpoolMemory), int64(s.SpoolDisk), l.relative(s.SpoolDir)
+	c.AccessLog, c.AccessFormat = s.AccessLog, s.AccessFormat
+	if c.AccessLog != "-" && c.AccessLog != "off" {
+		c.AccessLog = l.relative(c.AccessLog)
+	}
+	c.TLS.Auto, c.TLS.Email, c.TLS.CA, c.TLS.Redirect = s.TLS.Auto, s.TLS.Email, s.TLS.CA, s.TLS.Redirect
+	c.TLS.CARoot, c.TLS.Storage = l.relative(s.TLS.CARoot), l.relative(s.TLS.Storage)
+	for _, cert := range s.TLS.Certificates {
+		c.TLS.Certificates = append(c.TLS.Certificates, server.CertificateFile{Cert: l.relative(cert.Cert), Key: l.relative(cert.Key)})
+	}
+	var errs []error
+	for _, text := range s.Proxies {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, addrErr := netip.ParseAddr(text); addrErr == nil {
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: trusted_proxies: %q must be an address or a network such as 10.0.0.0/8", l.where("trusted_proxies"), text))
+			continue
+		}
+		c.TrustedProxies = append(c.TrustedProxies, prefix.Masked())
+	}
+	return errors.Join(errs...)
+}
+
+// addSites adds the first site and those of the list, which inherit the keys that they lack.
+func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
+	all := []siteSettings{first}
+	for i, entry := range s.Sites {
+		values, ok := entry.(map[string]any)
+		if !ok {
+			return fmt.Errorf("%s: sites: entry %d is not a mapping", l.where("sites"), i+1)
+		}
+		site := first
+		site.Root, site.Hosts = "", nil
+		if err := l.decode(values, &site, fmt.Sprintf("sites[%d].", i)); err != nil {
+			return err
+		}
+		if site.Root == "" || len(site.Hosts) == 0 {
+			return fmt.Errorf("%s: sites: entry %d needs root and hosts", l.where("sites"), i+1)
+		}
+		site.Root = l.relative(site.Root)
+		all = append(all, site)
+	}
+	for _, site := range all {
+		c, err := siteConfig(&site)
+		if err != nil {
+			return err
+		}
+		p.config.Sites = append(p.config.Sites, c)
+	}
+	return nil
+}
+
+// siteConfig checks a site's folder and resolves its front controller.
+func siteConfig(s *siteSettings) (server.SiteConfig, error) {
+	c := server.SiteConfig{
+		Hosts: s.Hosts, Index: s.Index, PathInfo: s.PathInfo, ScriptExtensions: s.ScriptExtensions, CGI: s.CGI,
+		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: s.FollowSymlinks, Deny: s.Deny,
+		MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: "www",
+	}
+	if err := checkRoot(s.Root); err != nil {
+		return c, err
+	}
+	root, err := filepath.Abs(s.Root)
+	if err != nil {
+		return c, fmt.Errorf("cannot serve %s: %v", s.Root, err)
+	}
+	c.Root = root
+	switch s.FrontController {
+	case frontOff, "":
+	case frontAuto:
+		if exists(filepath.Join(root, "index.php")) {
+			c.FrontController = "index.php"
+		}
+	default:
+		rel := s.FrontController
+		if filepath.IsAbs(rel) {
+			if rel, err = filepath.Rel(root, rel); err != nil {
+				return c, fmt.Errorf("cannot use front controller %q: %v", s.FrontController, err)
+			}
+		}
+		if !filepath.IsLocal(rel) || !exists(filepath.Join(root, rel)) {
+			return c, &hintError{fmt.Errorf("cannot use front controller %q: there is no such file in %s", s.FrontController, root),
+				"front_controller is a script inside the document root, auto, or off"}
+		}
+		c.FrontController = filepath.ToSlash(filepath.Clean(rel))
+	}
+	return c, nil
+}
+
+func poolConfig(s *poolSettings) manager.PoolConfig {
+	return manager.PoolConfig{
+		Name: "www", Engine: s.Engine, User: s.User, Group: s.Group, AllowRoot: s.AllowRoot, PM: s.PM,
+		MaxChildren: s.MaxChildren, StartServers: s.StartServers, MinSpareServers: s.MinSpareServers,
+		MaxSpareServers: s.MaxSpareServers, ProcessIdleTimeout: time.Duration(s.ProcessIdleTimeout), MaxRequests: s.MaxRequests,
+		QueueSize: s.QueueSize, QueueTimeout: time.Duration(s.QueueTimeout),
+		RequestTerminateTimeout: time.Duration(s.TerminateTimeout), ClearEnv: s.ClearEnv, Env: s.Env,
+		PHPValue: s.PHPValue, PHPAdminValue: s.PHPAdminValue,
+	}
+}
+
+// chooseUser finds whom PHP runs as when root starts phpserve and names nobody: the owner of the document root, else the
+// system's user for web servers. PHP itself never becomes root by default.
+func (p *plan) chooseUser(pool *manager.PoolConfig) {
+	if os.Geteuid() != 0 || pool.User != "" || pool.AllowRoot {
+		return
+	}
+	if owner := ownerOf(p.config.Sites[0].Root); owner != "" {
+		pool.User, p.userWhy = owner, "the owner of the document root"
+		return
+	}
+	for _, name := range []string{"www-data", "apache", "nginx", "www", "nobody"} {
+		if _, err := user.Lookup(name); err == nil {
+			pool.User, p.userWhy = name, "not root"
+			return
+		}
+	}
+}
+
+// workersText describes the pool's processes.
+func (p *plan) workersText() string {
+	pool := p.config.Pools[0]
+	parts := []string{pool.PM}
+	if pool.PM == manager.PMStatic {
+		parts = append(parts, fmt.Sprintf("%d", pool.MaxChildren))
+	} else {
+		parts = append(parts, fmt.Sprintf("at most %d", pool.MaxChildren))
+	}
+	if pool.User != "" {
+		why := ""
+		if p.userWhy != "" {
+			why = " (" + p.userWhy + ")"
+		}
+		parts = append(parts, "as user "+pool.User+why)
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+func newCheckCommand(stdout, stderr io.Writer) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check [DIR]",
+		Short: "say whether a configuration can work",
+		Long: `Read the configuration as "run" would and say what is wrong with it, without starting anything.
+
+Exit code 0: it can work; 78: the configuration cannot; 70: something else is missing, such as PHP.`,
+		Example: `  phpserve check
+  phpserve check --config /etc/phpserve.yaml`,
+		Args: newRunCommand(stdout, stderr).Args,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			settings, l, err := load(cmd.Flags(), os.Environ())
+			if err != nil {
+				return err
+			}
+			if _, err := newLogger(&settings, io.Discard); err != nil {
+				return &configError{err}
+			}
+			dir := ""
+			if len(args) > 0 {
+				dir = args[0]
+			}
+			p, err := makePlan(cmd.Context(), settings, l, dir)
+			if err != nil {
+				return err
+			}
+			source := "the defaults"
+			if p.file != "" {
+				source = p.file
+			}
+			fmt.Fprintf(stdout, "%s: can work\n", source)
+			p.describe(stdout)
+			return nil
+		},
+	}
+	addFlags(cmd.Flags())
+	return cmd
+}

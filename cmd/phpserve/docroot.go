@@ -1,0 +1,88 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// publicFolders are the usual names of the document root inside a project, in the order they are tried.
+var publicFolders = []string{"public", "web", "docroot", "htdocs"}
+
+// guessRoot finds the document root of the project in dir: what composer.json says, a usual folder, or dir itself.
+func guessRoot(dir string) (root, why string, err error) {
+	if public, err := composerPublicDir(dir); err != nil {
+		return "", "", err
+	} else if public != "" {
+		return filepath.Join(dir, public), "extra.public-dir of composer.json", nil
+	}
+	for _, name := range publicFolders {
+		if isDir(filepath.Join(dir, name)) {
+			return filepath.Join(dir, name), "the usual folder", nil
+		}
+	}
+	return dir, "this folder", nil
+}
+
+// checkRoot refuses a document root that is missing, or that is the root of a project and not its public folder: its
+// sources, secrets and dependencies would be served.
+func checkRoot(root string) error {
+	info, err := os.Stat(root)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &hintError{fmt.Errorf("cannot serve %s: there is no such folder", root),
+			"name the folder that holds index.php: phpserve run DIR"}
+	case err != nil:
+		return fmt.Errorf("cannot serve %s: %v", root, err)
+	case !info.IsDir():
+		return &hintError{fmt.Errorf("cannot serve %s: it is not a folder", root),
+			"name the folder: phpserve run " + filepath.Dir(root)}
+	}
+	if !exists(filepath.Join(root, "composer.json")) || exists(filepath.Join(root, "index.php")) || exists(filepath.Join(root, "index.html")) {
+		return nil
+	}
+	hint := "name the folder that is meant for the public: phpserve run DIR"
+	for _, name := range publicFolders {
+		if isDir(filepath.Join(root, name)) {
+			hint = "serve its public folder: phpserve run " + filepath.Join(root, name)
+			break
+		}
+	}
+	return &hintError{fmt.Errorf("cannot serve %s: it holds composer.json but no index.php, so it is a project and not its document root", root), hint}
+}
+
+// composerPublicDir is extra.public-dir of dir/composer.json, empty if there is none.
+func composerPublicDir(dir string) (string, error) {
+	file := filepath.Join(dir, "composer.json")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", nil //nolint:nilerr // no composer.json, no opinion
+	}
+	var composer struct {
+		Extra struct {
+			PublicDir string `json:"public-dir"`
+		} `json:"extra"`
+	}
+	if err := json.Unmarshal(text, &composer); err != nil {
+		return "", fmt.Errorf("cannot read %s: %v", file, err)
+	}
+	public := strings.TrimSuffix(composer.Extra.PublicDir, "/")
+	if public != "" && !filepath.IsLocal(public) {
+		return "", fmt.Errorf("cannot use extra.public-dir %q of %s: it leads out of the project", public, file)
+	}
+	return public, nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}

@@ -1,0 +1,11 @@
+// Command phpserve serves PHP sites over HTTP and HTTPS with its own PHP process manager.
+package main
+
+import (
+	"os"
+)
+
+func main() {
+	tuneRuntime()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// portTries is how many ports after the default one are tried when it is taken and none was asked for.
+const portTries = 100
+
+func newRunCommand(stdout, stderr io.Writer) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run [DIR]",
+		Short: "serve a PHP site",
+		Long: `Serve a PHP site over HTTP or HTTPS. DIR is its document root, the folder that holds index.php.
+
+Without DIR the document root is what composer.json names in extra.public-dir, else the first of public, web, docroot
+and htdocs that exists, else this folder. URLs that name no file go to the front controller, by default the index.php
+of the document root.
+
+Settings come from phpserve.yaml (or .toml, .json) in this folder or from --config, then from PHPSERVE_* variables,
+then from flags; each is stronger than the one before.
+
+SIGTERM or Ctrl-C lets running requests finish; a second one ends them at once.`,
+		Example: `  phpserve run                                    guess the document root, http://localhost:8000
+  phpserve run ./public --open                    and show the site in the browser
+  phpserve run ./public --listen 0.0.0.0:8080     let other machines in
+  phpserve run --php 8.3 --php-value memory_limit=512M --env APP_ENV=dev
+  phpserve run /srv/site/public --pm static --workers 16 --access-log /var/log/site.log
+  phpserve run --config /etc/phpserve.yaml`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if err := cobra.MaximumNArgs(1)(cmd, args); err != nil {
+				return &usageError{err}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runServer(cmd.Context(), cmd.Flags(), args, stdout, stderr)
+		},
+	}
+	addFlags(cmd.Flags())
+	cmd.Flags().Bool("open", false, "show the site in the browser")
+	return cmd
+}
+
+// addFlags adds the flags that "run" and "check" share.
+func addFlags(f *pflag.FlagSet) {
+	f.SortFlags = false
+	f.StringArray("listen", nil, "`ADDR` to listen on: HOST:PORT, PORT or https://HOST:PORT; repeatable (default localhost:8000, or the next free port)")
+	f.String("php", "", "php-cgi to use: a `PATH` or a version such as 8.2 (default: .php-version, else the newest found)")
+	f.Int("workers", 0, "most PHP workers, pm.max_children (default: four per processor, at least 8)")
+	f.String("pm", "", "process manager: static, dynamic or ondemand (default dynamic)")
+	f.String("engine", "", "how workers are made: auto, zygote or spawn (default auto)")
+	f.String("user", "", "`USER` whom PHP runs as when phpserve is started by root")
+	f.String("group", "", "`GROUP` of the PHP workers (default: the user's)")
+	f.Bool("allow-root", false, "let PHP run as root")
+	f.String("front-controller", "", "script for URLs that name no file: a `FILE` of the document root, auto or off (default auto)")
+	f.StringArray("env", nil, "`NAME=VALUE` for the environment of PHP; repeatable")
+	f.StringArray("php-value", nil, "`NAME=VALUE` of a php.ini setting; repeatable")
+	f.String("access-log", "", "`FILE` of the access log, - for standard output, off for none (default -)")
+	f.String("log-format", "", "format of the log: text or json (default text)")
+	f.String("log-level", "", "least level that is logged: debug, info, warn or error (default info)")
+	f.String("config", "", "configuration `FILE` (default phpserve.yaml, .yml, .toml or .json in this folder)")
+}
+
+// runServer serves until a signal ends it.
+func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout, stderr io.Writer) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer signal.Stop(signals)
+
+	settings, l, err := load(flags, os.Environ())
+	if err != nil {
+		return err
+	}
+	logger, err := newLogger(&settings, stderr)
+	if err != nil {
+		return &configError{err}
+	}
+	dir := ""
+	if len(args) > 0 {
+		dir = args[0]
+	}
+	p, err := makePlan(ctx, settings, l, dir)
+	if err != nil {
+		return err
+	}
+	note := ""
+	if !l.isSet("listen") {
+		note = nextFreePort(&p.config)
+	}
+	s, err := server.New(p.config, map[string]*manager.PHP{"www": p.php}, versionText(), logger, stdout)
+	if err != nil {
+		return err
+	}
+	if err := startUnlessSignalled(ctx, s, signals); err != nil {
+		return err
+	}
+	p.screen(stdout, s, note)
+	if open, _ := flags.GetBool("open"); open {
+		if err := openBrowser(s.URLs()[0]); err != nil {
+			logger.Warn("cannot open the browser", "error", err)
+		}
+	}
+	var broken error
+	select {
+	case sig := <-signals:
+		logger.Info("stopping", "signal", sig.String(), "process_control_timeout", p.config.ProcessControlTimeout)
+	case broken = <-s.Failed():
+	case <-ctx.Done():
+	}
+	stop(s, p, signals, logger)
+	return broken
+}
+
+// startUnlessSignalled starts the server; a signal meanwhile ends the attempt.
+func startUnlessSignalled(ctx context.Context, s *server.Server, signals <-chan os.Signal) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	started := make(chan error, 1)
+	go func() { started <- s.Start(ctx) }()
+	select {
+	case err := <-started:
+		return err
+	case sig := <-signals:
+		cancel(fmt.Errorf("ended by signal: %v", sig))
+		if err := <-started; err != nil {
+			return err
+		}
+		s.Stop(ctx)
+		return context.Cause(ctx)
+	}
+}
+
+// stop lets running requests finish for process_control_timeout, or until a second signal.
+func stop(s *server.Server, p *plan, signals <-chan os.Signal, logger *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), p.config.ProcessControlTimeout)
+	defer cancel()
+	stopped := make(chan struct{})
+	go func() {
+		s.Stop(ctx)
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+		return
+	case sig := <-signals:
+		logger.Warn("ending at once", "signal", sig.String())
+		cancel()
+	}
+	<-stopped
+}
+
+// nextFreePort moves the default address to the next port that nobody listens on, and says so.
+func nextFreePort(c *server.Config) (note string) {
+	host, port, err := net.SplitHostPort(c.Listen[0])
+	if err != nil {
+		return ""
+	}
+	first, err := strconv.Atoi(port)
+	if err != nil {
+		return ""
+	}
+	for n := first; n < first+portTries; n++ {
+		addr := net.JoinHostPort(host, strconv.Itoa(n))
+		l, err := net.Listen("tcp", addr)
+		if err == nil {
+			l.Close()
+			c.Listen[0] = addr
+			if n != first {
+				note = fmt.Sprintf("port %d is taken, so this is %d", first, n)
+			}
+			return note
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return ""
+		}
+	}
+	return ""
+}
+
+// newLogger makes the log that phpserve itself writes to.
+func newLogger(s *settings, w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(s.LogLevel)); err != nil {
+		return nil, fmt.Errorf("log.level must be one of debug, info, warn, error, not %q", s.LogLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch s.LogFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("log.format must be one of text, json, not %q", s.LogFormat)
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"runtime"
+
+	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server"
+)
+
+// settings is the configuration as files, variables and flags spell it. The keys at the top describe the server, the
+// first site and the pool; docs/phpserve.example.yaml explains each.
+type settings struct {
+	Listen  []string     `mapstructure:"listen"`
+	Site    siteSettings `mapstructure:",squash"`
+	Sites   []any        `mapstructure:"sites"` // each like siteSettings; keys it lacks are those of the top
+	Pool    poolSettings `mapstructure:",squash"`
+	TLS     tlsSettings  `mapstructure:"tls"`
+	PHP     string       `mapstructure:"php"`
+	Proxies []string     `mapstructure:"trusted_proxies"`
+
+	RequestIDHeader string   `mapstructure:"request_id_header"`
+	ErrorPages      string   `mapstructure:"error_pages"`
+	HeaderTimeout   duration `mapstructure:"timeouts.header"`
+	BodyTimeout     duration `mapstructure:"timeouts.body"`
+	WriteTimeout    duration `mapstructure:"timeouts.write"`
+	IdleTimeout     duration `mapstructure:"timeouts.idle"`
+	MaxHeaderSize   size     `mapstructure:"max_header_size"`
+	ProcessControl  duration `mapstructure:"process_control_timeout"`
+	SpoolMemory     size     `mapstructure:"spool.memory"`
+	SpoolDisk       size     `mapstructure:"spool.disk"`
+	SpoolDir        string   `mapstructure:"spool.dir"`
+	AccessLog       string   `mapstructure:"access.log"`
+	AccessFormat    string   `mapstructure:"access.format"`
+	LogFormat       string   `mapstructure:"log.format"`
+	LogLevel        string   `mapstructure:"log.level"`
+}
+
+// siteSettings are the keys of one site.
+type siteSettings struct {
+	Hosts            []string `mapstructure:"hosts"`
+	Root             string   `mapstructure:"root"`
+	FrontController  string   `mapstructure:"front_controller"`
+	Index            []string `mapstructure:"index"`
+	PathInfo         string   `mapstructure:"path_info"`
+	ScriptExtensions []string `mapstructure:"script_extensions"`
+	CGI              string   `mapstructure:"cgi"`
+	ResolveSymlinks  bool     `mapstructure:"resolve_symlinks"`
+	FollowSymlinks   bool     `mapstructure:"follow_symlinks"`
+	Deny             []string `mapstructure:"deny"`
+	MaxBodySize      size     `mapstructure:"max_body_size"`
+	FastCGIParam     []string `mapstructure:"fastcgi_param"`
+}
+
+// poolSettings are the keys of the pool, named as in php-fpm.
+type poolSettings struct {
+	Engine             string   `mapstructure:"engine"`
+	User               string   `mapstructure:"user"`
+	Group              string   `mapstructure:"group"`
+	AllowRoot          bool     `mapstructure:"allow_root"`
+	PM                 string   `mapstructure:"pm"`
+	MaxChildren        int      `mapstructure:"pm.max_children"`
+	StartServers       int      `mapstructure:"pm.start_servers"`
+	MinSpareServers    int      `mapstructure:"pm.min_spare_servers"`
+	MaxSpareServers    int      `mapstructure:"pm.max_spare_servers"`
+	ProcessIdleTimeout duration `mapstructure:"pm.process_idle_timeout"`
+	MaxRequests        int      `mapstructure:"pm.max_requests"`
+	QueueSize          int      `mapstructure:"queue.size"`
+	QueueTimeout       duration `mapstructure:"queue.timeout"`
+	TerminateTimeout   duration `mapstructure:"request_terminate_timeout"`
+	ClearEnv           bool     `mapstructure:"clear_env"`
+	Env                []string `mapstructure:"env"`
+	PHPValue           []string `mapstructure:"php_value"`
+	PHPAdminValue      []string `mapstructure:"php_admin_value"`
+}
+
+// tlsSettings are the keys below tls.
+type tlsSettings struct {
+	Auto         bool          `mapstructure:"auto"`
+	Email        string        `mapstructure:"email"`
+	CA           string        `mapstructure:"ca"`
+	CARoot       string        `mapstructure:"ca_root"`
+	Storage      string        `mapstructure:"storage"`
+	Redirect     bool          `mapstructure:"redirect"`
+	Certificates []certificate `mapstructure:"certificates"`
+}
+
+type certificate struct {
+	Cert string `mapstructure:"cert"`
+	Key  string `mapstructure:"key"`
+}
+
+// The values of front_controller that are no file.
+const (
+	frontAuto = "auto" // index.php of the document root, if there is one
+	frontOff  = "off"
+)
+
+// defaultSettings are the defaults of the packages, in the spelling of the configuration.
+func defaultSettings() settings {
+	c, site, pool := server.DefaultConfig(), server.DefaultSiteConfig(), manager.DefaultPoolConfig(runtime.NumCPU())
+	return settings{
+		Listen: c.Listen, RequestIDHeader: c.RequestIDHeader, ErrorPages: c.ErrorPages,
+		HeaderTimeout: duration(c.HeaderTimeout), BodyTimeout: duration(c.BodyTimeout), WriteTimeout: duration(c.WriteTimeout),
+		IdleTimeout: duration(c.IdleTimeout), MaxHeaderSize: size(c.MaxHeaderBytes), ProcessControl: duration(c.ProcessControlTimeout),
+		SpoolMemory: size(c.SpoolMemory), SpoolDisk: size(c.SpoolDisk), SpoolDir: c.SpoolDir,
+		AccessLog: c.AccessLog, AccessFormat: c.AccessFormat, LogFormat: "text", LogLevel: "info",
+		Proxies: []string{}, Sites: []any{},
+		TLS: tlsSettings{
+			Auto: c.TLS.Auto, Email: c.TLS.Email, CA: c.TLS.CA, CARoot: c.TLS.CARoot, Storage: c.TLS.Storage,
+			Redirect: c.TLS.Redirect, Certificates: []certificate{},
+		},
+		Site: siteSettings{
+			Hosts: []string{}, FrontController: frontAuto, Index: site.Index, PathInfo: site.PathInfo,
+			ScriptExtensions: site.ScriptExtensions, CGI: site.CGI, ResolveSymlinks: site.ResolveSymlinks,
+			FollowSymlinks: site.FollowSymlinks, Deny: site.Deny, MaxBodySize: size(site.MaxBodySize), FastCGIParam: []string{},
+		},
+		Pool: poolSettings{
+			Engine: pool.Engine, PM: pool.PM, MaxChildren: pool.MaxChildren, StartServers: pool.StartServers,
+			MinSpareServers: pool.MinSpareServers, MaxSpareServers: pool.MaxSpareServers,
+			ProcessIdleTimeout: duration(pool.ProcessIdleTimeout), MaxRequests: pool.MaxRequests,
+			QueueSize: pool.QueueSize, QueueTimeout: duration(pool.QueueTimeout),
+			TerminateTimeout: duration(pool.RequestTerminateTimeout), ClearEnv: pool.ClearEnv,
+			Env: []string{}, PHPValue: []string{}, PHPAdminValue: []string{},
+		},
+	}
+}

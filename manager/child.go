@@ -1,0 +1,89 @@
+package manager
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// child is a php-cgi that phpserve itself started and waits for.
+type child struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed after the exit
+	exit exitStatus    // valid after done
+}
+
+// startChild starts php-cgi with the listening socket as its standard input, which is how php-cgi enters FastCGI mode
+// (sapi/cgi/cgi_main.c:main), and both outputs going to out. deathSignal is
+// sent to it when phpserve dies.
+func startChild(c *PoolConfig, php *PHP, dir *runtimeDir, socket, out *os.File, deathSignal syscall.Signal) (*child, error) {
+	cmd := exec.Command(php.Path)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, out, out
+	cmd.Dir = string(filepath.Separator)
+	cmd.Env = c.environment(dir)
+	cmd.SysProcAttr = sysProcAttr(dir.owner, deathSignal)
+	ch := &child{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// The parent-death signal fires when the thread that started the child ends, prctl(2): keep it until then.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		_ = cmd.Wait() // how it ended is in ProcessState
+		ch.exit = exitStatusOf(cmd.ProcessState)
+		close(ch.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("[pool %s] cannot start %s: %v", c.Name, php.Path, err)
+	}
+	return ch, nil
+}
+
+// kill ends the child at once and waits for its end.
+func (ch *child) kill() {
+	_ = ch.cmd.Process.Kill() // an error means that it has ended
+	<-ch.done
+}
+
+// environment is what the pool's php-cgi processes are started with.
+func (c *PoolConfig) environment(dir *runtimeDir) []string {
+	var env []string
+	if c.ClearEnv {
+		env = append(env, "PATH="+os.Getenv("PATH"))
+	} else {
+		env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
+			name, _, _ := strings.Cut(kv, "=")
+			switch name {
+			case "PHP_FCGI_CHILDREN", "PHP_FCGI_MAX_REQUESTS", "FCGI_WEB_SERVER_ADDRS", "REDIRECT_STATUS", "USER", "HOME", "LOGNAME", "NOTIFY_SOCKET":
+				return dir.owner != nil || (name != "USER" && name != "HOME" && name != "LOGNAME")
+			}
+			return strings.HasPrefix(name, "PHPSERVE_")
+		})
+	}
+	if dir.owner != nil {
+		env = append(env, "USER="+dir.owner.name, "HOME="+dir.owner.home)
+	} else if c.ClearEnv {
+		env = append(env, "USER="+os.Getenv("USER"), "HOME="+os.Getenv("HOME"))
+	}
+	for _, kv := range c.Env {
+		if !strings.Contains(kv, "=") {
+			kv += "=" + os.Getenv(kv)
+		}
+		env = append(env, kv)
+	}
+	return append(env,
+		// php-cgi would end after 500 requests by default; phpserve counts them itself.
+		"PHP_FCGI_MAX_REQUESTS=0",
+		// An empty first element stands for the folder that was compiled in (main/php_ini.c:php_init_config).
+		"PHP_INI_SCAN_DIR="+os.Getenv("PHP_INI_SCAN_DIR")+string(filepath.ListSeparator)+dir.file(scanDir),
+	)
+}

@@ -1,0 +1,187 @@
+package manager
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+)
+
+// The process managers of a pool, named as in php-fpm.
+const (
+	PMStatic   = "static"   // always max_children workers
+	PMDynamic  = "dynamic"  // between min_spare_servers and max_spare_servers idle workers
+	PMOndemand = "ondemand" // workers only while there is work
+)
+
+// The engines that make worker processes.
+const (
+	EngineAuto   = "auto"   // zygote where PHP can, else spawn
+	EngineZygote = "zygote" // workers forked from one php-cgi, sharing its opcache
+	EngineSpawn  = "spawn"  // one php-cgi started per worker
+)
+
+// PoolConfig describes one pool of workers. Names and units are php-fpm's where php-fpm has the thing.
+type PoolConfig struct {
+	// Name of the pool, in logs and in the worker's runtime folder. Default "www".
+	Name string
+	// PHP is the path of the php-cgi binary.
+	PHP string
+	// Engine is "auto", "zygote" or "spawn". Default "auto".
+	Engine string
+	// User the workers run as; only root can change it. Empty: the user of phpserve itself.
+	User string
+	// Group of the workers. Empty: User's primary group.
+	Group string
+	// AllowRoot lets PHP run as root (php-fpm -R). Default false: an error.
+	AllowRoot bool
+
+	// PM is the process manager: "static", "dynamic" or "ondemand".
+	PM string
+	// MaxChildren is pm.max_children: the most workers at the same time. At least 1.
+	MaxChildren int
+	// StartServers is pm.start_servers (dynamic): workers at start. Zero: halfway between the spare limits.
+	StartServers int
+	// MinSpareServers is pm.min_spare_servers (dynamic): idle workers kept ready. Zero: 1.
+	MinSpareServers int
+	// MaxSpareServers is pm.max_spare_servers (dynamic): more idle workers than this are ended. Zero: half of
+	// pm.max_children, but not less than pm.min_spare_servers.
+	MaxSpareServers int
+	// ProcessIdleTimeout is pm.process_idle_timeout (ondemand): an idle worker ends after it. Above zero.
+	ProcessIdleTimeout time.Duration
+	// MaxRequests is pm.max_requests: a worker is replaced after so many requests, give or take an eighth so that not all
+	// are replaced together. Zero: never.
+	MaxRequests int
+
+	// QueueSize is how many requests may wait for a worker; one more is refused with [ErrQueueFull]. Zero: none wait.
+	QueueSize int
+	// QueueTimeout is how long a request may wait for a worker before [ErrQueueTimeout]. Above zero.
+	QueueTimeout time.Duration
+	// RequestTerminateTimeout ends the worker of a request that runs longer. Zero: no limit.
+	RequestTerminateTimeout time.Duration
+
+	// ClearEnv starts workers with an empty environment but for Env, PATH, USER and HOME. Default true, as in php-fpm.
+	// False: with the environment of phpserve without its own PHPSERVE_* variables, all of which php-cgi then shows to
+	// scripts in $_SERVER.
+	ClearEnv bool
+	// Env is NAME=VALUE for the workers' environment (env[NAME] of php-fpm), or NAME for the value that phpserve itself
+	// was started with.
+	Env []string
+	// PHPValue is NAME=VALUE of php.ini settings that scripts may change (php_value of php-fpm).
+	PHPValue []string
+	// PHPAdminValue is NAME=VALUE of php.ini settings that scripts cannot change (php_admin_value of php-fpm). They hold
+	// for the scripts below AdminRoots.
+	PHPAdminValue []string
+	// AdminRoots are the document roots below which PHPAdminValue holds; server fills it from the sites.
+	AdminRoots []string
+}
+
+// DefaultPoolConfig returns the pool that runs when nothing is configured.
+func DefaultPoolConfig(cpus int) PoolConfig {
+	return PoolConfig{
+		Name: "www", Engine: EngineAuto,
+		PM: PMDynamic, MaxChildren: max(8, 4*cpus),
+		ProcessIdleTimeout: 10 * time.Second,
+		QueueSize:          1024, QueueTimeout: 30 * time.Second,
+		ClearEnv: true,
+	}
+}
+
+// complete fills in what follows from other fields.
+func (c *PoolConfig) complete() {
+	if c.MinSpareServers == 0 {
+		c.MinSpareServers = 1
+	}
+	if c.MaxSpareServers == 0 {
+		c.MaxSpareServers = max(c.MinSpareServers, c.MaxChildren/2)
+	}
+}
+
+// Validate fills in what follows from other fields and reports every value that cannot work, with what is allowed.
+func (c *PoolConfig) Validate() error {
+	c.complete()
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("[pool %s] "+format, append([]any{c.Name}, args...)...))
+	}
+	switch c.Engine {
+	case EngineAuto, EngineZygote, EngineSpawn:
+	default:
+		bad("engine must be auto, zygote or spawn, not %q", c.Engine)
+	}
+	if c.MaxChildren < 1 {
+		bad("pm.max_children must be a positive value, not %d", c.MaxChildren)
+	}
+	switch c.PM {
+	case PMStatic:
+	case PMDynamic:
+		c.validateDynamic(bad)
+	case PMOndemand:
+		if c.ProcessIdleTimeout <= 0 {
+			bad("pm.process_idle_timeout must be greater than 0s, not %v", c.ProcessIdleTimeout)
+		}
+	default:
+		bad("pm must be static, dynamic or ondemand, not %q", c.PM)
+	}
+	if c.MaxRequests < 0 {
+		bad("pm.max_requests must be 0 (never) or greater, not %d", c.MaxRequests)
+	}
+	if c.QueueSize < 0 {
+		bad("queue.size must be 0 (nothing waits) or greater, not %d", c.QueueSize)
+	}
+	if c.QueueTimeout <= 0 {
+		bad("queue.timeout must be greater than 0s, not %v", c.QueueTimeout)
+	}
+	if c.RequestTerminateTimeout < 0 {
+		bad("request_terminate_timeout must be 0 (no limit) or greater, not %v", c.RequestTerminateTimeout)
+	}
+	for _, kv := range c.Env {
+		name, _, hasValue := strings.Cut(kv, "=")
+		if name == "" || strings.ContainsRune(kv, 0) {
+			bad("env %q must be NAME=VALUE or NAME", kv)
+		} else if _, set := os.LookupEnv(name); !hasValue && !set {
+			bad("env %q: phpserve itself has no such variable to pass on", kv)
+		}
+	}
+	for _, kv := range c.PHPValue {
+		if err := checkINI(kv); err != nil {
+			bad("php_value %q: %v", kv, err)
+		}
+	}
+	for _, kv := range c.PHPAdminValue {
+		if err := checkINI(kv); err != nil {
+			bad("php_admin_value %q: %v", kv, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// validateDynamic holds php-fpm's rules between the sizes (fpm_conf.c:fpm_conf_process_all_pools).
+func (c *PoolConfig) validateDynamic(bad func(string, ...any)) {
+	switch {
+	case c.MinSpareServers < 1:
+		bad("pm.min_spare_servers(%d) must be a positive value", c.MinSpareServers)
+	case c.MaxSpareServers < c.MinSpareServers:
+		bad("pm.max_spare_servers(%d) must not be less than pm.min_spare_servers(%d)", c.MaxSpareServers, c.MinSpareServers)
+	case c.MinSpareServers > c.MaxChildren || c.MaxSpareServers > c.MaxChildren:
+		bad("pm.min_spare_servers(%d) and pm.max_spare_servers(%d) cannot be greater than pm.max_children(%d)",
+			c.MinSpareServers, c.MaxSpareServers, c.MaxChildren)
+	case c.StartServers != 0 && (c.StartServers < c.MinSpareServers || c.StartServers > c.MaxSpareServers):
+		bad("pm.start_servers(%d) must not be less than pm.min_spare_servers(%d) and not greater than pm.max_spare_servers(%d)",
+			c.StartServers, c.MinSpareServers, c.MaxSpareServers)
+	}
+}
+
+// startServers is how many workers run right after the start.
+func (c *PoolConfig) startServers() int {
+	switch {
+	case c.PM == PMStatic:
+		return c.MaxChildren
+	case c.PM == PMOndemand:
+		return 0
+	case c.StartServers > 0:
+		return c.StartServers
+	}
+	return c.MinSpareServers + (c.MaxSpareServers-c.MinSpareServers)/2
+}

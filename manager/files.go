@@ -1,0 +1,115 @@
+package manager
+
+import (
+	"crypto/rand"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed runtime/*.php
+var runtimeFS embed.FS
+
+// The names inside a pool's runtime folder.
+const (
+	bootDir     = "boot" // zygote.php and worker.php: scripts that opcache must not keep
+	scanDir     = "conf.d"
+	iniFileName = "phpserve.ini"
+	prependFile = "prepend.php"
+)
+
+// runtimeDir is the private folder of one pool: sockets, embedded scripts, the ini file.
+type runtimeDir struct {
+	path  string
+	token string // ends the response when PHP logs it; see runtime/prepend.php
+	owner *credential
+}
+
+// newRuntimeDir makes the folder, 0700 and owned by the pool's user.
+func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
+	base := os.Getenv("XDG_RUNTIME_DIR")
+	if base == "" || owner != nil {
+		base = os.TempDir() // another user could not reach into a runtime folder of ours
+	}
+	path, err := os.MkdirTemp(base, "phpserve-"+pool+"-")
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
+	}
+	var secret [16]byte
+	rand.Read(secret[:]) // never fails (crypto/rand, Go 1.24)
+	d := &runtimeDir{path: path, token: "phpserve-finish-" + hex.EncodeToString(secret[:]), owner: owner}
+	for _, sub := range []string{bootDir, scanDir} {
+		if err := os.Mkdir(filepath.Join(path, sub), 0o700); err != nil {
+			return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
+		}
+	}
+	return d, nil
+}
+
+func (d *runtimeDir) file(names ...string) string {
+	return filepath.Join(append([]string{d.path}, names...)...)
+}
+
+// write puts the embedded scripts and the ini file into the folder and gives it to the pool's user.
+func (d *runtimeDir) write(c *PoolConfig, php *PHP) error {
+	ini, err := c.iniFile(d.path, php)
+	if err != nil {
+		return err
+	}
+	prepend, err := d.prepend(php.iniAfter(c, "auto_prepend_file"))
+	if err != nil {
+		return err
+	}
+	files := map[string]string{
+		d.file(scanDir, iniFileName):  ini,
+		d.file(prependFile):           prepend,
+		d.file(bootDir, "zygote.php"): embedded("zygote.php"),
+		d.file(bootDir, "worker.php"): embedded("worker.php"),
+	}
+	for path, text := range files {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return fmt.Errorf("cannot write the runtime folder: %v", err)
+		}
+	}
+	return d.chownAll()
+}
+
+// prepend is runtime/prepend.php with the token, followed by the operator's own auto_prepend_file.
+func (d *runtimeDir) prepend(operators string) (string, error) {
+	text := strings.Replace(embedded("prepend.php"), "@TOKEN@", d.token, 1)
+	if operators == "" || operators == "none" {
+		return text, nil
+	}
+	literal := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(operators) + "'"
+	boot := "'" + d.file(bootDir) + "'"
+	return text + fmt.Sprintf("\n// auto_prepend_file of php.ini or of the pool\n"+
+		"if (dirname($_SERVER['SCRIPT_FILENAME'] ?? '') !== %s) {\n    require %s;\n}\n", boot, literal), nil
+}
+
+func (d *runtimeDir) chownAll() error {
+	if d.owner == nil {
+		return nil
+	}
+	return filepath.WalkDir(d.path, func(path string, _ os.DirEntry, err error) error {
+		if err == nil {
+			err = os.Lchown(path, int(d.owner.uid), int(d.owner.gid))
+		}
+		if err != nil {
+			return fmt.Errorf("cannot give the runtime folder to the pool's user: %v", err)
+		}
+		return nil
+	})
+}
+
+func (d *runtimeDir) remove() error { return os.RemoveAll(d.path) }
+
+func embedded(name string) string {
+	text, err := runtimeFS.ReadFile("runtime/" + name)
+	if err != nil {
+		panic("internal error: " + err.Error())
+	}
+	return string(text)
+}

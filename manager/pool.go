@@ -1,0 +1,279 @@
+package manager
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Pool is a set of workers that run the same PHP with the same settings.
+type Pool struct {
+	cfg    PoolConfig
+	php    *PHP
+	log    *slog.Logger
+	dialer Dialer
+	dir    *runtimeDir
+	kind   string // the engine in use: EngineZygote or EngineSpawn
+	why    string // why that engine
+
+	wake     chan struct{} // capacity 1: something changed that the scaler should look at
+	stopping chan struct{} // closed by Stop
+	wg       sync.WaitGroup
+
+	// mu guards everything below and the workers' fields. Nothing slow happens under it: no I/O, no signal, no log.
+	mu         sync.Mutex
+	closed     bool
+	engine     engine
+	generation int
+	workers    map[int]*Worker
+	count      [StateDead + 1]int
+	idle       []*Worker         // least recently used first; taken from the end
+	queue      list.List         // of *waiter, oldest first
+	early      map[int]io.Closer // connections of workers that greeted before their fork was reported
+	spawning   int               // processes asked for that do not exist yet
+	failures   int               // failed starts in a row
+	retryAt    time.Time         // no start before it
+	lastErr    error             // of the last failed start
+	stats      Stats
+	changed    chan struct{} // closed and replaced when a worker started, failed to, or ended
+}
+
+// waiter is one Acquire in the queue.
+type waiter struct {
+	ready chan *Worker // capacity 1; nil tells that the pool is closed
+}
+
+// Stats counts what a pool did since its start.
+type Stats struct {
+	Idle, Busy, Starting, Total int    // workers now
+	Waiting                     int    // requests in the queue now
+	MaxWaiting                  int    // most that ever waited
+	QueueFull, QueueTimeouts    uint64 // requests refused
+	Started, Ended              uint64 // workers
+}
+
+// NewPool checks cfg, finds out what PHP can do and prepares the pool's runtime folder. Start starts it.
+func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.Logger) (*Pool, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	owner, err := findCredential(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := php.probe(ctx, owner); err != nil {
+		return nil, fmt.Errorf("[pool %s] %v", cfg.Name, err)
+	}
+	kind, why, err := chooseEngine(&cfg, php)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := newRuntimeDir(cfg.Name, owner)
+	if err != nil {
+		return nil, err
+	}
+	if err := dir.write(&cfg, php); err != nil {
+		_ = dir.remove() // the first error is the one to tell
+		return nil, err
+	}
+	return &Pool{
+		cfg: cfg, php: php, log: log.With("pool", cfg.Name), dialer: d, dir: dir, kind: kind, why: why,
+		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
+		workers: map[int]*Worker{}, early: map[int]io.Closer{},
+	}, nil
+}
+
+// chooseEngine resolves "auto" and refuses a zygote that cannot be.
+func chooseEngine(cfg *PoolConfig, php *PHP) (kind, why string, err error) {
+	obstacle := php.ZygoteObstacle()
+	switch {
+	case cfg.Engine == EngineSpawn:
+		return EngineSpawn, "as asked for; workers do not share an opcache", nil
+	case obstacle == "":
+		return EngineZygote, "workers are forked and share one opcache", nil
+	case cfg.Engine == EngineZygote:
+		return "", "", fmt.Errorf("[pool %s] cannot use the zygote engine: %s", cfg.Name, obstacle)
+	}
+	return EngineSpawn, obstacle + "; workers do not share an opcache", nil
+}
+
+// Engine names the engine in use and why it was chosen.
+func (p *Pool) Engine() (kind, why string) { return p.kind, p.why }
+
+// Config returns the pool's configuration.
+func (p *Pool) Config() PoolConfig { return p.cfg }
+
+// PHP returns the pool's PHP.
+func (p *Pool) PHP() *PHP { return p.php }
+
+// FinishToken is what a script's fastcgi_finish_request() sends on FCGI_STDERR to end the response.
+func (p *Pool) FinishToken() string { return p.dir.token }
+
+// Start starts the engine and the first workers and waits until these can serve. After an error the pool is stopped.
+func (p *Pool) Start(ctx context.Context) error {
+	if err := p.startEngine(ctx); err != nil {
+		p.Stop(ctx)
+		return err
+	}
+	p.wg.Go(p.run)
+	want := p.cfg.startServers()
+	p.mu.Lock()
+	p.spawning += want
+	p.mu.Unlock()
+	for range want {
+		p.wg.Go(p.startWorker)
+	}
+	for {
+		p.mu.Lock()
+		ready := p.count[StateIdle] + p.count[StateBusy]
+		failed, err, changed := p.failures > 0, p.lastErr, p.changed
+		p.mu.Unlock()
+		if failed {
+			p.Stop(ctx)
+			return err
+		}
+		if ready >= want {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			p.Stop(ctx)
+			return fmt.Errorf("[pool %s] cannot start: %v", p.cfg.Name, context.Cause(ctx))
+		}
+	}
+}
+
+// startEngine starts the next engine and makes it the current one.
+func (p *Pool) startEngine(ctx context.Context) error {
+	p.mu.Lock()
+	generation := p.generation + 1
+	p.mu.Unlock()
+	var e engine
+	if p.kind == EngineZygote {
+		z, err := newZygote(ctx, p, generation)
+		if err != nil {
+			return err
+		}
+		e = z
+	} else {
+		e = newSpawn(p)
+	}
+	p.mu.Lock()
+	p.engine, p.generation = e, generation
+	p.mu.Unlock()
+	return nil
+}
+
+// Acquire returns a free worker, waiting for one in the pool's queue if need be. The caller gives it back with
+// Worker.Release. Errors: ErrQueueFull, ErrQueueTimeout, ErrPoolClosed, or the cause of ctx's end.
+func (p *Pool) Acquire(ctx context.Context) (*Worker, error) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil, ErrPoolClosed
+	}
+	if n := len(p.idle); n > 0 {
+		w := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		w.transition(StateBusy)
+		low := p.cfg.PM == PMDynamic && n-1 < p.cfg.MinSpareServers
+		p.mu.Unlock()
+		if low {
+			p.poke()
+		}
+		return w, nil
+	}
+	if p.queue.Len() >= p.cfg.QueueSize {
+		p.stats.QueueFull++
+		p.mu.Unlock()
+		return nil, ErrQueueFull
+	}
+	wt := &waiter{ready: make(chan *Worker, 1)}
+	place := p.queue.PushBack(wt)
+	p.stats.MaxWaiting = max(p.stats.MaxWaiting, p.queue.Len())
+	p.mu.Unlock()
+	p.poke()
+	return p.wait(ctx, wt, place)
+}
+
+// wait waits for a worker that Release or a greeting hands to wt.
+func (p *Pool) wait(ctx context.Context, wt *waiter, place *list.Element) (*Worker, error) {
+	deadline := time.NewTimer(p.cfg.QueueTimeout)
+	defer deadline.Stop()
+	var err error
+	select {
+	case w := <-wt.ready:
+		if w == nil {
+			return nil, ErrPoolClosed
+		}
+		return w, nil
+	case <-deadline.C:
+		err = ErrQueueTimeout
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	p.mu.Lock()
+	select {
+	case w := <-wt.ready: // handed over at the same moment
+		p.mu.Unlock()
+		if w == nil {
+			return nil, ErrPoolClosed
+		}
+		if err == ErrQueueTimeout {
+			return w, nil
+		}
+		w.Release(Unused)
+		return nil, err
+	default:
+	}
+	p.queue.Remove(place)
+	if err == ErrQueueTimeout {
+		p.stats.QueueTimeouts++
+	}
+	p.mu.Unlock()
+	return nil, err
+}
+
+// poke has the run loop look at the pool.
+func (p *Pool) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Stats returns the counters.
+func (p *Pool) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.stats
+	s.Idle, s.Busy, s.Starting = p.count[StateIdle], p.count[StateBusy], p.count[StateStarting]+p.spawning
+	s.Total, s.Waiting = len(p.workers), p.queue.Len()
+	return s
+}
+
+// WorkerInfo is a snapshot of one worker.
+type WorkerInfo struct {
+	PID      int
+	State    State
+	Started  time.Time // of the process
+	Since    time.Time // of the state; for a busy worker the start of its request
+	Requests int       // served before the current one
+	Request  Request   // current or last
+}
+
+// Workers returns a snapshot of every worker.
+func (p *Pool) Workers() []WorkerInfo {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	infos := make([]WorkerInfo, 0, len(p.workers))
+	for pid, w := range p.workers {
+		infos = append(infos, WorkerInfo{pid, w.state, w.proc.started, w.since, w.requests, w.request})
+	}
+	return infos
+}

@@ -1,0 +1,150 @@
+//go:build unix
+
+package manager
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// credential is the user that a pool's PHP runs as, when it is not the user of phpserve.
+type credential struct {
+	name, home string
+	uid, gid   uint32
+	groups     []uint32
+}
+
+// findCredential looks up the pool's user and group. It returns nil where nothing is to be changed.
+func findCredential(c *PoolConfig) (*credential, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil // php-fpm ignores user and group without root, too
+	}
+	if c.User == "" {
+		if c.AllowRoot {
+			return nil, nil
+		}
+		return nil, fmt.Errorf("[pool %s] %w: 'user' is not set", c.Name, ErrRoot)
+	}
+	u, err := user.Lookup(c.User)
+	if err != nil {
+		if u, err = user.LookupId(c.User); err != nil {
+			return nil, fmt.Errorf("[pool %s] cannot get uid for user %q", c.Name, c.User)
+		}
+	}
+	cred := &credential{name: u.Username, home: u.HomeDir, uid: id32(u.Uid), gid: id32(u.Gid)}
+	if c.Group != "" {
+		g, err := user.LookupGroup(c.Group)
+		if err != nil {
+			if g, err = user.LookupGroupId(c.Group); err != nil {
+				return nil, fmt.Errorf("[pool %s] cannot get gid for group %q", c.Name, c.Group)
+			}
+		}
+		cred.gid = id32(g.Gid)
+	}
+	groups, err := u.GroupIds()
+	if err != nil {
+		return nil, fmt.Errorf("[pool %s] cannot get the groups of user %q: %v", c.Name, c.User, err)
+	}
+	for _, g := range groups {
+		cred.groups = append(cred.groups, id32(g))
+	}
+	if (cred.uid == 0 || cred.gid == 0) && !c.AllowRoot {
+		return nil, fmt.Errorf("[pool %s] %w: user %q, group %q", c.Name, ErrRoot, c.User, c.Group)
+	}
+	return cred, nil
+}
+
+// id32 reads a numeric id; os/user gives nothing else on Unix.
+func id32(s string) uint32 {
+	n, err := strconv.ParseUint(s, 10, 32)
+	if err != nil {
+		panic("internal error: uid or gid " + s)
+	}
+	return uint32(n)
+}
+
+// CanRead says whether the user that the pool runs as can read path.
+func (c *PoolConfig) CanRead(path string) error {
+	cred, err := findCredential(c)
+	if err != nil || cred == nil {
+		return err
+	}
+	cmd := exec.Command("/bin/ls", "-d", path+"/.")
+	cmd.SysProcAttr = sysProcAttr(cred, 0)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("user %q, whom PHP runs as, cannot read %s: %s", cred.name, path, firstLine(string(out)))
+	}
+	return nil
+}
+
+// sysProcAttr starts a process in a process group of its own, so that a terminal's Ctrl-C reaches only phpserve.
+// With a deathSignal the kernel sends that to it when phpserve dies.
+func sysProcAttr(owner *credential, deathSignal syscall.Signal) *syscall.SysProcAttr {
+	attr := &syscall.SysProcAttr{Setpgid: true}
+	if owner != nil {
+		attr.Credential = &syscall.Credential{Uid: owner.uid, Gid: owner.gid, Groups: owner.groups}
+	}
+	dieWithParent(attr, deathSignal)
+	return attr
+}
+
+// listenPool opens the listening socket of a pool's workers. php-cgi needs it in blocking mode, and Go never accepts on
+// it, so it is made without package net.
+func listenPool(path string, owner *credential) (*os.File, error) {
+	fail := func(err error) (*os.File, error) { return nil, fmt.Errorf("cannot listen on %s: %v", path, err) }
+	syscall.ForkLock.RLock()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err == nil {
+		unix.CloseOnExec(fd)
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return fail(err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err == nil {
+		if err = secureSocket(path, owner); err == nil {
+			err = unix.Listen(fd, 511)
+		}
+	}
+	if err != nil {
+		f.Close()
+		return fail(err)
+	}
+	return f, nil
+}
+
+// secureSocket makes a socket file usable for the pool's user alone.
+func secureSocket(path string, owner *credential) error {
+	if err := os.Chmod(path, 0o600); err != nil {
+		return err
+	}
+	if owner == nil {
+		return nil
+	}
+	return os.Lchown(path, int(owner.uid), int(owner.gid))
+}
+
+// exitStatusOf tells how a child of phpserve ended.
+func exitStatusOf(ps *os.ProcessState) exitStatus {
+	return fromWaitStatus(ps.Sys().(syscall.WaitStatus))
+}
+
+// waitStatus decodes the status that pcntl_waitpid() gave.
+func waitStatus(status uint32) exitStatus { return fromWaitStatus(syscall.WaitStatus(status)) }
+
+func fromWaitStatus(ws syscall.WaitStatus) exitStatus {
+	if ws.Signaled() {
+		return exitStatus{known: true, signal: unix.SignalName(ws.Signal()), coreDump: ws.CoreDump()}
+	}
+	return exitStatus{known: true, code: ws.ExitStatus()}
+}
+
+// terminate lets an idle php-cgi exit by itself (main/fastcgi.c:fcgi_signal_handler).
+const terminate = syscall.SIGTERM

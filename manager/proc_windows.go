@@ -1,0 +1,46 @@
+package manager
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+)
+
+// credential is the user that a pool's PHP runs as; Windows pools run as the user of phpserve.
+type credential struct {
+	name, home string
+	uid, gid   uint32
+}
+
+func findCredential(c *PoolConfig) (*credential, error) {
+	if c.User != "" || c.Group != "" {
+		return nil, fmt.Errorf("[pool %s] cannot change user or group: %w", c.Name, errors.ErrUnsupported)
+	}
+	return nil, nil
+}
+
+// CanRead says whether the user that the pool runs as can read path: it is the user of phpserve.
+func (c *PoolConfig) CanRead(string) error { return nil }
+
+func sysProcAttr(*credential, syscall.Signal) *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
+
+func listenPool(string, *credential) (*os.File, error) {
+	return nil, fmt.Errorf("cannot hand a listening socket to php-cgi: %w", errors.ErrUnsupported)
+}
+
+func secureSocket(string, *credential) error { return nil }
+
+func peerPID(*net.UnixConn) (int, error) { return 0, errors.ErrUnsupported }
+
+func awaitOrphan(int) {}
+
+func exitStatusOf(ps *os.ProcessState) exitStatus {
+	return exitStatus{known: true, code: ps.ExitCode()}
+}
+
+func waitStatus(status uint32) exitStatus { return exitStatus{known: true, code: int(status)} }
+
+// terminate is the only way to end a process here.
+const terminate = syscall.SIGKILL

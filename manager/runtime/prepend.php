@@ -1,0 +1,24 @@
+<?php
+// Runs before every script (auto_prepend_file): what php-fpm offers to scripts and php-cgi does not.
+
+if (!function_exists('fastcgi_finish_request')) {
+    /**
+     * Ends the response to the client; the script goes on without one. Like php-fpm's function it returns true once and
+     * false afterwards. Later output is dropped and never ends the script.
+     */
+    function fastcgi_finish_request(): bool
+    {
+        static $finished = false;
+        if ($finished) {
+            return false;
+        }
+        $finished = true;
+        while (ob_get_level() > 0 && @ob_end_flush()) {
+        }
+        flush();
+        // php-cgi sends this as an FCGI_STDERR record, in order with the output above (SAPI log, type 4).
+        error_log('@TOKEN@', 4);
+        flush();
+        return true;
+    }
+}

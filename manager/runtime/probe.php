@@ -1,0 +1,17 @@
+<?php
+// Run once from the command line: what can this PHP do, with the ini files that the pool's workers will read?
+$need = ['pcntl_fork', 'pcntl_waitpid', 'pcntl_signal', 'pcntl_async_signals', 'pcntl_strerror', 'pcntl_get_last_error',
+    'posix_kill', 'getmypid', 'stream_socket_client', 'stream_select', 'fread', 'fwrite', 'fclose', 'substr_count'];
+$facts = [
+    'missing' => implode(' ', array_filter($need, function ($f) { return !function_exists($f); })),
+    'disable_functions' => (string) ini_get('disable_functions'),
+    'zts' => PHP_ZTS ? '1' : '',
+    'opcache' => extension_loaded('Zend OPcache') && ini_get('opcache.enable') ? '1' : '',
+    'auto_prepend_file' => (string) ini_get('auto_prepend_file'),
+    'open_basedir' => (string) ini_get('open_basedir'),
+    'ini' => (string) php_ini_loaded_file(),
+];
+foreach ($facts as $name => $value) {
+    echo "\nphpserve:$name=", bin2hex($value);
+}
+echo "\n";

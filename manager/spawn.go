@@ -1,0 +1,81 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// spawnEngine starts one php-cgi per worker, each with a socket of its own. The workers do not share an opcache.
+type spawnEngine struct {
+	pool *Pool
+	wg   sync.WaitGroup
+
+	mu     sync.Mutex // guards the fields below
+	serial int
+	procs  map[*process]*child
+}
+
+func newSpawn(p *Pool) *spawnEngine {
+	return &spawnEngine{pool: p, procs: map[*process]*child{}}
+}
+
+func (s *spawnEngine) spawn(context.Context) (*process, error) {
+	p := s.pool
+	s.mu.Lock()
+	s.serial++
+	addr := p.dir.file(fmt.Sprintf("w-%d.sock", s.serial))
+	s.mu.Unlock()
+	socket, err := listenPool(addr, p.dir.owner)
+	if err != nil {
+		return nil, err
+	}
+	defer socket.Close()
+	out := newOutput(p.log)
+	ch, err := out.start(func(f *os.File) (*child, error) {
+		return startChild(&p.cfg, p.php, p.dir, socket, f, syscall.SIGKILL)
+	}, &s.wg)
+	if err != nil {
+		_ = os.Remove(addr)
+		return nil, err
+	}
+	proc, err := newProcess(ch.cmd.Process.Pid, newEndpoint("unix", addr))
+	if err != nil {
+		ch.kill()
+		out.finish()
+		_ = os.Remove(addr)
+		return nil, err
+	}
+	s.mu.Lock()
+	s.procs[proc] = ch
+	s.mu.Unlock()
+	s.wg.Go(func() {
+		<-ch.done
+		out.finish()
+		_ = os.Remove(addr)
+		s.mu.Lock()
+		delete(s.procs, proc)
+		s.mu.Unlock()
+		proc.exited(ch.exit)
+	})
+	return proc, nil
+}
+
+func (s *spawnEngine) nudge() {} // the kernel tells
+
+func (s *spawnEngine) lost() <-chan struct{} { return nil } // there is nothing to lose
+
+func (s *spawnEngine) close() {
+	s.mu.Lock()
+	var left []*child
+	for _, ch := range s.procs {
+		left = append(left, ch)
+	}
+	s.mu.Unlock()
+	for _, ch := range left {
+		ch.kill()
+	}
+	s.wg.Wait()
+}

@@ -1,0 +1,123 @@
+package manager
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"syscall"
+	"time"
+)
+
+// State is what a worker is doing. The diagram is in the package documentation.
+type State uint8
+
+// The states of a worker.
+const (
+	StateStarting State = iota // the process exists, its connection does not yet
+	StateIdle                  // connected, waiting for a request
+	StateBusy                  // running a request
+	StateDetached              // its connection was closed in the middle of a request, which may still run
+	StateStopping              // asked to end
+	StateKilled                // sent SIGKILL
+	StateDead                  // its exit was reported
+)
+
+func (s State) String() string {
+	return [...]string{"starting", "idle", "busy", "detached", "stopping", "killed", "dead"}[s]
+}
+
+// transitions lists where each state may lead; see the diagram in doc.go.
+var transitions = [...][]State{
+	StateStarting: {StateIdle, StateStopping, StateKilled, StateDead},
+	StateIdle:     {StateBusy, StateStopping, StateKilled, StateDead},
+	StateBusy:     {StateIdle, StateDetached, StateStopping, StateKilled, StateDead},
+	StateDetached: {StateIdle, StateStopping, StateKilled, StateDead},
+	StateStopping: {StateKilled, StateDead},
+	StateKilled:   {StateDead},
+	StateDead:     {},
+}
+
+// Request is what a busy worker runs.
+type Request struct {
+	ID, Method, URI, Script string
+}
+
+// Worker is one PHP process with its connection. Between [Pool.Acquire] and [Pool.Release] it belongs to the caller.
+type Worker struct {
+	pool       *Pool
+	proc       *process
+	generation int
+	log        *slog.Logger
+
+	// The fields below are guarded by Pool.mu.
+	state     State
+	since     time.Time // of the state
+	conn      io.Closer // as the Dialer made it; nil while not attached
+	request   Request
+	requests  int // served so far
+	limit     int // pm.max_requests with its jitter; 0: none
+	killCause string
+}
+
+// PID is the process id of the worker.
+func (w *Worker) PID() int { return w.proc.pid }
+
+// Conn is the connection that [Dialer.Greet] made.
+func (w *Worker) Conn() io.Closer { return w.conn }
+
+// Done is closed when the worker's process has ended.
+func (w *Worker) Done() <-chan struct{} { return w.proc.done }
+
+// ExitText tells how the worker's process ended, once Done is closed.
+func (w *Worker) ExitText() string {
+	select {
+	case <-w.proc.done:
+		return w.proc.status.String()
+	default:
+		return "is still running"
+	}
+}
+
+// transition changes the state. Pool.mu must be held.
+func (w *Worker) transition(to State) {
+	for _, ok := range transitions[w.state] {
+		if ok == to {
+			w.pool.count[w.state]--
+			w.pool.count[to]++
+			w.state, w.since = to, time.Now()
+			return
+		}
+	}
+	panic(fmt.Sprintf("internal error: worker %d cannot go from %v to %v", w.proc.pid, w.state, to))
+}
+
+// unattached says whether the worker waits for a greeting.
+func (w *Worker) unattached() bool { return w.state == StateStarting || w.state == StateDetached }
+
+// Begin tells the pool what the worker is about to run.
+func (w *Worker) Begin(r Request) {
+	w.pool.mu.Lock()
+	w.request = r
+	w.pool.mu.Unlock()
+}
+
+// Kill ends the worker's process at once; cause is logged with its exit.
+func (w *Worker) Kill(cause string) {
+	w.pool.mu.Lock()
+	kill := w.markKilled(cause)
+	w.pool.mu.Unlock()
+	if kill {
+		w.proc.signal(syscall.SIGKILL)
+	}
+}
+
+// markKilled makes the state killed and says whether the process is now to be sent SIGKILL. Pool.mu must be held.
+func (w *Worker) markKilled(cause string) bool {
+	switch w.state {
+	case StateKilled, StateDead:
+		return false
+	}
+	w.transition(StateKilled)
+	w.killCause = cause
+	return true
+}

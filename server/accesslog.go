@@ -1,0 +1,207 @@
+package server
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// accessLog writes one line per request.
+type accessLog struct {
+	format string
+	file   io.Closer // nil for standard output
+
+	mu    sync.Mutex // guards the fields below
+	out   *bufio.Writer
+	timer *time.Timer // runs flush while lines wait
+	dirty bool        // lines wait
+	err   error       // the first failure to write, told once
+}
+
+// accessFlush is how long a line may wait for others before it is written.
+const accessFlush = 100 * time.Millisecond
+
+// newAccessLog opens the log of the configuration; nil if it is off.
+func newAccessLog(c *Config, stdout io.Writer) (*accessLog, error) {
+	l := &accessLog{format: c.AccessFormat}
+	switch c.AccessLog {
+	case "off", "":
+		return nil, nil
+	case "-":
+		l.out = bufio.NewWriterSize(stdout, 32<<10)
+	default:
+		f, err := os.OpenFile(c.AccessLog, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("cannot open the access log: %v", err)
+		}
+		l.out, l.file = bufio.NewWriterSize(f, 32<<10), f
+	}
+	l.timer = time.AfterFunc(accessFlush, l.flush)
+	return l, nil
+}
+
+func (l *accessLog) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dirty {
+		l.dirty = false
+		if err := l.out.Flush(); err != nil && l.err == nil {
+			l.err = err
+			fmt.Fprintf(os.Stderr, "phpserve: error: cannot write the access log: %v\n", err)
+		}
+	}
+}
+
+// close writes what is left.
+func (l *accessLog) close() error {
+	if l == nil {
+		return nil
+	}
+	l.timer.Stop()
+	l.flush() // a flush that the timer has begun is over when this one has the lock
+	if l.file != nil {
+		return l.file.Close()
+	}
+	return nil
+}
+
+// write adds the line of a finished request.
+func (l *accessLog) write(x *exchange, r *http.Request) {
+	if l == nil {
+		return
+	}
+	b := lineBuffers.Get().(*[]byte)
+	if l.format == AccessJSON {
+		*b = appendJSONLine((*b)[:0], x, r)
+	} else {
+		*b = appendCommonLine((*b)[:0], x, r, l.format == AccessCombined)
+	}
+	l.mu.Lock()
+	_, _ = l.out.Write(*b) // bufio keeps the error for Flush
+	if !l.dirty {
+		l.dirty = true
+		l.timer.Reset(accessFlush)
+	}
+	l.mu.Unlock()
+	lineBuffers.Put(b)
+}
+
+// lineBuffers keeps the buffers of access lines.
+var lineBuffers = newBufferPool(512)
+
+// appendCommonLine writes the Common Log Format or, with combined, that of Apache and nginx with referer and agent,
+// followed by phpserve's own: time in all, in the queue and in PHP (seconds), the worker and the request id.
+func appendCommonLine(b []byte, x *exchange, r *http.Request, combined bool) []byte {
+	b = x.client.AppendTo(b)
+	b = append(b, " - "...)
+	b = appendEscaped(b, orDash(x.user))
+	b = append(b, " ["...)
+	b = x.start.AppendFormat(b, "02/Jan/2006:15:04:05 -0700")
+	b = append(b, `] "`...)
+	b = appendEscaped(b, r.Method)
+	b = append(b, ' ')
+	b = appendEscaped(b, r.RequestURI)
+	b = append(b, ' ')
+	b = appendEscaped(b, r.Proto)
+	b = append(b, `" `...)
+	b = strconv.AppendInt(b, int64(x.status), 10)
+	b = append(b, ' ')
+	b = strconv.AppendInt(b, x.bytes, 10)
+	if !combined {
+		return append(b, '\n')
+	}
+	b = append(b, ` "`...)
+	b = appendEscaped(b, orDash(r.Referer()))
+	b = append(b, `" "`...)
+	b = appendEscaped(b, orDash(r.UserAgent()))
+	b = append(b, `" `...)
+	b = appendSeconds(b, time.Since(x.start))
+	b = append(b, " queue="...)
+	b = appendSeconds(b, x.queueTime)
+	b = append(b, " php="...)
+	b = appendSeconds(b, x.phpTime)
+	b = append(b, " pid="...)
+	if x.pid == 0 {
+		b = append(b, '-')
+	} else {
+		b = strconv.AppendInt(b, int64(x.pid), 10)
+	}
+	b = append(b, " id="...)
+	b = appendEscaped(b, orDash(x.id))
+	return append(b, '\n')
+}
+
+func appendSeconds(b []byte, d time.Duration) []byte {
+	return strconv.AppendFloat(b, d.Seconds(), 'f', 4, 64)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// appendEscaped writes a client's text so that it can neither end its field nor forge a line (CWE-117).
+func appendEscaped(b []byte, s string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < 0x20 || c >= 0x7f:
+			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
+		default:
+			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// accessRecord is a line of the JSON format.
+type accessRecord struct {
+	Time      string  `json:"time"`
+	Client    string  `json:"client"`
+	User      string  `json:"user,omitempty"`
+	Method    string  `json:"method"`
+	Host      string  `json:"host"`
+	URI       string  `json:"uri"`
+	Proto     string  `json:"proto"`
+	Status    int     `json:"status"`
+	Bytes     int64   `json:"bytes"`
+	Duration  float64 `json:"duration"`
+	QueueTime float64 `json:"queue_time"`
+	PHPTime   float64 `json:"php_time"`
+	Pool      string  `json:"pool,omitempty"`
+	PID       int     `json:"pid,omitempty"`
+	Script    string  `json:"script,omitempty"`
+	Referer   string  `json:"referer,omitempty"`
+	UserAgent string  `json:"user_agent,omitempty"`
+	RequestID string  `json:"request_id"`
+	Error     string  `json:"error,omitempty"`
+}
+
+func appendJSONLine(b []byte, x *exchange, r *http.Request) []byte {
+	rec := accessRecord{
+		Time: x.start.Format(time.RFC3339Nano), Client: x.client.String(), User: x.user, Method: r.Method, Host: r.Host,
+		URI: r.RequestURI, Proto: r.Proto, Status: x.status, Bytes: x.bytes, Duration: time.Since(x.start).Seconds(),
+		QueueTime: x.queueTime.Seconds(), PHPTime: x.phpTime.Seconds(), Pool: x.pool, PID: x.pid, Script: x.script,
+		Referer: r.Referer(), UserAgent: r.UserAgent(), RequestID: x.id,
+	}
+	if x.err != nil {
+		rec.Error = x.err.Error()
+	}
+	line, err := json.Marshal(rec)
+	if err != nil || !utf8.Valid(line) {
+		panic(fmt.Sprintf("internal error: access record: %v", err)) // json.Marshal replaces invalid UTF-8
+	}
+	return append(append(b, line...), '\n')
+}

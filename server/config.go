@@ -1,0 +1,242 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/phpserve/phpserve/manager"
+)
+
+// How a URL may continue behind a script's name (SiteConfig.PathInfo).
+const (
+	PathInfoAuto     = "auto"     // /script.php/more runs script.php with PATH_INFO=/more
+	PathInfoOff      = "off"      // /script.php/more is no script
+	PathInfoRequired = "required" // as auto, and the front controller gets the whole URL path as its PATH_INFO
+)
+
+// Which variables a script gets (SiteConfig.CGI).
+const (
+	CGIPHP     = "php"     // what PHP applications expect
+	CGIRFC3875 = "rfc3875" // those of RFC 3875 with its meaning, and the few that php-cgi needs
+)
+
+// What an error answer looks like (Config.ErrorPages).
+const (
+	ErrorPagesAuto    = "auto"    // helpful for loopback clients of a server that listens on loopback only, else plain
+	ErrorPagesHelpful = "helpful" // says what was looked for where
+	ErrorPagesPlain   = "plain"   // status and request id
+)
+
+// Formats of the access log (Config.AccessFormat).
+const (
+	AccessCommon   = "common"
+	AccessCombined = "combined"
+	AccessJSON     = "json"
+)
+
+// Config is everything that a server is started with.
+type Config struct {
+	// Listen are the addresses to serve: HOST:PORT for HTTP, https://HOST:PORT (or any HOST:443) for HTTPS.
+	Listen []string
+	// Sites are what is served; the first also answers for host names that none of them claims.
+	Sites []SiteConfig
+	// Pools are the PHP workers; every site names one of them.
+	Pools []manager.PoolConfig
+	// TLS says where certificates come from.
+	TLS TLSConfig
+
+	// TrustedProxies are addresses or networks whose X-Forwarded-* headers are believed. Default: none.
+	TrustedProxies []netip.Prefix
+	// RequestIDHeader is the name of the header that carries the request id, in both directions. Empty: none.
+	RequestIDHeader string
+	// ErrorPages is "auto", "helpful" or "plain".
+	ErrorPages string
+
+	// HeaderTimeout is how long a client may take to send the head of a request.
+	HeaderTimeout time.Duration
+	// BodyTimeout is how long a client may pause while it sends a body.
+	BodyTimeout time.Duration
+	// WriteTimeout is how long a client may take to accept the next part of a response.
+	WriteTimeout time.Duration
+	// IdleTimeout is how long a kept-alive connection may wait for its next request.
+	IdleTimeout time.Duration
+	// MaxHeaderBytes limits the head of a request; a longer one gets 431.
+	MaxHeaderBytes int
+	// ProcessControlTimeout is how long running requests may go on after the first signal to stop.
+	ProcessControlTimeout time.Duration
+
+	// SpoolMemory is how many bytes of one body or response are kept in memory; what is more goes to a file.
+	SpoolMemory int64
+	// SpoolDisk limits the file of one response; when it is full, PHP has to wait for the client.
+	SpoolDisk int64
+	// SpoolDir is the folder for these files. Empty: the system's temporary folder.
+	SpoolDir string
+
+	// AccessLog is the access log's file, "-" for standard output, "off" for none.
+	AccessLog string
+	// AccessFormat is "common", "combined" or "json".
+	AccessFormat string
+}
+
+// SiteConfig is one site: some host names and the folder that is served for them.
+type SiteConfig struct {
+	// Hosts are the site's host names, without port; *.example.com stands for one more label. None: any host.
+	Hosts []string
+	// Root is the document root.
+	Root string
+	// FrontController is the script, relative to Root, for URLs that name no file. Empty: none.
+	FrontController string
+	// Index are the file names tried for a folder, in order.
+	Index []string
+	// PathInfo is "auto", "off" or "required".
+	PathInfo string
+	// ScriptExtensions are the endings of scripts that are run (security.limit_extensions of php-fpm), exact in case.
+	ScriptExtensions []string
+	// CGI is "php" or "rfc3875".
+	CGI string
+	// ResolveSymlinks gives PHP the real paths, so that a switched release link never runs old code.
+	ResolveSymlinks bool
+	// FollowSymlinks serves what symbolic links inside Root point to outside of it.
+	FollowSymlinks bool
+	// Deny are patterns of what is never served, see DefaultDeny.
+	Deny []string
+	// MaxBodySize limits a request's body in bytes; a longer one gets 413. Zero: no limit.
+	MaxBodySize int64
+	// Env is NAME=VALUE given to every script as a CGI variable.
+	Env []string
+	// Pool is the name of the pool that runs the site's scripts.
+	Pool string
+}
+
+// DefaultConfig returns the configuration that holds before any file, variable or flag.
+func DefaultConfig() Config {
+	return Config{
+		Listen:          []string{"localhost:8000"},
+		RequestIDHeader: "X-Request-Id",
+		ErrorPages:      ErrorPagesAuto,
+		HeaderTimeout:   30 * time.Second, BodyTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes:        32 << 10,
+		ProcessControlTimeout: 10 * time.Second,
+		SpoolMemory:           256 << 10, SpoolDisk: 1 << 30,
+		AccessLog: "-", AccessFormat: AccessCombined,
+		TLS: DefaultTLSConfig(),
+	}
+}
+
+// DefaultSiteConfig returns a site without its root.
+func DefaultSiteConfig() SiteConfig {
+	return SiteConfig{
+		Index:    []string{"index.php", "index.html"},
+		PathInfo: PathInfoAuto, CGI: CGIPHP,
+		ScriptExtensions: []string{".php"},
+		Deny:             DefaultDeny(),
+		MaxBodySize:      128 << 20,
+		Pool:             "www",
+	}
+}
+
+// Validate reports every value that cannot work, with what is allowed.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.Listen) == 0 {
+		bad("listen must name at least one address")
+	}
+	for _, l := range c.Listen {
+		if _, err := parseListen(l); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	oneOf(&errs, "error_pages", c.ErrorPages, ErrorPagesAuto, ErrorPagesHelpful, ErrorPagesPlain)
+	oneOf(&errs, "access.format", c.AccessFormat, AccessCommon, AccessCombined, AccessJSON)
+	for name, d := range map[string]time.Duration{
+		"timeouts.header": c.HeaderTimeout, "timeouts.body": c.BodyTimeout,
+		"timeouts.write": c.WriteTimeout, "timeouts.idle": c.IdleTimeout,
+	} {
+		if d <= 0 {
+			bad("%s must be greater than 0s, not %v", name, d)
+		}
+	}
+	if c.ProcessControlTimeout < 0 {
+		bad("process_control_timeout must be 0 (end at once) or greater, not %v", c.ProcessControlTimeout)
+	}
+	if c.MaxHeaderBytes < 4096 {
+		bad("max_header_size must be at least 4K, not %d", c.MaxHeaderBytes)
+	}
+	if c.SpoolMemory < 4096 || c.SpoolDisk < c.SpoolMemory {
+		bad("spool.memory must be at least 4K and spool.disk not less than spool.memory")
+	}
+	if len(c.Sites) == 0 {
+		bad("there is no site to serve")
+	}
+	for i := range c.Sites {
+		errs = append(errs, c.validateSite(&c.Sites[i])...)
+	}
+	for i := range c.Pools {
+		if err := c.Pools[i].Validate(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, c.TLS.validate(c)...)
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateSite(s *SiteConfig) (errs []error) {
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("[site %s] "+format, append([]any{s.name()}, args...)...))
+	}
+	if s.Root == "" {
+		bad("root is not set")
+	}
+	oneOf(&errs, "path_info", s.PathInfo, PathInfoAuto, PathInfoOff, PathInfoRequired)
+	oneOf(&errs, "cgi", s.CGI, CGIPHP, CGIRFC3875)
+	if s.MaxBodySize < 0 {
+		bad("max_body_size must be 0 (no limit) or greater, not %d", s.MaxBodySize)
+	}
+	if len(s.ScriptExtensions) == 0 {
+		bad("script_extensions must name at least one, such as .php")
+	}
+	for _, ext := range s.ScriptExtensions {
+		if len(ext) < 2 || ext[0] != '.' || strings.ContainsAny(ext[1:], "./\\") {
+			bad("script_extensions: %q must be a dot and letters, such as .php", ext)
+		}
+	}
+	for _, kv := range s.Env {
+		name, _, ok := strings.Cut(kv, "=")
+		if !ok || name == "" || strings.ContainsRune(kv, 0) {
+			bad("fastcgi_param %q must be NAME=VALUE", kv)
+		}
+	}
+	for _, pattern := range s.Deny {
+		if err := validDenyPattern(pattern); err != nil {
+			bad("deny: %v", err)
+		}
+	}
+	for _, h := range s.Hosts {
+		if h == "" || strings.ContainsAny(h, ":/ ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") {
+			bad("hosts: %q must be a host name without port, or *.example.com", h)
+		}
+	}
+	if !slices.ContainsFunc(c.Pools, func(p manager.PoolConfig) bool { return p.Name == s.Pool }) {
+		bad("there is no pool %q", s.Pool)
+	}
+	return errs
+}
+
+// name is how messages call the site.
+func (s *SiteConfig) name() string {
+	if len(s.Hosts) > 0 {
+		return s.Hosts[0]
+	}
+	return "default"
+}
+
+func oneOf(errs *[]error, key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		*errs = append(*errs, fmt.Errorf("%s must be one of %s, not %q", key, strings.Join(allowed, ", "), value))
+	}
+}

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sort"
+
+	"github.com/phpserve/phpserve/fastcgi"
+)
+
+// dialer speaks FastCGI to new workers for package manager.
+type dialer struct{}
+
+// greetingLimit bounds what is kept of a worker's answer to its greeting.
+const greetingLimit = 8 << 10
+
+// bootParams are the parameters of a script of phpserve's own.
+func bootParams(script string, more map[string]string) []byte {
+	p := fastcgi.AppendParam(nil, "GATEWAY_INTERFACE", "CGI/1.1")
+	p = fastcgi.AppendParam(p, "REQUEST_METHOD", "GET")
+	p = fastcgi.AppendParam(p, "SCRIPT_NAME", "/"+script)
+	p = fastcgi.AppendParam(p, "SCRIPT_FILENAME", script)
+	names := make([]string, 0, len(more))
+	for name := range more {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	for _, name := range names {
+		p = fastcgi.AppendParam(p, name, more[name])
+	}
+	return p
+}
+
+// Greet implements manager.Dialer.
+func (dialer) Greet(ctx context.Context, network, addr, script string) (io.Closer, string, error) {
+	nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, "", err
+	}
+	stop := context.AfterFunc(ctx, func() { nc.Close() })
+	defer stop()
+	conn := fastcgi.NewConn(nc)
+	output, err := greet(conn, script)
+	if err == nil && !conn.Reusable() {
+		err = errors.New("it closed its connection after the greeting")
+	}
+	if err != nil {
+		conn.Close()
+		return nil, output, fmt.Errorf("%w: %s", err, output)
+	}
+	return conn, output, nil
+}
+
+func greet(conn *fastcgi.Conn, script string) (string, error) {
+	if err := conn.Send(&fastcgi.Request{Params: bootParams(script, nil), KeepConn: true}); err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	for {
+		rec, err := conn.Next()
+		if err != nil {
+			return out.String(), err
+		}
+		if rec.Type == fastcgi.TypeEndRequest {
+			return out.String(), nil
+		}
+		out.Write(rec.Content[:min(len(rec.Content), greetingLimit-out.Len())])
+	}
+}
+
+// Launch implements manager.Dialer.
+func (dialer) Launch(ctx context.Context, network, addr, script string, params map[string]string) (io.ReadCloser, error) {
+	nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	conn := fastcgi.NewConn(nc)
+	if err := conn.Send(&fastcgi.Request{Params: bootParams(script, params)}); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	// php-cgi ends a connection that is not kept alive by reading it to its end (main/fastcgi.c:fcgi_close).
+	if half, ok := nc.(interface{ CloseWrite() error }); ok {
+		if err := half.CloseWrite(); err != nil {
+			conn.Close()
+			return nil, err
+		}
+	}
+	return &launched{conn: conn}, nil
+}
+
+// launched reads what the script of Launch prints.
+type launched struct {
+	conn *fastcgi.Conn
+	rest []byte
+}
+
+func (l *launched) Read(p []byte) (int, error) {
+	for len(l.rest) == 0 {
+		rec, err := l.conn.Next()
+		if err != nil {
+			return 0, err
+		}
+		if rec.Type == fastcgi.TypeEndRequest {
+			return 0, io.EOF
+		}
+		l.rest = rec.Content
+	}
+	n := copy(p, l.rest)
+	l.rest = l.rest[n:]
+	return n, nil
+}
+
+func (l *launched) Close() error { return l.conn.Close() }

@@ -1,0 +1,120 @@
+package server
+
+import (
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/phpserve/phpserve/web"
+)
+
+// errMethod is a method that no site answers.
+var errMethod = errors.New("method not allowed")
+
+// ServeHTTP answers one request; the package documentation has the way it takes.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil}
+	defer s.access.write(x, r) // also when a handler panics
+	x.peer = peerAddr(r)
+	fromProxy := s.trusted.apply(x, r)
+	s.identify(x, r, fromProxy)
+	x.host = hostOnly(r.Host)
+	x.site = s.sites.find(x.host)
+	if name, _, ok := r.BasicAuth(); ok {
+		x.user = name
+	}
+	s.answer(x, r)
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+}
+
+// answer routes the request.
+func (s *Server) answer(x *exchange, r *http.Request) {
+	switch r.Method {
+	case http.MethodConnect, http.MethodTrace: // TRACE would give a page its HttpOnly cookies (CVE-2003-1567)
+		s.fail(x, r, errMethod, nil)
+		return
+	case http.MethodOptions:
+		if r.RequestURI == "*" {
+			x.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+			x.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	urlPath, err := cleanURLPath(r.URL.EscapedPath())
+	if err != nil {
+		s.fail(x, r, err, nil)
+		return
+	}
+	router := router{site: x.site}
+	var steps []web.Step
+	if s.helpful(x) {
+		router.notes = &steps
+	}
+	t, err := router.route(urlPath)
+	if err != nil {
+		s.fail(x, r, err, steps)
+		return
+	}
+	s.serveTarget(x, r, t)
+}
+
+// peerAddr is who is at the other end of the connection.
+func peerAddr(r *http.Request) netip.AddrPort {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+}
+
+// identify gives the request its id: the proxy's, if it is trusted and sane, else a new one.
+func (s *Server) identify(x *exchange, r *http.Request, fromProxy bool) {
+	name := s.cfg.RequestIDHeader
+	if name != "" && fromProxy {
+		if id := r.Header.Get(name); saneID(id) {
+			x.id = id
+		}
+	}
+	if x.id == "" {
+		var raw [16]byte
+		for i := range 2 {
+			n := rand.Uint64()
+			for j := range 8 {
+				raw[8*i+j] = byte(n >> (8 * j))
+			}
+		}
+		x.id = hex.EncodeToString(raw[:])
+	}
+	if name != "" {
+		x.Header()[http.CanonicalHeaderKey(name)] = []string{x.id}
+	}
+}
+
+// saneID accepts what may stand in a log line and a header.
+func saneID(id string) bool {
+	if id == "" || len(id) > 128 {
+		return false
+	}
+	return !strings.ContainsFunc(id, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.:+/=@", c))
+	})
+}
+
+// hostOnly takes the port off a Host header.
+func hostOnly(host string) string {
+	if i := strings.LastIndexByte(host, ':'); i < 0 || strings.HasSuffix(host, "]") {
+		return strings.Trim(host, "[]")
+	}
+	h, _, err := net.SplitHostPort(host)
+	if err != nil {
+		return host
+	}
+	return h
+}

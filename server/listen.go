@@ -1,0 +1,83 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// listenAddr is one element of Config.Listen.
+type listenAddr struct {
+	host string
+	port string
+	tls  bool
+}
+
+func (a listenAddr) String() string { return net.JoinHostPort(a.host, a.port) }
+
+// parseListen reads HOST:PORT, :PORT, PORT, http://HOST:PORT or https://HOST:PORT. Port 443 means HTTPS.
+func parseListen(s string) (listenAddr, error) {
+	rest, isTLS := strings.CutPrefix(s, "https://")
+	rest, isHTTP := strings.CutPrefix(rest, "http://")
+	if _, err := strconv.ParseUint(rest, 10, 16); err == nil {
+		rest = ":" + rest
+	}
+	host, port, err := net.SplitHostPort(rest)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || isTLS && isHTTP || strings.ContainsAny(host, "/ ") {
+		return listenAddr{}, fmt.Errorf("listen: %q must be HOST:PORT, PORT, http://HOST:PORT or https://HOST:PORT", s)
+	}
+	return listenAddr{host: host, port: port, tls: isTLS || !isHTTP && port == "443"}, nil
+}
+
+// ListenError is an address that cannot be listened on, with what the operator can do about it.
+type ListenError struct {
+	Addr string
+	Err  error
+	Hint string
+}
+
+func (e *ListenError) Error() string { return fmt.Sprintf("cannot listen on %s: %v", e.Addr, e.Err) }
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// listen opens one address.
+func listen(a listenAddr) (net.Listener, error) {
+	l, err := net.Listen("tcp", a.String())
+	if err == nil {
+		return l, nil
+	}
+	e := &ListenError{Addr: a.String(), Err: err}
+	var dns *net.DNSError
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		e.Err = syscall.EADDRINUSE
+		e.Hint = "another program listens there; choose another port with --listen"
+		if owner := portOwner(a.port); owner != "" {
+			e.Hint = owner + " listens there; stop it or choose another port with --listen"
+		}
+	case errors.Is(err, os.ErrPermission):
+		e.Err = os.ErrPermission
+		e.Hint = "ports below 1024 need rights: choose one above, or allow them with " +
+			"'setcap cap_net_bind_service=+ep' on the phpserve binary, or start as root with --user"
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		e.Err = syscall.EADDRNOTAVAIL
+		e.Hint = "this machine has no such address; use 0.0.0.0 or [::] for all of them"
+	case errors.As(err, &dns):
+		e.Err = dns
+		e.Hint = "the host part must be an address of this machine, or empty for all"
+	}
+	return nil, e
+}
+
+// isLoopback says whether only this machine can reach the listener.
+func isLoopback(l net.Listener) bool {
+	ap, err := netip.ParseAddrPort(l.Addr().String())
+	return err == nil && ap.Addr().Unmap().IsLoopback()
+}

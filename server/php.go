@@ -1,0 +1,143 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/manager"
+)
+
+// servePHP runs the script of t for the request.
+func (s *Server) servePHP(x *exchange, r *http.Request, t *target) {
+	x.script, x.pool = t.script.Path, x.site.cfg.Pool
+	if err := s.runPHP(x, r, t); err != nil {
+		s.fail(x, r, err, nil)
+	}
+}
+
+// runPHP spools the body, takes a worker and relays. A request whose worker died before any answer is repeated once on
+// another worker if that is safe (RFC 9110 §9.2.1) or if the worker cannot have started it.
+func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
+	in, err := spoolBody(x.ResponseWriter, r, s.cfg, x.site.cfg.MaxBodySize)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	params := paramBuffers.Get().(*[]byte)
+	defer paramBuffers.Put(params)
+	*params = s.environment(x, r, t, in.size).AppendParams((*params)[:0])
+	for attempt := 0; ; attempt++ {
+		queued := time.Now()
+		worker, err := x.site.pool.Acquire(r.Context())
+		x.queueTime += time.Since(queued)
+		if err != nil {
+			if errors.Is(err, context.Canceled) {
+				err = errClientGone
+			}
+			return err
+		}
+		err = s.relayOnce(x, r, worker, &fastcgi.Request{Params: *params, Body: in.reader(), BodyLen: in.size, KeepConn: true})
+		var we *workerError
+		if errors.As(err, &we) && attempt == 0 && !x.sent() && (we.retry || safeMethod(r.Method)) {
+			s.log.Warn("worker lost, request repeated on another", "pool", x.pool, "pid", x.pid, "script", x.script,
+				"request_id", x.id, "error", we)
+			continue
+		}
+		return err
+	}
+}
+
+// paramBuffers keeps the encoded parameters of finished requests.
+var paramBuffers = newBufferPool(4 << 10)
+
+// rawBuffers keeps the response buffers of finished requests.
+var rawBuffers = newBufferPool(16 << 10)
+
+// relayOnce relays through one worker.
+func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, req *fastcgi.Request) error {
+	x.pid = worker.PID()
+	worker.Begin(manager.Request{ID: x.id, Method: r.Method, URI: r.RequestURI, Script: x.script})
+	raw := rawBuffers.Get().(*[]byte)
+	y := &relay{
+		s: s, x: x, r: r, worker: worker, conn: worker.Conn().(*fastcgi.Conn), token: x.site.token, raw: (*raw)[:0],
+	}
+	defer func() {
+		if cap(y.raw) <= maxPooledBuffer {
+			*raw = y.raw
+			rawBuffers.Put(raw)
+		}
+	}()
+	err := y.run(req)
+	if err != nil {
+		x.phpTime, x.stderr = time.Since(y.started), y.said
+	}
+	return err
+}
+
+// safeMethod says whether repeating a request can do no harm (RFC 9110 §9.2.1).
+func safeMethod(m string) bool {
+	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
+}
+
+// terminateTimeout is the site's pool's request_terminate_timeout.
+func (s *Server) terminateTimeout(site *site) time.Duration { return site.terminate }
+
+// allowWrite gives the client its time for the next part of the response.
+func (s *Server) allowWrite(x *exchange) {
+	// Unsupported by nothing that the server is run with.
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
+}
+
+// environment is the CGI environment of the request.
+func (s *Server) environment(x *exchange, r *http.Request, t *target, bodySize int64) *fastcgi.Environment {
+	cfg := &x.site.cfg
+	e := &fastcgi.Environment{
+		Method: r.Method, Proto: r.Proto, RequestURI: requestURI(r), QueryString: r.URL.RawQuery, Host: r.Host,
+		Header: r.Header, ContentLength: bodySize,
+		ScriptName: t.scriptName, ScriptFilename: t.script.Path, PathInfo: t.pathInfo, DocumentRoot: t.script.Root,
+		RemoteAddr: x.client.String(), ServerSoftware: s.software, RequestID: x.id, Extra: cfg.Env,
+		Scheme: "http", ServerName: x.host, ServerPort: "80",
+	}
+	if cfg.CGI == CGIRFC3875 {
+		e.Dialect = fastcgi.DialectRFC3875
+	}
+	if x.client == x.peer.Addr() {
+		e.RemotePort = strconv.Itoa(int(x.peer.Port()))
+	}
+	if x.https {
+		e.Scheme, e.ServerPort = "https", "443"
+	}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok {
+		e.ServerAddr = local.AddrPort().Addr().Unmap().String()
+		if x.peer.Addr() == x.client { // behind a proxy the port is the proxy's, which only Host tells
+			e.ServerPort = strconv.Itoa(local.Port)
+		}
+	}
+	if _, port, err := net.SplitHostPort(r.Host); err == nil && isPort(port) {
+		e.ServerPort = port
+	}
+	if e.ServerName == "" {
+		e.ServerName = e.ServerAddr
+	}
+	return e
+}
+
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+// requestURI is the request target as PHP expects it: path and query as received, also of an absolute-form target
+// (RFC 9112 §3.2.2).
+func requestURI(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		return r.RequestURI
+	}
+	return r.URL.RequestURI()
+}

@@ -1,0 +1,399 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// docRoot looks files up below one document root without ever leaving it.
+//
+//	statx(root path)          same folder as the descriptor? else open it anew
+//	openat2(root, url path)   RESOLVE_BENEATH: the kernel holds the walk inside
+//	fstat, close
+//
+// The descriptor of the root makes a lookup one walk of one tree: a release
+// link that is switched meanwhile cannot mix two releases.
+type docRoot struct {
+	path  string
+	cpath []byte // path with its NUL, so that the statx of each request allocates nothing
+	opts  docRootOptions
+
+	current atomic.Pointer[rootDir]
+	reopen  sync.Mutex // held while current is being replaced
+
+	// portable does the work where openat2(2) is missing (Linux before 5.6) or
+	// refused by a seccomp filter; nil otherwise.
+	portable *portableRoot
+}
+
+// rootDir is the root folder as it was when it was opened. The open descriptor
+// keeps its inode number from being given to another folder.
+type rootDir struct {
+	fd       int
+	dev, ino uint64
+	real     string       // real path at that time
+	refs     atomic.Int64 // one for being current, one for each lookup
+}
+
+// procFD names the folder of proc(5) whose links give a descriptor's real path.
+const procFD = "/proc/self/fd/"
+
+// maxRetries bounds repeated tries against someone who renames in a loop.
+const maxRetries = 16
+
+func openDocRoot(path string, opts docRootOptions) (*docRoot, error) {
+	d := &docRoot{path: path, cpath: append([]byte(path), 0), opts: opts}
+	r, err := openRootDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open document root %q: %w", path, err)
+	}
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := unix.Openat2(r.fd, ".", &how)
+	if err != nil || r.real == "" {
+		if err == nil {
+			_ = unix.Close(fd)
+		}
+		r.release()
+		d.portable = &portableRoot{path: path, opts: opts}
+		return d, nil
+	}
+	_ = unix.Close(fd)
+	d.current.Store(r)
+	return d, nil
+}
+
+// openRootDir opens the root with one reference. real is empty without /proc.
+func openRootDir(path string) (*rootDir, error) {
+	fd, err := openAt(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) {
+		fd, err = unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	r := &rootDir{fd: fd, dev: uint64(st.Dev), ino: st.Ino}
+	r.refs.Store(1)
+	if real, err := realPathOf(fd); err == nil {
+		r.real = real
+	}
+	return r, nil
+}
+
+// retain takes a reference; false when the last one is gone already.
+func (r *rootDir) retain() bool {
+	for {
+		n := r.refs.Load()
+		if n == 0 {
+			return false
+		}
+		if r.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (r *rootDir) release() {
+	if r.refs.Add(-1) == 0 {
+		_ = unix.Close(r.fd)
+	}
+}
+
+// Close gives the root's descriptor back once running lookups have ended.
+// Lookups after Close fail with fs.ErrClosed.
+func (d *docRoot) Close() error {
+	d.reopen.Lock()
+	defer d.reopen.Unlock()
+	if r := d.current.Swap(nil); r != nil {
+		r.release()
+	}
+	return nil
+}
+
+// root returns the folder that the root path names now, retained.
+func (d *docRoot) root() (*rootDir, error) {
+	var st unix.Statx_t
+	if err := d.statRoot(&st); err != nil {
+		return nil, rootError(d.path, err)
+	}
+	dev := unix.Mkdev(st.Dev_major, st.Dev_minor)
+	for {
+		r := d.current.Load()
+		if r == nil {
+			return nil, fs.ErrClosed
+		}
+		if r.dev != dev || r.ino != st.Ino {
+			return d.reopenRoot()
+		}
+		if r.retain() {
+			return r, nil
+		}
+	}
+}
+
+// statRoot is statx(2) of the root path, through links. It looks again for a
+// few milliseconds when nothing is there: ln -sfn, the usual way to switch a
+// release, removes the old link before it makes the new one.
+func (d *docRoot) statRoot(st *unix.Statx_t) error {
+	for try := 0; ; {
+		at := unix.AT_FDCWD
+		_, _, errno := unix.Syscall6(unix.SYS_STATX, uintptr(at), uintptr(unsafe.Pointer(&d.cpath[0])),
+			0, unix.STATX_INO, uintptr(unsafe.Pointer(st)), 0)
+		switch errno {
+		case 0:
+			return nil
+		case unix.EINTR:
+			continue
+		case unix.ENOENT:
+			if try++; try < maxRetries {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+		}
+		return errno
+	}
+}
+
+// reopenRoot replaces current by what the root path names now.
+func (d *docRoot) reopenRoot() (*rootDir, error) {
+	d.reopen.Lock()
+	defer d.reopen.Unlock()
+	old := d.current.Load()
+	if old == nil {
+		return nil, fs.ErrClosed
+	}
+	r, err := openRootDir(d.path)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, unix.EAGAIN // switched again: statRoot is there to wait
+	}
+	if err != nil {
+		return nil, rootError(d.path, err)
+	}
+	if r.dev == old.dev && r.ino == old.ino && r.real == old.real {
+		r.release() // another lookup was here first
+		old.retain()
+		return old, nil // retained for sure: current holds a reference and we hold the lock
+	}
+	r.retain()
+	d.current.Store(r)
+	old.release()
+	return r, nil
+}
+
+// rootError is an error about the root itself: a release link that dangles is
+// no file not found, it is a site that is down.
+func rootError(path string, err error) error {
+	return fmt.Errorf("cannot open document root %q: %v", path, err)
+}
+
+// lookup finds the file at urlPath, a result of cleanURLPath. Errors:
+// fs.ErrNotExist (also for a name no file can have, a loop of links, and a
+// trailing slash behind a file), fs.ErrPermission, errOutsideRoot, or another
+// that is the server's fault. It does not say that the file can be read:
+// PHP's user reads scripts.
+func (d *docRoot) lookup(urlPath string) (found, error) {
+	if d.portable != nil {
+		return d.portable.lookup(urlPath)
+	}
+	fd, fnd, err := d.find(urlPath, unix.O_PATH)
+	if err != nil {
+		return found{}, err
+	}
+	_ = unix.Close(fd)
+	return fnd, nil
+}
+
+// open opens the regular file at urlPath for reading. Anything else is
+// errNotRegular, with found filled in. O_NONBLOCK keeps a FIFO from hanging
+// the open; on a regular file it means nothing (open(2)).
+func (d *docRoot) open(urlPath string) (*os.File, found, error) {
+	if d.portable != nil {
+		return d.portable.open(urlPath)
+	}
+	fd, fnd, err := d.find(urlPath, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
+	if err != nil {
+		return nil, found{}, err
+	}
+	if !fnd.regular {
+		_ = unix.Close(fd)
+		return nil, fnd, errNotRegular
+	}
+	return os.NewFile(uintptr(fd), fnd.Path), fnd, nil
+}
+
+// find opens the file at urlPath with flags.
+func (d *docRoot) find(urlPath string, flags int) (int, found, error) {
+	rel, err := relPath(urlPath)
+	if err != nil {
+		return -1, found{}, err
+	}
+	for range maxRetries {
+		fd, fnd, err := d.findOnce(rel, flags)
+		if errors.Is(err, unix.EAGAIN) {
+			continue // something was renamed on the way
+		}
+		if err != nil {
+			return -1, found{}, lookupError(urlPath, err)
+		}
+		fnd.url = urlPath
+		return fd, fnd, nil
+	}
+	return -1, found{}, fmt.Errorf("cannot look up %q: it is being renamed all the time", urlPath)
+}
+
+// findOnce is find for one state of the root; EAGAIN asks for another try.
+func (d *docRoot) findOnce(rel string, flags int) (int, found, error) {
+	r, err := d.root()
+	if err != nil {
+		return -1, found{}, err
+	}
+	defer r.release()
+
+	resolve := uint64(unix.RESOLVE_NO_MAGICLINKS)
+	if !d.opts.FollowSymlinks {
+		resolve |= unix.RESOLVE_BENEATH
+	}
+	fd, err := openAt(r.fd, rel, flags, resolve)
+	if errors.Is(err, unix.EXDEV) {
+		fd, err = openByRealPath(r, rel, flags)
+	}
+	if err != nil {
+		return -1, found{}, err
+	}
+	fnd := found{Root: d.path}
+	if d.opts.ResolveSymlinks {
+		fnd.Root, fnd.Path, err = realPaths(r, fd, rel)
+	} else {
+		fnd.Path = joinRoot(d.path, rel)
+	}
+	if err == nil {
+		fnd.fileInfo, err = statFD(fd)
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, found{}, err
+	}
+	return fd, fnd, nil
+}
+
+// openByRealPath is for links that RESOLVE_BENEATH refuses although they may
+// lead inside, which is every absolute one. The file is first opened with
+// O_PATH, which has no effect on it; what is checked is the real path of that
+// very descriptor, and what is opened in the end is that very file.
+func openByRealPath(r *rootDir, rel string, flags int) (int, error) {
+	fd, err := openAt(r.fd, rel, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
+	if err != nil {
+		return -1, err
+	}
+	root, err := realPathOf(r.fd)
+	if err == nil {
+		var real string
+		if real, err = realPathOf(fd); err == nil && !below(root, real) {
+			err = errOutsideRoot
+		}
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	if flags&unix.O_PATH != 0 {
+		return fd, nil
+	}
+	defer unix.Close(fd)
+	return openAt(unix.AT_FDCWD, procFD+strconv.Itoa(fd), flags, 0)
+}
+
+// realPaths returns the real paths of the root and of the file fd below it, as
+// they are now: a renamed release folder keeps its inode, so the path from
+// when the root was opened is used only while the file's own path proves it.
+func realPaths(r *rootDir, fd int, rel string) (root, file string, err error) {
+	if file, err = realPathOf(fd); err != nil {
+		return "", "", err
+	}
+	if rest, ok := strings.CutPrefix(file, r.real); ok {
+		if rest == "" && rel == "." || rest != "" && rest[0] == '/' && rest[1:] == strings.TrimSuffix(rel, "/") {
+			return r.real, file, nil
+		}
+	}
+	if root, err = realPathOf(r.fd); err != nil {
+		return "", "", err
+	}
+	return root, file, nil
+}
+
+// realPathOf reads the link of fd in proc(5). The kernel appends " (deleted)"
+// to a file that was unlinked meanwhile; hard links make st_nlink no proof, so
+// a path that ends like this must still name the same file. EAGAIN otherwise.
+func realPathOf(fd int) (string, error) {
+	var buf [unix.PathMax]byte
+	n, err := unix.Readlink(procFD+strconv.Itoa(fd), buf[:])
+	if err != nil {
+		return "", err
+	}
+	if n == 0 || n == len(buf) || buf[0] != '/' {
+		return "", unix.EAGAIN
+	}
+	path := string(buf[:n])
+	if strings.HasSuffix(path, " (deleted)") {
+		var byPath, byFD unix.Stat_t
+		if unix.Lstat(path, &byPath) != nil || unix.Fstat(fd, &byFD) != nil || byPath.Ino != byFD.Ino || byPath.Dev != byFD.Dev {
+			return "", unix.EAGAIN
+		}
+	}
+	return path, nil
+}
+
+// openAt is openat2(2), repeated when a signal interrupts it.
+func openAt(dirfd int, path string, flags int, resolve uint64) (int, error) {
+	how := unix.OpenHow{Flags: uint64(flags) | unix.O_CLOEXEC, Resolve: resolve}
+	for {
+		fd, err := unix.Openat2(dirfd, path, &how)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+func statFD(fd int) (fileInfo, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fileInfo{}, err
+	}
+	sec, nsec := st.Mtim.Unix()
+	return fileInfo{
+		dir:     st.Mode&unix.S_IFMT == unix.S_IFDIR,
+		regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
+		size:    st.Size,
+		mtime:   time.Unix(sec, nsec),
+		ino:     st.Ino,
+		dev:     uint64(st.Dev),
+	}, nil
+}
+
+// lookupError gives the errors that decide the answer their plain form,
+// without an allocation: a pretty URL that no file answers is the usual case.
+func lookupError(urlPath string, err error) error {
+	switch err {
+	case unix.ENOENT, unix.ENOTDIR, unix.ENAMETOOLONG, unix.ELOOP, unix.EINVAL, unix.ENXIO, unix.ENODEV:
+		return fs.ErrNotExist
+	case unix.EACCES, unix.EPERM:
+		return fs.ErrPermission
+	case errOutsideRoot:
+		return errOutsideRoot
+	}
+	return fmt.Errorf("cannot look up %q: %w", urlPath, err)
+}

@@ -1,0 +1,163 @@
+package server
+
+import (
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+
+	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/web"
+)
+
+// target is what a URL leads to; exactly one of its three kinds is set.
+type target struct {
+	static   string // URL path of the file
+	redirect string // the same folder with a slash
+	script   found  // PHP file, if scriptName is set
+
+	scriptName, pathInfo string
+}
+
+// errNotFound is a URL that nothing answers.
+var errNotFound = errors.New("no file, script or front controller answers this URL")
+
+// router finds the target of a URL path in one site, noting its steps where somebody will read them.
+type router struct {
+	site  *site
+	notes *[]web.Step // nil: nobody reads them
+}
+
+func (t *router) note(path, result string, ok bool) {
+	if t.notes != nil {
+		*t.notes = append(*t.notes, web.Step{Path: path, Result: result, OK: ok})
+	}
+}
+
+// route decides, in this order: static file, script, folder, script with PATH_INFO, front controller. What exists but is
+// protected is not found; the names of what does not exist are the application's own.
+func (t *router) route(urlPath string) (*target, error) {
+	f, err := t.site.root.lookup(urlPath)
+	switch {
+	case err == nil && t.denied(urlPath):
+		return nil, errNotFound
+	case err == nil && f.dir:
+		return t.folder(urlPath)
+	case err == nil && f.regular && !strings.HasSuffix(urlPath, "/"):
+		return t.file(urlPath, f)
+	case err == nil:
+		t.note(urlPath, "neither a file nor a folder", false)
+	case !isNotFound(err):
+		t.note(urlPath, err.Error(), false)
+		return nil, err
+	default:
+		t.note(urlPath, "not found", false)
+	}
+	return t.elsewhere(urlPath)
+}
+
+// denied says whether an existing file or folder is never served.
+func (t *router) denied(urlPath string) bool {
+	rule, denied := t.site.protect.denied(urlPath)
+	if denied {
+		t.note(urlPath, "never served: "+rule, false)
+	}
+	return denied
+}
+
+// file is an existing file: a script, or static.
+func (t *router) file(urlPath string, f found) (*target, error) {
+	if !t.site.isScript(urlPath) {
+		return &target{static: urlPath}, nil
+	}
+	return &target{script: f, scriptName: cleanSlashes(urlPath)}, nil
+}
+
+// folder answers for an existing folder: with its slash, by an index file, or as if it were not there.
+func (t *router) folder(urlPath string) (*target, error) {
+	if !strings.HasSuffix(urlPath, "/") {
+		return &target{redirect: cleanSlashes(urlPath) + "/"}, nil
+	}
+	for _, name := range t.site.cfg.Index {
+		f, err := t.site.root.lookup(urlPath + name)
+		if err == nil && f.regular && !t.denied(urlPath+name) {
+			return t.file(urlPath+name, f)
+		}
+		t.note(urlPath+name, "not found", false)
+	}
+	return t.elsewhere(urlPath)
+}
+
+// elsewhere looks for a script further left in the path, and then for the front controller.
+func (t *router) elsewhere(urlPath string) (*target, error) {
+	s := t.site
+	if s.cfg.PathInfo != PathInfoOff {
+		for script, pathInfo := range fastcgi.Candidates(urlPath, s.cfg.ScriptExtensions) {
+			if pathInfo == "" {
+				continue // looked up already
+			}
+			f, err := s.root.lookup(script)
+			if err == nil && f.regular {
+				if t.denied(script) {
+					return nil, errNotFound
+				}
+				return &target{script: f, scriptName: cleanSlashes(script), pathInfo: pathInfo}, nil
+			}
+			t.note(script, "no such script", false)
+		}
+	}
+	if s.cfg.FrontController == "" {
+		t.note("", "there is no front controller", false)
+		return nil, errNotFound
+	}
+	name := "/" + s.cfg.FrontController
+	f, err := s.root.lookup(name)
+	if err != nil || !f.regular {
+		t.note(name, "the front controller was not found", false)
+		return nil, errNotFound
+	}
+	found := &target{script: f, scriptName: name}
+	if s.cfg.PathInfo == PathInfoRequired {
+		found.pathInfo = urlPath
+	}
+	return found, nil
+}
+
+// isNotFound says whether err is the absence of a file rather than a refusal or failure. A name that is too long for the
+// file system, or that runs through a file as if it were a folder, does not exist.
+func isNotFound(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// cleanSlashes makes one slash of several, so that a redirect cannot name another host and SCRIPT_NAME is one path.
+func cleanSlashes(p string) string {
+	if !strings.Contains(p, "//") {
+		return p
+	}
+	return path.Clean(p)
+}
+
+// serveTarget answers the request with what its URL leads to.
+func (s *Server) serveTarget(x *exchange, r *http.Request, t *target) {
+	switch {
+	case t.scriptName != "":
+		s.servePHP(x, r, t)
+	case t.redirect != "":
+		to := (&url.URL{Path: t.redirect, RawQuery: r.URL.RawQuery}).String()
+		status := http.StatusMovedPermanently
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			status = http.StatusPermanentRedirect // keeps method and body, RFC 9110 §15.4.9
+		}
+		x.Header().Set("Location", to)
+		x.WriteHeader(status)
+	default:
+		f, fnd, err := x.site.root.open(t.static)
+		if err != nil {
+			s.fail(x, r, err, nil)
+			return
+		}
+		defer f.Close()
+		s.allowWrite(x)
+		x.site.static.serve(x, r, f, fnd)
+	}
+}

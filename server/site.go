@@ -1,0 +1,101 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/phpserve/phpserve/manager"
+)
+
+// site is a SiteConfig at work.
+type site struct {
+	cfg       SiteConfig
+	root      *docRoot
+	protect   *protection
+	static    *staticFiles
+	pool      *manager.Pool
+	token     []byte        // see manager.Pool.FinishToken
+	terminate time.Duration // the pool's request_terminate_timeout
+}
+
+// newSite opens the document root of a site.
+func newSite(cfg SiteConfig, pool *manager.Pool) (*site, error) {
+	abs, err := filepath.Abs(cfg.Root)
+	if err != nil {
+		return nil, fmt.Errorf("[site %s] cannot use root %q: %v", cfg.name(), cfg.Root, err)
+	}
+	cfg.Root = abs
+	cfg.Deny = denyVendor(cfg.Deny, abs)
+	root, err := newDocRoot(abs, docRootOptions{FollowSymlinks: cfg.FollowSymlinks, ResolveSymlinks: cfg.ResolveSymlinks})
+	if err != nil {
+		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
+	}
+	return &site{
+		cfg: cfg, root: root, pool: pool,
+		protect: newProtection(cfg.Deny, cfg.ScriptExtensions), static: newStaticFiles(root),
+		token: []byte(pool.FinishToken()), terminate: pool.Config().RequestTerminateTimeout,
+	}, nil
+}
+
+// denyVendor leaves vendor/ out of what is protected where it cannot be Composer's: frameworks publish assets there.
+func denyVendor(deny []string, root string) []string {
+	for _, composers := range []string{"composer.json", "vendor/autoload.php", "vendor/composer"} {
+		if _, err := os.Lstat(filepath.Join(root, composers)); err == nil {
+			return deny
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(deny), func(pattern string) bool { return pattern == "/vendor/" })
+}
+
+// isScript says whether a file is run and not served.
+func (s *site) isScript(name string) bool {
+	for _, ext := range s.cfg.ScriptExtensions {
+		if strings.HasSuffix(name, ext) {
+			return true
+		}
+	}
+	return false
+}
+
+// sites finds a request's site by its host name.
+type sites struct {
+	exact    map[string]*site
+	wildcard map[string]*site // by what follows the first label
+	first    *site
+}
+
+func newSites(all []*site) *sites {
+	m := &sites{exact: map[string]*site{}, wildcard: map[string]*site{}, first: all[0]}
+	for _, s := range all {
+		for _, h := range s.cfg.Hosts {
+			h = strings.ToLower(h)
+			if rest, ok := strings.CutPrefix(h, "*."); ok {
+				m.wildcard[rest] = s
+			} else {
+				m.exact[h] = s
+			}
+		}
+	}
+	return m
+}
+
+// find returns the site for a host name without port, in any case (GHSA-x76f-jf84-rqj8).
+func (m *sites) find(host string) *site {
+	if len(m.exact)+len(m.wildcard) == 0 {
+		return m.first
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if s, ok := m.exact[host]; ok {
+		return s
+	}
+	if _, rest, ok := strings.Cut(host, "."); ok {
+		if s, ok := m.wildcard[rest]; ok {
+			return s
+		}
+	}
+	return m.first
+}
