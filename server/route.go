@@ -39,13 +39,16 @@ func (t *router) note(path, result string, ok bool) {
 // route decides, in this order: static file, script, folder, script with PATH_INFO, front controller. What exists but is
 // protected is not found; the names of what does not exist are the application's own.
 func (t *router) route(urlPath string) (*target, error) {
+	if strings.HasSuffix(urlPath, "/") {
+		return t.folder(urlPath)
+	}
 	f, err := t.site.root.lookup(urlPath)
 	switch {
 	case err == nil && t.denied(urlPath):
 		return nil, errNotFound
 	case err == nil && f.dir:
-		return t.folder(urlPath)
-	case err == nil && f.regular && !strings.HasSuffix(urlPath, "/"):
+		return &target{redirect: cleanSlashes(urlPath) + "/"}, nil
+	case err == nil && f.regular:
 		return t.file(urlPath, f)
 	case err == nil:
 		t.note(urlPath, "neither a file nor a folder", false)
@@ -75,15 +78,19 @@ func (t *router) file(urlPath string, f found) (*target, error) {
 	return &target{script: f, scriptName: cleanSlashes(urlPath)}, nil
 }
 
-// folder answers for an existing folder: with its slash, by an index file, or as if it were not there.
+// folder answers for a URL that ends with a slash: by an index file, or as if nothing were there. Whether there is a
+// folder at all shows in its index file.
 func (t *router) folder(urlPath string) (*target, error) {
-	if !strings.HasSuffix(urlPath, "/") {
-		return &target{redirect: cleanSlashes(urlPath) + "/"}, nil
-	}
 	for _, name := range t.site.cfg.Index {
 		f, err := t.site.root.lookup(urlPath + name)
-		if err == nil && f.regular && !t.denied(urlPath+name) {
+		switch {
+		case err == nil && f.regular && t.denied(urlPath+name):
+			return nil, errNotFound
+		case err == nil && f.regular:
 			return t.file(urlPath+name, f)
+		case err != nil && !isNotFound(err):
+			t.note(urlPath+name, err.Error(), false)
+			return nil, err
 		}
 		t.note(urlPath+name, "not found", false)
 	}
