@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -152,8 +153,8 @@ func (s *side) answers(ctx context.Context) error {
 
 // stop ends the side's servers, front end first.
 func (s *side) stop() {
-	for i := len(s.servers) - 1; i >= 0; i-- {
-		s.servers[i].stop()
+	for _, v := range slices.Backward(s.servers) {
+		v.stop()
 	}
 }
 

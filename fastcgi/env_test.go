@@ -168,10 +168,15 @@ func TestHeaderBecomesVariables(t *testing.T) {
 		{"not ascii", http.Header{"Ä": {"x"}, "İ": {"x"}}, nil},
 		{"variables of their own", http.Header{"content-length": {"1"}, "Host": {"evil"}}, nil},
 		{"CVE-2024-8927 keeps its prefix", http.Header{"Redirect-Status": {"200"}}, []string{"HTTP_REDIRECT_STATUS=200"}},
-		{"ini settings keep their prefix", http.Header{"Php-Value": {"auto_prepend_file=php://input"}, "Php-Admin-Value": {"x"}},
-			[]string{"HTTP_PHP_ADMIN_VALUE=x", "HTTP_PHP_VALUE=auto_prepend_file=php://input"}},
-		{"hop-by-hop", http.Header{"Connection": {"close, X-Hop", "x-hop2 , "}, "X-Hop": {"1"}, "X-Hop2": {"1"}, "X-Kept": {"1"}, "Keep-Alive": {"1"},
-			"Te": {"trailers"}, "Upgrade": {"h2c"}, "Transfer-Encoding": {"chunked"}, "Trailer": {"x"}, "Proxy-Connection": {"close"}}, []string{"HTTP_X_KEPT=1"}},
+		{
+			"ini settings keep their prefix",
+			http.Header{"Php-Value": {"auto_prepend_file=php://input"}, "Php-Admin-Value": {"x"}},
+			[]string{"HTTP_PHP_ADMIN_VALUE=x", "HTTP_PHP_VALUE=auto_prepend_file=php://input"},
+		},
+		{"hop-by-hop", http.Header{
+			"Connection": {"close, X-Hop", "x-hop2 , "}, "X-Hop": {"1"}, "X-Hop2": {"1"}, "X-Kept": {"1"}, "Keep-Alive": {"1"},
+			"Te": {"trailers"}, "Upgrade": {"h2c"}, "Transfer-Encoding": {"chunked"}, "Trailer": {"x"}, "Proxy-Connection": {"close"},
+		}, []string{"HTTP_X_KEPT=1"}},
 		{"longer than any buffer", http.Header{"X-" + strings.Repeat("L", 300): {"v"}}, []string{"HTTP_X_" + strings.Repeat("L", 300) + "=v"}},
 		{"prefix sorts first", http.Header{"Ab": {"2"}, "A": {"1"}, "A-B": {"3"}}, []string{"HTTP_A=1", "HTTP_AB=2", "HTTP_A_B=3"}},
 	}

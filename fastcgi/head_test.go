@@ -16,8 +16,10 @@ func TestParseHeadReadsWhatRFC3875Allows(t *testing.T) {
 		reason string
 		header http.Header
 	}{
-		{"php's usual head", "X-Powered-By: PHP/8.2\r\nContent-type: text/html; charset=UTF-8\r\n\r\n", 200, "",
-			http.Header{"X-Powered-By": {"PHP/8.2"}, "Content-Type": {"text/html; charset=UTF-8"}}},
+		{
+			"php's usual head", "X-Powered-By: PHP/8.2\r\nContent-type: text/html; charset=UTF-8\r\n\r\n", 200, "",
+			http.Header{"X-Powered-By": {"PHP/8.2"}, "Content-Type": {"text/html; charset=UTF-8"}},
+		},
 		{"LF lines", "A: 1\nB: 2\n\n", 200, "", http.Header{"A": {"1"}, "B": {"2"}}},
 		{"mixed line ends", "A: 1\r\nB: 2\n\r\n", 200, "", http.Header{"A": {"1"}, "B": {"2"}}},
 		{"no field at all", "\r\n", 200, "", http.Header{}},
@@ -28,14 +30,18 @@ func TestParseHeadReadsWhatRFC3875Allows(t *testing.T) {
 		{"Location with Status", "Location: /a\r\nStatus: 301 Moved\r\n\r\n", 301, "Moved", http.Header{"Location": {"/a"}}},
 		{"Location with Status before", "Status: 201 Created\r\nLocation: /a\r\n\r\n", 201, "Created", http.Header{"Location": {"/a"}}},
 		{"lowest and highest status", "Status: 599\r\n\r\n", 599, "", http.Header{}},
-		{"duplicates keep their order", "Set-Cookie: b=2\nX: 1\nset-cookie: a=1\nSet-Cookie: b=3\n\n", 200, "",
-			http.Header{"Set-Cookie": {"b=2", "a=1", "b=3"}, "X": {"1"}}},
+		{
+			"duplicates keep their order", "Set-Cookie: b=2\nX: 1\nset-cookie: a=1\nSet-Cookie: b=3\n\n", 200, "",
+			http.Header{"Set-Cookie": {"b=2", "a=1", "b=3"}, "X": {"1"}},
+		},
 		{"white space around the value", "A: \t x y \t\r\nB:\r\n\r\n", 200, "", http.Header{"A": {"x y"}, "B": {""}}},
 		{"colon and high bytes in the value", "A: b:c\xff\r\n\r\n", 200, "", http.Header{"A": {"b:c\xff"}}},
 		{"every character of a token", "!#$%&'*+-.^_`|~09azAZ: x\r\n\r\n", 200, "", http.Header{"!#$%&'*+-.^_`|~09azaz": {"x"}}},
-		{"hop-by-hop fields removed", "Connection: close, X-Secret\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: x\r\n" +
-			"Trailer: x\r\nTransfer-Encoding: chunked\r\nUpgrade: h2c\r\nconnection: x-other\r\nX-Other: 1\r\nX-Kept: 1\r\n\r\n", 200, "",
-			http.Header{"X-Kept": {"1"}}},
+		{
+			"hop-by-hop fields removed", "Connection: close, X-Secret\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: x\r\n" +
+				"Trailer: x\r\nTransfer-Encoding: chunked\r\nUpgrade: h2c\r\nconnection: x-other\r\nX-Other: 1\r\nX-Kept: 1\r\n\r\n", 200, "",
+			http.Header{"X-Kept": {"1"}},
+		},
 		{"equal lengths become one", "Content-Length: 5\r\nContent-Length: 5\r\n\r\n", 200, "", http.Header{"Content-Length": {"5"}}},
 	}
 	for _, tt := range tests {

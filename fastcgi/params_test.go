@@ -19,8 +19,10 @@ var paramTests = []struct {
 	{"longest short value", "N", strings.Repeat("v", 127), "\x01\x7fN" + strings.Repeat("v", 127)},
 	{"shortest long value", "N", strings.Repeat("v", 128), "\x01\x80\x00\x00\x80N" + strings.Repeat("v", 128)},
 	{"long name", strings.Repeat("N", 200), "v", "\x80\x00\x00\xc8\x01" + strings.Repeat("N", 200) + "v"},
-	{"both long", strings.Repeat("N", 128), strings.Repeat("v", 70000),
-		"\x80\x00\x00\x80\x80\x01\x11\x70" + strings.Repeat("N", 128) + strings.Repeat("v", 70000)},
+	{
+		"both long", strings.Repeat("N", 128), strings.Repeat("v", 70000),
+		"\x80\x00\x00\x80\x80\x01\x11\x70" + strings.Repeat("N", 128) + strings.Repeat("v", 70000),
+	},
 	{"NUL and newline are data", "A", "\x00\n", "\x01\x02A\x00\n"},
 }
 

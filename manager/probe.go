@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,10 +50,8 @@ func (p *PHP) ZygoteObstacle() string {
 	if len(missing) == 0 {
 		return ""
 	}
-	for _, f := range strings.FieldsFunc(p.facts["disable_functions"], func(r rune) bool { return r == ',' || r == ' ' }) {
-		if f == missing[0] {
-			return missing[0] + " is in disable_functions"
-		}
+	if slices.Contains(strings.FieldsFunc(p.facts["disable_functions"], func(r rune) bool { return r == ',' || r == ' ' }), missing[0]) {
+		return missing[0] + " is in disable_functions"
 	}
 	switch {
 	case strings.HasPrefix(missing[0], "pcntl"):

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -80,13 +81,11 @@ func (w *Worker) ExitText() string {
 
 // transition changes the state. Pool.mu must be held.
 func (w *Worker) transition(to State) {
-	for _, ok := range transitions[w.state] {
-		if ok == to {
-			w.pool.count[w.state]--
-			w.pool.count[to]++
-			w.state, w.since = to, time.Now()
-			return
-		}
+	if slices.Contains(transitions[w.state], to) {
+		w.pool.count[w.state]--
+		w.pool.count[to]++
+		w.state, w.since = to, time.Now()
+		return
 	}
 	panic(fmt.Sprintf("internal error: worker %d cannot go from %v to %v", w.proc.pid, w.state, to))
 }

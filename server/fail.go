@@ -41,33 +41,45 @@ func judge(err error) verdict {
 		return verdict{status: http.StatusBadRequest, summary: "The URL is not valid: " + pathError.Error() + "."}
 	case errors.As(err, &client):
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return verdict{status: http.StatusRequestTimeout, summary: "The request body did not arrive in time.",
-				hint: "timeouts.body is how long a client may pause."}
+			return verdict{
+				status: http.StatusRequestTimeout, summary: "The request body did not arrive in time.",
+				hint: "timeouts.body is how long a client may pause.",
+			}
 		}
 		return verdict{status: http.StatusBadRequest, summary: "The request body could not be read: " + client.Error() + "."}
 	case errors.Is(err, errBodyTooLarge):
-		return verdict{status: http.StatusRequestEntityTooLarge, summary: "The request body is larger than this site allows.",
-			hint: "max_body_size is the limit; PHP's own are post_max_size and upload_max_filesize."}
+		return verdict{
+			status: http.StatusRequestEntityTooLarge, summary: "The request body is larger than this site allows.",
+			hint: "max_body_size is the limit; PHP's own are post_max_size and upload_max_filesize.",
+		}
 	case errors.Is(err, errMethod):
 		return verdict{status: http.StatusMethodNotAllowed, summary: "This method is not allowed."}
 	case errors.Is(err, errNotFound), errors.Is(err, fs.ErrNotExist), errors.Is(err, errOutsideRoot):
 		return verdict{status: http.StatusNotFound, summary: "No file, script or front controller answers this URL."}
 	case errors.Is(err, fs.ErrPermission):
-		return verdict{status: http.StatusForbidden, summary: "The file may not be read.",
-			hint: "Check the permissions of the file and of the folders above it."}
+		return verdict{
+			status: http.StatusForbidden, summary: "The file may not be read.",
+			hint: "Check the permissions of the file and of the folders above it.",
+		}
 	case errors.Is(err, manager.ErrQueueFull):
-		return verdict{status: http.StatusServiceUnavailable, retryAfter: 5, summary: "All workers are busy and the queue is full.",
-			hint: "pm.max_children is the number of workers, queue.size the number of requests that may wait."}
+		return verdict{
+			status: http.StatusServiceUnavailable, retryAfter: 5, summary: "All workers are busy and the queue is full.",
+			hint: "pm.max_children is the number of workers, queue.size the number of requests that may wait.",
+		}
 	case errors.Is(err, manager.ErrQueueTimeout):
-		return verdict{status: http.StatusServiceUnavailable, retryAfter: 5, summary: "No worker became free in time.",
-			hint: "pm.max_children is the number of workers, queue.timeout how long a request may wait for one. If workers cannot start, the log says why."}
+		return verdict{
+			status: http.StatusServiceUnavailable, retryAfter: 5, summary: "No worker became free in time.",
+			hint: "pm.max_children is the number of workers, queue.timeout how long a request may wait for one. If workers cannot start, the log says why.",
+		}
 	case errors.Is(err, manager.ErrPoolClosed):
 		return verdict{status: http.StatusServiceUnavailable, retryAfter: 5, summary: "The server is being stopped."}
 	case errors.Is(err, errTerminated):
 		return verdict{status: http.StatusGatewayTimeout, summary: "The script ran longer than request_terminate_timeout."}
 	case errors.As(err, &worker):
-		return verdict{status: http.StatusBadGateway, summary: "The PHP worker did not finish the request: " + worker.Error() + ".",
-			hint: "The log has the exit of the worker; a segmentation fault is a bug in PHP or in an extension."}
+		return verdict{
+			status: http.StatusBadGateway, summary: "The PHP worker did not finish the request: " + worker.Error() + ".",
+			hint: "The log has the exit of the worker; a segmentation fault is a bug in PHP or in an extension.",
+		}
 	case errors.As(err, &head):
 		return verdict{status: http.StatusBadGateway, summary: "The script's response head is not valid: " + head.Error() + "."}
 	case errors.As(err, &protocol):

@@ -102,14 +102,13 @@ func saneID(id string) bool {
 	if id == "" || len(id) > 128 {
 		return false
 	}
-	return !strings.ContainsFunc(id, func(c rune) bool {
-		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.:+/=@", c))
-	})
+	const sane = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:+/=@"
+	return strings.Trim(id, sane) == ""
 }
 
 // hostOnly takes the port off a Host header.
 func hostOnly(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i < 0 || strings.HasSuffix(host, "]") {
+	if !strings.Contains(host, ":") || strings.HasSuffix(host, "]") {
 		return strings.Trim(host, "[]")
 	}
 	h, _, err := net.SplitHostPort(host)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -214,8 +215,8 @@ func (p *protection) isScript(name string) bool {
 }
 
 func lastDot(name []byte) int {
-	for i := len(name) - 1; i >= 0; i-- {
-		if name[i] == '.' {
+	for i, n := range slices.Backward(name) {
+		if n == '.' {
 			return i
 		}
 	}

@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -269,14 +268,13 @@ func (a *aborter) hitNow() bool {
 
 // fail gives the worker back after an error and completes the error with how the worker ended.
 func (y *relay) fail(err error) error {
-	var we *workerError
 	outcome := manager.Broken
 	if errors.Is(err, errClientGone) {
 		outcome = manager.Aborted
 	}
 	worker := y.worker
 	y.release(outcome)
-	if errors.As(err, &we) {
+	if we, ok := errors.AsType[*workerError](err); ok {
 		select {
 		case <-worker.Done():
 			we.how = worker.ExitText()
@@ -322,9 +320,7 @@ const socketBuffer = 16 << 10
 // writeHead sends status and header fields; length is the body's, or -1 if it is not known yet.
 func (y *relay) writeHead(length int64) int {
 	h := y.x.Header()
-	for name, values := range y.head.Header {
-		h[name] = values
-	}
+	maps.Copy(h, y.head.Header)
 	status := y.head.Status
 	switch {
 	case status == http.StatusNoContent:
@@ -448,11 +444,3 @@ func (y *relay) detach() {
 
 // saidLimit is how much of FCGI_STDERR is kept for the error page, in bytes.
 const saidLimit = 4 << 10
-
-// describe is the error's text with the script it concerns.
-func describe(err error, script string) string {
-	if script == "" {
-		return err.Error()
-	}
-	return fmt.Sprintf("%v, script %s", err, strings.ToValidUTF8(script, "?"))
-}

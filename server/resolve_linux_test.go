@@ -167,8 +167,14 @@ func TestFolderWithoutSearchPermission(t *testing.T) {
 
 func TestLookupErrorKeepsTheServersFaultsApart(t *testing.T) {
 	for _, tt := range []struct{ err, want error }{
-		{unix.ENOENT, fs.ErrNotExist}, {unix.ENOTDIR, fs.ErrNotExist}, {unix.ELOOP, fs.ErrNotExist}, {unix.ENAMETOOLONG, fs.ErrNotExist},
-		{unix.EACCES, fs.ErrPermission}, {errOutsideRoot, errOutsideRoot}, {unix.EMFILE, unix.EMFILE}, {unix.EIO, unix.EIO},
+		{unix.ENOENT, fs.ErrNotExist},
+		{unix.ENOTDIR, fs.ErrNotExist},
+		{unix.ELOOP, fs.ErrNotExist},
+		{unix.ENAMETOOLONG, fs.ErrNotExist},
+		{unix.EACCES, fs.ErrPermission},
+		{errOutsideRoot, errOutsideRoot},
+		{unix.EMFILE, unix.EMFILE},
+		{unix.EIO, unix.EIO},
 	} {
 		if got := lookupError("/x", tt.err); !errors.Is(got, tt.want) {
 			t.Errorf("lookupError(%v) = %v", tt.err, got)

@@ -98,8 +98,7 @@ func FuzzCleanURLPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := cleanURLPath(s)
 		if err != nil {
-			var bad *badPathError
-			if !errors.As(err, &bad) {
+			if _, ok := errors.AsType[*badPathError](err); !ok {
 				t.Fatalf("%q: untyped error %v", s, err)
 			}
 			return

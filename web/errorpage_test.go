@@ -136,8 +136,8 @@ func fill(v reflect.Value, s string) int {
 		return fill(v.Index(0), s)
 	case reflect.Struct:
 		n := 0
-		for i := range v.NumField() {
-			n += fill(v.Field(i), s)
+		for _, field := range v.Fields() {
+			n += fill(field, s)
 		}
 		return n
 	}

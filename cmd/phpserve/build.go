@@ -54,8 +54,10 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string) (*plan, er
 	}
 	for _, site := range p.config.Sites {
 		if err := pool.CanRead(site.Root); err != nil {
-			return nil, &hintError{fmt.Errorf("cannot serve %s: %w", site.Root, err),
-				"make the folder readable for that user, name another with --user, or insist on root with --allow-root"}
+			return nil, &hintError{
+				fmt.Errorf("cannot serve %s: %w", site.Root, err),
+				"make the folder readable for that user, name another with --user, or insist on root with --allow-root",
+			}
 		}
 	}
 	php, why, err := manager.FindPHP(ctx, s.PHP, p.config.Sites[0].Root)
@@ -156,8 +158,10 @@ func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 			}
 		}
 		if !filepath.IsLocal(rel) || !exists(filepath.Join(root, rel)) {
-			return c, &hintError{fmt.Errorf("cannot use front controller %q: there is no such file in %s", s.FrontController, root),
-				"front_controller is a script inside the document root, auto, or off"}
+			return c, &hintError{
+				fmt.Errorf("cannot use front controller %q: there is no such file in %s", s.FrontController, root),
+				"front_controller is a script inside the document root, auto, or off",
+			}
 		}
 		c.FrontController = filepath.ToSlash(filepath.Clean(rel))
 	}

@@ -103,8 +103,10 @@ func (l *loader) bindEnv() error {
 	for _, kv := range l.environ {
 		name, _, _ := strings.Cut(kv, "=")
 		if _, ok := known[name]; !ok && strings.HasPrefix(name, envPrefix) {
-			return &hintError{fmt.Errorf("environment: %s names no setting", name),
-				"the variable of a key is its name in capitals, with _ for dots: " + envName("pm.max_children")}
+			return &hintError{
+				fmt.Errorf("environment: %s names no setting", name),
+				"the variable of a key is its name in capitals, with _ for dots: " + envName("pm.max_children"),
+			}
 		}
 	}
 	return nil
@@ -182,7 +184,7 @@ func (l *loader) decode(values map[string]any, to any, prefix string) error {
 // textHook decodes our own units from numbers and strings.
 func textHook(_, to reflect.Type, data any) (any, error) {
 	target := reflect.New(to)
-	u, ok := target.Interface().(encoding.TextUnmarshaler)
+	u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](target)
 	if !ok {
 		return data, nil
 	}
@@ -259,8 +261,7 @@ func (l *loader) explain(err error, prefix string) error {
 			key = m[1]
 		}
 		cause := err.Error()
-		var inner *mapstructure.DecodeError
-		if errors.As(err, &inner) {
+		if inner, ok := errors.AsType[*mapstructure.DecodeError](err); ok {
 			key, cause = inner.Name(), inner.Unwrap().Error()
 		}
 		return fmt.Errorf("%s: %s%s: %s", l.where(key), prefix, key, cause)

@@ -34,13 +34,17 @@ func checkRoot(root string) error {
 	info, err := os.Stat(root)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return &hintError{fmt.Errorf("cannot serve %s: there is no such folder", root),
-			"name the folder that holds index.php: phpserve run DIR"}
+		return &hintError{
+			fmt.Errorf("cannot serve %s: there is no such folder", root),
+			"name the folder that holds index.php: phpserve run DIR",
+		}
 	case err != nil:
 		return fmt.Errorf("cannot serve %s: %v", root, err)
 	case !info.IsDir():
-		return &hintError{fmt.Errorf("cannot serve %s: it is not a folder", root),
-			"name the folder: phpserve run " + filepath.Dir(root)}
+		return &hintError{
+			fmt.Errorf("cannot serve %s: it is not a folder", root),
+			"name the folder: phpserve run " + filepath.Dir(root),
+		}
 	}
 	if !exists(filepath.Join(root, "composer.json")) || exists(filepath.Join(root, "index.php")) || exists(filepath.Join(root, "index.html")) {
 		return nil
