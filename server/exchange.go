@@ -11,6 +11,7 @@ import (
 // see, because it counts what is sent.
 type exchange struct {
 	http.ResponseWriter
+	conn   *clientConn // nil for HTTPS
 	start  time.Time
 	id     string         // request id
 	peer   netip.AddrPort // who is at the other end of the connection

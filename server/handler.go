@@ -19,6 +19,7 @@ var errMethod = errors.New("method not allowed")
 // ServeHTTP answers one request; the package documentation has the way it takes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil}
+	x.conn, _ = r.Context().Value(connKey{}).(*clientConn)
 	defer s.access.write(x, r) // also when a handler panics
 	x.peer = peerAddr(r)
 	fromProxy := s.trusted.apply(x, r)

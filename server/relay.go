@@ -304,18 +304,21 @@ func (y *relay) release(o manager.Outcome) {
 func (y *relay) deliver() error {
 	status := y.writeHead(int64(len(y.raw) - y.bodyAt))
 	if y.bodyAllowed(status) {
-		if len(y.raw) > socketBuffer {
+		large := len(y.raw) > httpBuffer
+		if large {
 			y.s.allowWrite(y.x)
+			y.x.conn.hold()
 		}
-		if _, err := y.x.Write(y.raw[y.bodyAt:]); err != nil {
+		_, err := y.x.Write(y.raw[y.bodyAt:])
+		if large && err == nil {
+			err = y.x.conn.release()
+		}
+		if err != nil {
 			y.x.err = errClientGone
 		}
 	}
 	return nil
 }
-
-// socketBuffer is what any system takes off our hands without waiting for the client, in bytes.
-const socketBuffer = 16 << 10
 
 // writeHead sends status and header fields; length is the body's, or -1 if it is not known yet.
 func (y *relay) writeHead(length int64) int {
@@ -379,13 +382,17 @@ func copySpool(x *exchange, spool *responseSpool, send bool, allowWrite func(*ex
 			continue
 		}
 		allowWrite(x)
-		if _, err := x.Write(p); errors.Is(err, http.ErrContentLength) {
-			return nil // the script announced less than it sent: the rest is dropped, as nginx does
-		} else if err != nil {
+		x.conn.hold()
+		_, err = x.Write(p)
+		tooLong := errors.Is(err, http.ErrContentLength)
+		if err == nil || tooLong {
+			err = control.Flush()
+		}
+		if released := x.conn.release(); err != nil || released != nil {
 			return errClientGone
 		}
-		if err := control.Flush(); err != nil {
-			return errClientGone
+		if tooLong {
+			return nil // the script announced less than it sent: the rest is dropped, as nginx does
 		}
 	}
 }

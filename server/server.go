@@ -136,6 +136,9 @@ func (s *Server) serve(l net.Listener, isTLS bool) {
 	}
 	if isTLS {
 		h.TLSConfig = s.tls.config()
+	} else {
+		l = &clientListener{Listener: l, refused: s.logRefused}
+		h.ConnContext = withConn
 	}
 	s.http = append(s.http, h)
 	s.serving.Go(func() {

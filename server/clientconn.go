@@ -1,0 +1,125 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+)
+
+// clientConn is an accepted plain connection. It does two things that net/http cannot: it joins the pieces that net/http
+// writes for one part of a response into one system call, and it tells the access log about requests that net/http
+// refuses by itself. Embedding the TCP connection keeps sendfile(2).
+type clientConn struct {
+	*net.TCPConn
+	refused func(peer net.Addr, status int)
+
+	holding bool
+	small   []byte      // copies of short pieces: they are net/http's buffer
+	held    net.Buffers // in order; long pieces are the handler's own and stay valid until release
+}
+
+// httpBuffer is the size of net/http's buffer: shorter pieces come from it.
+const httpBuffer = 4 << 10
+
+// hold keeps what is written until release. Only the handler of the connection's request calls these.
+func (c *clientConn) hold() {
+	if c != nil {
+		c.holding = true
+	}
+}
+
+// release writes what was held.
+func (c *clientConn) release() error {
+	if c == nil || !c.holding {
+		return nil
+	}
+	c.holding = false
+	if len(c.held) == 0 {
+		return nil
+	}
+	pieces := c.held // WriteTo consumes its receiver
+	_, err := pieces.WriteTo(c.TCPConn)
+	clear(c.held)
+	c.held, c.small = c.held[:0], c.small[:0]
+	return err
+}
+
+func (c *clientConn) Write(p []byte) (int, error) {
+	if c.holding {
+		if len(p) <= httpBuffer {
+			if cap(c.small)-len(c.small) < len(p) {
+				c.small = make([]byte, 0, 2*httpBuffer) // the pieces before keep the old one
+			}
+			start := len(c.small)
+			c.small = append(c.small, p...)
+			p = c.small[start:]
+			c.held = append(c.held, p)
+			return len(p), nil
+		}
+		c.held = append(c.held, p)
+		return len(p), nil
+	}
+	if status := cannedStatus(p); status != 0 && c.refused != nil {
+		c.refused(c.RemoteAddr(), status)
+	}
+	return c.TCPConn.Write(p)
+}
+
+// cannedHead is the head of the answers that net/http gives without a handler (net/http/server.go:conn.serve). Answers of
+// handlers differ: they have a Date.
+var cannedHead = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
+
+// cannedStatus is the status of an answer that net/http gave by itself, 0 for anything else.
+func cannedStatus(p []byte) int {
+	const line = "HTTP/1.1 "
+	if len(p) < len(line)+3 || len(p) > 512 || p[len(line)] < '4' || !bytes.HasPrefix(p, []byte(line)) || !bytes.Contains(p, cannedHead) {
+		return 0
+	}
+	status, err := strconv.Atoi(string(p[len(line) : len(line)+3]))
+	if err != nil {
+		return 0
+	}
+	return status
+}
+
+// clientListener makes clientConns.
+type clientListener struct {
+	net.Listener
+	refused func(peer net.Addr, status int)
+}
+
+func (l *clientListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return conn, nil
+	}
+	return &clientConn{TCPConn: tcp, refused: l.refused}, nil
+}
+
+// connKey finds a request's clientConn in its context.
+type connKey struct{}
+
+// withConn is the ConnContext of plain listeners.
+func withConn(ctx context.Context, conn net.Conn) context.Context {
+	if c, ok := conn.(*clientConn); ok {
+		return context.WithValue(ctx, connKey{}, c)
+	}
+	return ctx
+}
+
+// logRefused writes the access line of a request that net/http refused before it had one.
+func (s *Server) logRefused(peer net.Addr, status int) {
+	x := &exchange{start: time.Now(), status: status}
+	if ap, err := netip.ParseAddrPort(peer.String()); err == nil {
+		x.client = ap.Addr().Unmap().WithZone("")
+	}
+	s.access.write(x, &http.Request{Method: "-", RequestURI: "-", Proto: "-", Header: http.Header{}})
+}
