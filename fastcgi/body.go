@@ -20,6 +20,7 @@ type bodyWriter struct {
 	left int64
 	done chan struct{} // closed when run has returned; err and buf may be read then
 	err  error
+	sent bool // a byte was written; as err
 }
 
 func (w *bodyWriter) run() {
@@ -44,7 +45,9 @@ func (w *bodyWriter) write() error {
 		if last {
 			w.buf = appendHeader(w.buf, TypeStdin, requestID, 0)
 		}
-		if _, err := w.nc.Write(w.buf); err != nil || last {
+		n, err := w.nc.Write(w.buf)
+		w.sent = w.sent || n > 0
+		if err != nil || last {
 			return err
 		}
 		w.buf = w.buf[:0]

@@ -124,8 +124,8 @@ func (c *Conn) Send(r *Request) error {
 	}
 	c.out = appendHeader(c.out, TypeStdin, requestID, 0)
 	c.begin(r)
-	if _, err := c.nc.Write(c.out); err != nil {
-		return c.fail(&ConnError{Op: "send request", Err: err})
+	if n, err := c.nc.Write(c.out); err != nil {
+		return c.fail(&ConnError{Op: "send request", Unsent: n == 0, Err: err})
 	}
 	return nil
 }
@@ -245,8 +245,11 @@ func (c *Conn) readFailed(err error) error {
 func (c *Conn) fail(err error) error {
 	var body *BodyError
 	if w := c.writer.Load(); w != nil {
+		var conn *ConnError
 		if writeErr := w.stop(); errors.As(writeErr, &body) {
 			err = body
+		} else if writeErr != nil && !w.sent && errors.As(err, &conn) {
+			conn.Unsent = true
 		}
 		c.writer.Store(nil)
 	}

@@ -13,6 +13,7 @@ import (
 type ConnError struct {
 	Op       string // "send request" or "read answer"
 	Answered bool   // at least one byte of the answer had been received
+	Unsent   bool   // not one byte of the request had been taken: the worker cannot have begun to run it
 	Err      error
 }
 

@@ -20,10 +20,11 @@ type child struct {
 
 // startChild starts php-cgi with the listening socket as its standard input, which is how php-cgi enters FastCGI mode
 // (sapi/cgi/cgi_main.c:main), and both outputs going to out. deathSignal is
-// sent to it when phpserve dies.
-func startChild(c *PoolConfig, php *PHP, dir *runtimeDir, socket, out *os.File, deathSignal syscall.Signal) (*child, error) {
+// sent to it when phpserve dies. It inherits the files of more, too.
+func startChild(c *PoolConfig, php *PHP, dir *runtimeDir, socket, out *os.File, deathSignal syscall.Signal, more ...*os.File) (*child, error) {
 	cmd := exec.Command(php.Path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, out, out
+	cmd.ExtraFiles = more
 	cmd.Dir = string(filepath.Separator)
 	cmd.Env = c.environment(dir)
 	cmd.SysProcAttr = sysProcAttr(dir.owner, deathSignal)

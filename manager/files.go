@@ -26,6 +26,7 @@ type runtimeDir struct {
 	path  string
 	token string // ends the response when PHP logs it; see runtime/prepend.php
 	owner *credential
+	lock  *os.File // says that the folder is in use, see stale_unix.go
 }
 
 // newRuntimeDir makes the folder, 0700 and owned by the pool's user.
@@ -34,13 +35,18 @@ func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
 	if base == "" || owner != nil {
 		base = os.TempDir() // another user could not reach into a runtime folder of ours
 	}
+	removeStale(base)
 	path, err := os.MkdirTemp(base, "phpserve-"+pool+"-")
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
 	}
+	lock, err := lockDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock the runtime folder: %v", err)
+	}
 	var secret [16]byte
 	rand.Read(secret[:]) // never fails (crypto/rand, Go 1.24)
-	d := &runtimeDir{path: path, token: "phpserve-finish-" + hex.EncodeToString(secret[:]), owner: owner}
+	d := &runtimeDir{path: path, token: "phpserve-finish-" + hex.EncodeToString(secret[:]), owner: owner, lock: lock}
 	for _, sub := range []string{bootDir, scanDir} {
 		if err := os.Mkdir(filepath.Join(path, sub), 0o700); err != nil {
 			return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
@@ -79,14 +85,21 @@ func (d *runtimeDir) write(c *PoolConfig, php *PHP) error {
 
 // prepend is runtime/prepend.php with the token, followed by the operator's own auto_prepend_file.
 func (d *runtimeDir) prepend(operators string) (string, error) {
-	text := strings.Replace(embedded("prepend.php"), "@TOKEN@", d.token, 1)
+	scanned := "PHP_INI_SCAN_DIR" // without a value putenv() takes it out
+	if own, ok := os.LookupEnv("PHP_INI_SCAN_DIR"); ok {
+		scanned += "=" + own
+	}
+	text := strings.NewReplacer("@TOKEN@", d.token, "@INI_SCAN_DIR@", phpString(scanned)).Replace(embedded("prepend.php"))
 	if operators == "" || operators == "none" {
 		return text, nil
 	}
-	literal := "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(operators) + "'"
-	boot := "'" + d.file(bootDir) + "'"
 	return text + fmt.Sprintf("\n// auto_prepend_file of php.ini or of the pool\n"+
-		"if (dirname($_SERVER['SCRIPT_FILENAME'] ?? '') !== %s) {\n    require %s;\n}\n", boot, literal), nil
+		"if (dirname($_SERVER['SCRIPT_FILENAME'] ?? '') !== %s) {\n    require %s;\n}\n", phpString(d.file(bootDir)), phpString(operators)), nil
+}
+
+// phpString writes s as a PHP string literal.
+func phpString(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
 
 func (d *runtimeDir) chownAll() error {
@@ -104,7 +117,12 @@ func (d *runtimeDir) chownAll() error {
 	})
 }
 
-func (d *runtimeDir) remove() error { return os.RemoveAll(d.path) }
+func (d *runtimeDir) remove() error {
+	if d.lock != nil {
+		defer d.lock.Close()
+	}
+	return os.RemoveAll(d.path)
+}
 
 func embedded(name string) string {
 	text, err := runtimeFS.ReadFile("runtime/" + name)

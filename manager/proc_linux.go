@@ -2,7 +2,9 @@ package manager
 
 import (
 	"errors"
+	"fmt"
 	"net"
+	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +12,46 @@ import (
 
 // dieWithParent has the kernel send sig to a process when phpserve dies, however it dies.
 func dieWithParent(attr *syscall.SysProcAttr, sig syscall.Signal) { attr.Pdeathsig = sig }
+
+// lifeline has the kernel end a whole process group when phpserve dies, even if the zygote, which would do it, dies at the
+// same moment: a parent-death signal is not inherited by what the zygote forks, prctl(2). It is a socket pair. Every process
+// of the group inherits one end, for which the group is to be signalled (F_SETOWN, F_SETSIG and O_ASYNC of fcntl(2)) when
+// something happens at the other end. Phpserve alone holds that and does nothing with it, so all that can happen is its end.
+type lifeline struct{ ours, theirs *os.File }
+
+func newLifeline() (*lifeline, error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot make a socket pair: %v", err)
+	}
+	return &lifeline{ours: os.NewFile(uintptr(fds[0]), "lifeline"), theirs: os.NewFile(uintptr(fds[1]), "lifeline")}, nil
+}
+
+// inherited is what the first process of the group is to be started with.
+func (l *lifeline) inherited() []*os.File { return []*os.File{l.theirs} }
+
+// hold binds the process group to the life of phpserve.
+func (l *lifeline) hold(group int) error {
+	defer l.theirs.Close()
+	fd := l.theirs.Fd()
+	_, err := unix.FcntlInt(fd, unix.F_SETOWN, -group)
+	if err == nil {
+		_, err = unix.FcntlInt(fd, unix.F_SETSIG, int(unix.SIGKILL))
+	}
+	if err == nil {
+		_, err = unix.FcntlInt(fd, unix.F_SETFL, unix.O_ASYNC)
+	}
+	if err != nil && !errors.Is(err, unix.ESRCH) { // all of it may have ended already
+		return fmt.Errorf("cannot have the kernel end process group %d with phpserve: %v", group, err)
+	}
+	return nil
+}
+
+// close lets go of the group, none of whose processes may be left.
+func (l *lifeline) close() {
+	l.ours.Close()
+	l.theirs.Close()
+}
 
 // peerPID is the process at the other end of a unix socket, unix(7).
 func peerPID(c *net.UnixConn) (int, error) {

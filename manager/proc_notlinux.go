@@ -5,6 +5,7 @@ package manager
 import (
 	"errors"
 	"net"
+	"os"
 	"syscall"
 )
 
@@ -14,3 +15,11 @@ func dieWithParent(*syscall.SysProcAttr, syscall.Signal) {}
 func peerPID(*net.UnixConn) (int, error) { return 0, errors.ErrUnsupported }
 
 func awaitOrphan(pid int) { awaitByPolling(pid) }
+
+// lifeline does nothing: only Linux has the means. The zygote still ends its workers with its control connection.
+type lifeline struct{}
+
+func newLifeline() (*lifeline, error)   { return &lifeline{}, nil }
+func (*lifeline) inherited() []*os.File { return nil }
+func (*lifeline) hold(int) error        { return nil }
+func (*lifeline) close()                {}

@@ -44,3 +44,11 @@ func waitStatus(status uint32) exitStatus { return exitStatus{known: true, code:
 
 // terminate is the only way to end a process here.
 const terminate = syscall.SIGKILL
+
+// lifeline does nothing: there is no zygote on Windows.
+type lifeline struct{}
+
+func newLifeline() (*lifeline, error)   { return &lifeline{}, nil }
+func (*lifeline) inherited() []*os.File { return nil }
+func (*lifeline) hold(int) error        { return nil }
+func (*lifeline) close()                {}

@@ -26,7 +26,8 @@ type zygoteEngine struct {
 	endpoint *endpoint
 	socket   *os.File // the workers' listening socket
 	child    *child   // the zygote
-	output   *output  // what it and the workers write to fd 1 and 2
+	lifeline *lifeline
+	output   *output // what it and the workers write to fd 1 and 2
 	control  net.Conn
 	boot     io.ReadCloser // the zygote's request
 	gone     chan struct{} // closed when the control connection ended
@@ -52,19 +53,29 @@ func newZygote(ctx context.Context, p *Pool, generation int) (*zygoteEngine, err
 	if err != nil {
 		return nil, err
 	}
+	line, err := newLifeline()
+	if err != nil {
+		socket.Close()
+		return nil, err
+	}
 	z := &zygoteEngine{
-		log: p.log, endpoint: newEndpoint("unix", addr), socket: socket, output: newOutput(p.log),
+		log: p.log, endpoint: newEndpoint("unix", addr), socket: socket, lifeline: line, output: newOutput(p.log),
 		gone: make(chan struct{}), procs: map[int]*process{},
 	}
 	if z.child, err = z.output.start(func(out *os.File) (*child, error) {
 		// SIGTERM, not SIGKILL: the zygote must live to see its control connection close and to end its workers; a
 		// php-cgi that is not yet a zygote ends by it.
-		return startChild(&p.cfg, p.php, p.dir, socket, out, syscall.SIGTERM)
+		return startChild(&p.cfg, p.php, p.dir, socket, out, syscall.SIGTERM, line.inherited()...)
 	}, &z.wg); err != nil {
+		line.close()
 		socket.Close()
 		return nil, err
 	}
-	if err := z.connect(ctx, p, generation); err != nil {
+	err = line.hold(z.child.cmd.Process.Pid)
+	if err == nil {
+		err = z.connect(ctx, p, generation)
+	}
+	if err != nil {
 		z.child.kill()
 		z.release()
 		return nil, fmt.Errorf("%v%s", err, z.output.lines())
@@ -264,6 +275,7 @@ func (z *zygoteEngine) release() {
 	}
 	z.output.finish()
 	z.wg.Wait()
+	z.lifeline.close()
 	z.socket.Close()
 	_ = os.Remove(z.endpoint.addr)
 }

@@ -16,6 +16,7 @@ import (
 type clientConn struct {
 	*net.TCPConn
 	refused func(peer net.Addr, status int)
+	handled bool // the request has reached a handler: what is written is no refusal of net/http
 
 	holding bool
 	small   []byte      // copies of short pieces: they are net/http's buffer
@@ -63,23 +64,21 @@ func (c *clientConn) Write(p []byte) (int, error) {
 		c.held = append(c.held, p)
 		return len(p), nil
 	}
-	if status := cannedStatus(p); status != 0 && c.refused != nil {
-		c.refused(c.RemoteAddr(), status)
+	if !c.handled {
+		if status := refusalStatus(p); status != 0 {
+			c.refused(c.RemoteAddr(), status)
+		}
 	}
 	return c.TCPConn.Write(p)
 }
 
-// cannedHead is the head of the answers that net/http gives without a handler (net/http/server.go:conn.serve). Answers of
-// handlers differ: they have a Date.
-var cannedHead = []byte("\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n")
-
-// cannedStatus is the status of an answer that net/http gave by itself, 0 for anything else.
-func cannedStatus(p []byte) int {
-	const line = "HTTP/1.1 "
-	if len(p) < len(line)+3 || len(p) > 512 || p[len(line)] < '4' || !bytes.HasPrefix(p, []byte(line)) || !bytes.Contains(p, cannedHead) {
+// refusalStatus is the status of an answer that net/http gives without a handler (net/http/server.go:conn.serve).
+func refusalStatus(p []byte) int {
+	rest, ok := bytes.CutPrefix(p, []byte("HTTP/1.1 "))
+	if !ok || len(rest) < 3 {
 		return 0
 	}
-	status, err := strconv.Atoi(string(p[len(line) : len(line)+3]))
+	status, err := strconv.Atoi(string(rest[:3]))
 	if err != nil {
 		return 0
 	}
@@ -113,6 +112,23 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, c)
 	}
 	return ctx
+}
+
+// connState is the ConnState of plain listeners. net/http calls it from the goroutine that also runs the handlers.
+func connState(conn net.Conn, state http.ConnState) {
+	if c, ok := conn.(*clientConn); ok && state == http.StateIdle {
+		c.handled = false
+	}
+}
+
+// markHandled tells the connection that its request reaches a handler.
+func markHandled(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(connKey{}).(*clientConn); ok {
+			c.handled = true
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // logRefused writes the access line of a request that net/http refused before it had one.

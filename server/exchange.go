@@ -19,6 +19,7 @@ type exchange struct {
 	https  bool
 	host   string // host of the request, without port
 	site   *site
+	close  bool // the connection ends with this response
 
 	status int
 	bytes  int64
@@ -35,16 +36,14 @@ type exchange struct {
 }
 
 func (x *exchange) WriteHeader(status int) {
-	if x.status == 0 && status >= 200 {
-		x.status = status
+	if status >= 200 {
+		x.begin(status)
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
 
 func (x *exchange) Write(p []byte) (int, error) {
-	if x.status == 0 {
-		x.status = http.StatusOK
-	}
+	x.begin(http.StatusOK)
 	n, err := x.ResponseWriter.Write(p)
 	x.bytes += int64(n)
 	return n, err
@@ -52,12 +51,21 @@ func (x *exchange) Write(p []byte) (int, error) {
 
 // ReadFrom keeps sendfile(2) possible for static files.
 func (x *exchange) ReadFrom(r io.Reader) (int64, error) {
-	if x.status == 0 {
-		x.status = http.StatusOK
-	}
+	x.begin(http.StatusOK)
 	n, err := io.Copy(x.ResponseWriter, r)
 	x.bytes += n
 	return n, err
+}
+
+// begin notes the status of a response whose head is about to be sent.
+func (x *exchange) begin(status int) {
+	if x.status != 0 {
+		return
+	}
+	x.status = status
+	if x.close {
+		x.Header()["Connection"] = []string{"close"}
+	}
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -73,6 +73,9 @@ func judge(err error) verdict {
 		}
 	case errors.Is(err, manager.ErrPoolClosed):
 		return verdict{status: http.StatusServiceUnavailable, retryAfter: 5, summary: "The server is being stopped."}
+	case errors.Is(err, errScript):
+		return verdict{status: http.StatusInternalServerError, summary: "The script ended with an error.",
+			hint: "display_errors is off in php.ini; --php-value display_errors=1 has PHP show its errors in the page."}
 	case errors.Is(err, errTerminated):
 		return verdict{status: http.StatusGatewayTimeout, summary: "The script ran longer than request_terminate_timeout."}
 	case errors.As(err, &worker):
@@ -92,12 +95,12 @@ func judge(err error) verdict {
 func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step) {
 	v := judge(err)
 	x.err = err
-	if v.status >= 500 {
+	if v.status >= 500 && !errors.Is(err, errScript) { // PHP's own message of that is in the log already
 		s.log.Error("request failed", "status", v.status, "error", err, "method", r.Method, "uri", r.RequestURI,
 			"pool", x.pool, "pid", x.pid, "script", x.script, "request_id", x.id)
 	}
 	if x.sent() {
-		return
+		panic(http.ErrAbortHandler) // a return would make what is out look complete
 	}
 	if v.status == statusClientGone {
 		x.status = v.status // for the access log alone: there is nobody to answer

@@ -21,6 +21,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil}
 	x.conn, _ = r.Context().Value(connKey{}).(*clientConn)
 	defer s.access.write(x, r) // also when a handler panics
+	// Transfer-Encoding next to Content-Length must end the connection (RFC 9112 §6.1), because a proxy in front may have
+	// seen the body end elsewhere; net/http keeps from us whether there was a Content-Length.
+	x.close = len(r.TransferEncoding) > 0
 	x.peer = peerAddr(r)
 	fromProxy := s.trusted.apply(x, r)
 	s.identify(x, r, fromProxy)
@@ -30,9 +33,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.user = name
 	}
 	s.answer(x, r)
-	if x.status == 0 {
-		x.status = http.StatusOK
-	}
+	x.begin(http.StatusOK)
 }
 
 // answer routes the request.

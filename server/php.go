@@ -22,7 +22,8 @@ func (s *Server) servePHP(x *exchange, r *http.Request, t *target) {
 }
 
 // runPHP spools the body, takes a worker and relays. A request whose worker died before any answer is repeated once on
-// another worker if that is safe (RFC 9110 §9.2.1) or if the worker cannot have started it.
+// another worker if that is safe (RFC 9110 §9.2.1), and as often as needed while the workers cannot have started it: they
+// had died idle and the pool did not know yet.
 func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 	in, err := spoolBody(x.ResponseWriter, r, s.cfg, x.site.cfg.MaxBodySize)
 	if err != nil {
@@ -32,7 +33,7 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 	params := paramBuffers.Get().(*[]byte)
 	defer paramBuffers.Put(params)
 	*params = s.environment(x, r, t, in.size).AppendParams((*params)[:0])
-	for attempt := 0; ; attempt++ {
+	for repeated := false; ; {
 		queued := time.Now()
 		worker, err := x.site.pool.Acquire(r.Context())
 		x.queueTime += time.Since(queued)
@@ -44,12 +45,12 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 		}
 		err = s.relayOnce(x, r, worker, &fastcgi.Request{Params: *params, Body: in.reader(), BodyLen: in.size, KeepConn: true})
 		var we *workerError
-		if errors.As(err, &we) && attempt == 0 && !x.sent() && (we.retry || safeMethod(r.Method)) {
-			s.log.Warn("worker lost, request repeated on another", "pool", x.pool, "pid", x.pid, "script", x.script,
-				"request_id", x.id, "error", we)
-			continue
+		if !errors.As(err, &we) || x.sent() || !we.unsent && (repeated || !safeMethod(r.Method)) {
+			return err
 		}
-		return err
+		repeated = repeated || !we.unsent
+		s.log.Warn("worker lost, request repeated on another", "pool", x.pool, "pid", x.pid, "script", x.script,
+			"request_id", x.id, "error", we)
 	}
 }
 

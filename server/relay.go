@@ -94,14 +94,18 @@ func (a *aborter) disarm() {
 // errClientGone is a client that did not wait for its response.
 var errClientGone = errors.New("the client closed the connection")
 
+// errScript is a script that PHP ended with an error and that had nothing to show for it, which only a developer may see
+// explained.
+var errScript = errors.New("the script ended with an error")
+
 // errTerminated is a request that ran into request_terminate_timeout.
 var errTerminated = errors.New("the script ran longer than request_terminate_timeout")
 
 // workerError is a worker that did not finish its request.
 type workerError struct {
-	err   error
-	retry bool // nothing was run yet: even an unsafe request may be repeated
-	how   string
+	err    error
+	unsent bool // the worker had not taken a byte of the request: even an unsafe one may be repeated
+	how    string
 }
 
 func (e *workerError) Error() string {
@@ -124,7 +128,7 @@ func (y *relay) run(req *fastcgi.Request) error {
 		})
 	}
 	if err := y.conn.Send(req); err != nil {
-		return y.fail(&workerError{err: err, retry: true})
+		return y.fail(y.readError(err))
 	}
 	for !y.headDone || !y.complete() && len(y.raw) < gatherLimit && y.moreSoon() {
 		err := y.step(y.collect)
@@ -145,6 +149,9 @@ func (y *relay) run(req *fastcgi.Request) error {
 	case y.ended:
 		y.release(manager.Done)
 		y.x.phpTime = time.Since(y.started)
+		if y.head.Status == http.StatusInternalServerError && len(y.raw) == y.bodyAt && y.s.helpful(y.x) {
+			return errScript
+		}
 		return y.deliver()
 	case y.finished:
 		y.x.phpTime = time.Since(y.started)
@@ -249,7 +256,7 @@ func (y *relay) flushStderr() {
 	}
 }
 
-// readError says what the end of the connection means.
+// readError says what the failure of the connection means.
 func (y *relay) readError(err error) error {
 	switch {
 	case y.timedOut.Load():
@@ -257,7 +264,12 @@ func (y *relay) readError(err error) error {
 	case y.abort.hitNow():
 		return errClientGone
 	}
-	return &workerError{err: err}
+	var malformed *fastcgi.ProtocolError
+	if errors.As(err, &malformed) {
+		return err // the worker did not die, and another would hardly do better
+	}
+	var conn *fastcgi.ConnError
+	return &workerError{err: err, unsent: errors.As(err, &conn) && conn.Unsent}
 }
 
 func (a *aborter) hitNow() bool {
@@ -371,6 +383,7 @@ func (y *relay) stream() error {
 // copySpool writes what arrives in the spool to the client, each piece at once.
 func copySpool(x *exchange, spool *responseSpool, send bool, allowWrite func(*exchange)) error {
 	control := http.NewResponseController(x.ResponseWriter)
+	left := announced(x.Header())
 	for {
 		p, err := spool.next()
 		switch {
@@ -381,11 +394,15 @@ func copySpool(x *exchange, spool *responseSpool, send bool, allowWrite func(*ex
 		case !send:
 			continue
 		}
+		tooLong := left >= 0 && int64(len(p)) > left
+		if tooLong {
+			p = p[:left]
+		}
+		left -= int64(len(p))
 		allowWrite(x)
 		x.conn.hold()
 		_, err = x.Write(p)
-		tooLong := errors.Is(err, http.ErrContentLength)
-		if err == nil || tooLong {
+		if err == nil {
 			err = control.Flush()
 		}
 		if released := x.conn.release(); err != nil || released != nil {
@@ -395,6 +412,15 @@ func copySpool(x *exchange, spool *responseSpool, send bool, allowWrite func(*ex
 			return nil // the script announced less than it sent: the rest is dropped, as nginx does
 		}
 	}
+}
+
+// announced is the Content-Length of a response head, -1 without one.
+func announced(h http.Header) int64 {
+	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if err != nil || n < 0 {
+		return -1 // net/http sends it no more than we believe it
+	}
+	return n
 }
 
 // tail drains the worker to the end of its request, into the spool if there is one, and gives it back.

@@ -112,7 +112,11 @@ func (t *router) elsewhere(urlPath string) (*target, error) {
 				}
 				return &target{script: f, scriptName: cleanSlashes(script), pathInfo: pathInfo}, nil
 			}
-			t.note(script, "no such script", false)
+			if err != nil || !f.dir {
+				t.note(script, "no such script", false)
+				break // then nothing that lies below it in the path exists either
+			}
+			t.note(script, "a folder", false)
 		}
 	}
 	if s.cfg.FrontController == "" {

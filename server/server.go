@@ -132,13 +132,16 @@ func (s *Server) serve(l net.Listener, isTLS bool) {
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
-		ErrorLog:          log.New(&httpErrors{s.log}, "", 0),
+		// OPTIONS * is answered, and logged, by our own handler.
+		DisableGeneralOptionsHandler: true,
+
+		ErrorLog: log.New(&httpErrors{s.log}, "", 0),
 	}
 	if isTLS {
 		h.TLSConfig = s.tls.config()
 	} else {
 		l = &clientListener{Listener: l, refused: s.logRefused}
-		h.ConnContext = withConn
+		h.ConnContext, h.ConnState = withConn, connState
 	}
 	s.http = append(s.http, h)
 	s.serving.Go(func() {
@@ -159,7 +162,7 @@ func (s *Server) handler(isTLS bool) http.Handler {
 	if isTLS {
 		return s
 	}
-	return s.tls.plain(s)
+	return markHandled(s.tls.plain(s))
 }
 
 // URLs are the addresses that the server answers on, for people.

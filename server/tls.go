@@ -3,25 +3,271 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
 	"log/slog"
-	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 )
 
-type TLSConfig struct {
-	Auto                       bool
-	Email, CA, CARoot, Storage string
-	Certificates               []CertificateFile
-	Redirect                   bool
+// acmeProtocol is the ALPN protocol of TLS-ALPN-01 challenges (RFC 8737 section 6.2).
+const acmeProtocol = "acme-tls/1"
+
+// certificates has the certificates of a server: those of files, and those that it obtains by ACME.
+type certificates struct {
+	log      *slog.Logger
+	https    bool // there is an https listener; without one nothing else is set
+	redirect bool
+	port     string // of https URLs, with its colon; empty for 443
+	trusted  trustedProxies
+
+	files   []*fileCertificate
+	managed map[string]*managedName // by host name
+	// A client that asks for no name or for an unknown one gets the certificate of the first site, which also answers
+	// for unknown hosts over HTTP. Never any other: it would tell the names of other sites to whoever asks for none
+	// (CVE-2018-19148). Where the first site has no certificate, such a client is refused.
+	fallback     []string // the first site's host names
+	fallbackFile bool     // the first site has no host names: the first file is its certificate
+
+	cache  *certmagic.Cache
+	magic  *certmagic.Config
+	issuer *certmagic.ACMEIssuer
+
+	cancel   context.CancelFunc
+	managing sync.WaitGroup
+	stopping sync.Once
 }
-type CertificateFile struct{ Cert, Key string }
 
-func DefaultTLSConfig() TLSConfig               { return TLSConfig{Auto: true, Redirect: true} }
-func (t *TLSConfig) validate(c *Config) []error { return nil }
+// managedName is a host name whose certificate is obtained and renewed.
+type managedName struct {
+	loaded chan struct{} // closed when the storage has been looked at
+	ready  atomic.Bool   // there is a certificate
+}
 
-type certificates struct{}
+// newCertificates reads the certificate files of c and prepares for what is to be obtained.
+func newCertificates(c *Config, log *slog.Logger) (*certificates, error) {
+	plain, https := splitListeners(c)
+	if len(https) == 0 {
+		return &certificates{log: log}, nil
+	}
+	s := &certificates{log: log, https: true, redirect: c.TLS.Redirect, trusted: c.TrustedProxies}
+	switch port := preferPort(https, "443")[0].port; {
+	case c.TLS.RedirectPort != 0 && c.TLS.RedirectPort != 443:
+		s.port = ":" + strconv.Itoa(c.TLS.RedirectPort)
+	case c.TLS.RedirectPort == 443 || port == "443":
+	case port == "0":
+		s.redirect = false // nobody can know where to
+	default:
+		s.port = ":" + port
+	}
+	var leaves []*x509.Certificate
+	for _, f := range c.TLS.Certificates {
+		file, err := openFileCertificate(f, log)
+		if err != nil {
+			return nil, err
+		}
+		s.files = append(s.files, file)
+		leaves = append(leaves, file.loaded.Load().Leaf)
+	}
+	if len(c.Sites) > 0 {
+		s.fallback, s.fallbackFile = c.Sites[0].Hosts, len(c.Sites[0].Hosts) == 0
+	}
+	auto, rest := c.TLS.automatic(c, leaves)
+	if len(rest) > 0 {
+		log.Warn("some hosts have no certificate", "hosts", rest)
+	}
+	if len(auto) == 0 {
+		return s, nil
+	}
+	s.managed = map[string]*managedName{}
+	for _, name := range auto {
+		s.managed[name] = &managedName{loaded: make(chan struct{})}
+	}
+	return s, s.newMagic(&c.TLS, c.TLS.usable(plain, https))
+}
 
-func newCertificates(c *Config, log *slog.Logger) (*certificates, error) { return &certificates{}, nil }
-func (c *certificates) start(ctx context.Context) error                  { return nil }
-func (c *certificates) config() *tls.Config                              { return nil }
-func (c *certificates) plain(n http.Handler) http.Handler                { return n }
-func (c *certificates) stop()                                            {}
+// newMagic prepares certmagic. Everything is given, so that nothing of its package-wide defaults is shared with another
+// server of the process. challenges has the listener of each.
+func (s *certificates) newMagic(t *TLSConfig, challenges map[string]listenAddr) error {
+	roots, err := t.caRoots()
+	if err != nil {
+		return err
+	}
+	logger := zap.New(newZapCore(s.log)).Named("certmagic")
+	issuer := certmagic.ACMEIssuer{
+		CA: t.CA, Email: t.Email, Agreed: true, TrustedRoots: roots, Logger: logger,
+	}
+	// certmagic opens a port for a challenge unless somebody listens there: with these numbers our own listeners do.
+	for name, addr := range challenges {
+		port, err := strconv.Atoi(addr.port)
+		if err != nil {
+			return fmt.Errorf("cannot use port %q for challenges: %v", addr.port, err)
+		}
+		if name == ChallengeHTTP01 {
+			issuer.AltHTTPPort = port
+		} else {
+			issuer.AltTLSALPNPort = port
+		}
+	}
+	issuer.DisableHTTPChallenge, issuer.DisableTLSALPNChallenge = issuer.AltHTTPPort == 0, issuer.AltTLSALPNPort == 0
+	h, a := challenges[ChallengeHTTP01], challenges[ChallengeTLSALPN01]
+	if h.host == a.host || issuer.DisableHTTPChallenge {
+		issuer.ListenHost = a.host
+	} else if issuer.DisableTLSALPNChallenge {
+		issuer.ListenHost = h.host
+	}
+	config := certmagic.Config{Logger: logger, OnEvent: s.event}
+	if t.Storage != "" {
+		config.Storage = &certmagic.FileStorage{Path: t.Storage}
+	}
+	s.cache = certmagic.NewCache(certmagic.CacheOptions{
+		Logger:           logger,
+		GetConfigForCert: func(certmagic.Certificate) (*certmagic.Config, error) { return s.magic, nil },
+	})
+	s.magic = certmagic.New(s.cache, config)
+	s.issuer = certmagic.NewACMEIssuer(s.magic, issuer)
+	s.magic.Issuers = []certmagic.Issuer{s.issuer}
+	return nil
+}
+
+// event logs what certmagic has achieved; it logs failures by itself.
+func (s *certificates) event(_ context.Context, event string, data map[string]any) error {
+	if event == "cert_obtained" {
+		s.log.Info("certificate obtained", "host", data["identifier"], "issuer", data["issuer"], "renewal", data["renewal"])
+	}
+	return nil
+}
+
+// start begins to obtain the certificates that are not in the storage, and to renew. It does not wait for any: the
+// listeners have to answer the challenges. ctx gives values only; stop ends what is started.
+func (s *certificates) start(ctx context.Context) error {
+	if s.magic == nil {
+		return nil
+	}
+	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	for name, m := range s.managed {
+		s.managing.Go(func() {
+			if err := s.manage(ctx, name, m); err != nil && ctx.Err() == nil {
+				s.log.Error("cannot get a certificate", "host", name, "error", err)
+			}
+		})
+	}
+	return nil
+}
+
+// manage loads a certificate, obtains it if there is none, and renews it if its time has come; certmagic's maintenance
+// goes on from there. The methods named Async are the ones that ask no questions and try again; they block.
+func (s *certificates) manage(ctx context.Context, name string, m *managedName) error {
+	old, err := s.magic.CacheManagedCertificate(ctx, name)
+	m.ready.Store(err == nil)
+	close(m.loaded)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		err = s.magic.ObtainCertAsync(ctx, name)
+	case err == nil && old.NeedsRenewal(s.magic):
+		err = s.magic.RenewCertAsync(ctx, name, false)
+	default:
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := s.magic.CacheManagedCertificate(ctx, name); err != nil {
+		return err
+	}
+	m.ready.Store(true)
+	if !old.Empty() {
+		s.cache.Remove([]string{old.Hash()})
+	}
+	return nil
+}
+
+// config is the TLS side of an https listener. TLS 1.0 and 1.1 are out of use (RFC 8996).
+func (s *certificates) config() *tls.Config {
+	c := &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"h2", "http/1.1"},
+		GetCertificate: s.get,
+	}
+	if s.magic != nil {
+		c.NextProtos = append(c.NextProtos, acmeProtocol)
+	}
+	return c
+}
+
+// get chooses the certificate for a handshake. Without one and without an error, crypto/tls refuses with the alert
+// unrecognized_name (RFC 6066 section 3).
+func (s *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	name := tlsName(hello.ServerName)
+	if s.managed[name] != nil && slices.Equal(hello.SupportedProtos, []string{acmeProtocol}) {
+		return s.magic.GetCertificate(hello)
+	}
+	if cert := s.find(hello, name); cert != nil {
+		return cert, nil
+	}
+	if s.managed[name] != nil {
+		return nil, fmt.Errorf("there is no certificate for %q yet", name)
+	}
+	for _, name := range s.fallback {
+		if cert := s.find(hello, tlsName(name)); cert != nil {
+			return cert, nil
+		}
+	}
+	if s.fallbackFile && len(s.files) > 0 {
+		return s.files[0].current(), nil
+	}
+	return nil, nil
+}
+
+// find returns the certificate for a name: of those that cover it the first that the client can use, else the first.
+func (s *certificates) find(hello *tls.ClientHelloInfo, name string) (found *tls.Certificate) {
+	if name == "" {
+		return nil
+	}
+	if m := s.managed[name]; m != nil {
+		select {
+		case <-m.loaded: // right after the start, what is stored may not be loaded yet
+		case <-hello.Context().Done():
+			return nil
+		}
+		cert, err := certmagic.DefaultCertificateSelector(hello, s.cache.AllMatchingCertificates(name))
+		if err != nil {
+			return nil
+		}
+		return &cert.Certificate
+	}
+	for _, f := range s.files {
+		cert := f.current()
+		if cert.Leaf.VerifyHostname(name) != nil {
+			continue
+		}
+		if hello.SupportsCertificate(cert) == nil {
+			return cert
+		}
+		if found == nil {
+			found = cert
+		}
+	}
+	return found
+}
+
+// stop ends what start began and waits for it.
+func (s *certificates) stop() {
+	if s == nil || s.magic == nil {
+		return
+	}
+	s.stopping.Do(func() {
+		if s.cancel != nil {
+			s.cancel()
+		}
+		s.managing.Wait()
+		s.cache.Stop()
+	})
+}

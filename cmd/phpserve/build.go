@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strings"
@@ -25,8 +26,11 @@ type plan struct {
 	file    string
 }
 
+// phpFinder is [manager.FindPHP] or a test's.
+type phpFinder func(ctx context.Context, want, siteDir string) (php *manager.PHP, why string, err error)
+
 // makePlan turns settings into a server's configuration; dir is the argument of the command, empty if none.
-func makePlan(ctx context.Context, s settings, l *loader, dir string) (*plan, error) {
+func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP phpFinder) (*plan, error) {
 	p := &plan{config: server.DefaultConfig(), file: l.file}
 	if err := p.serverConfig(&s, l); err != nil {
 		return nil, &configError{err}
@@ -35,7 +39,7 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string) (*plan, er
 	if dir != "" {
 		first.Root, p.rootWhy = dir, "as asked for"
 	} else if first.Root != "" {
-		first.Root, p.rootWhy = l.relative(first.Root), "by configuration"
+		first.Root, p.rootWhy = l.relative("root", first.Root), "by configuration"
 	} else {
 		root, why, err := guessRoot(".")
 		if err != nil {
@@ -50,7 +54,10 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string) (*plan, er
 	p.chooseUser(&pool)
 	p.config.Pools = []manager.PoolConfig{pool}
 	if err := p.config.Validate(); err != nil {
-		return nil, &configError{err}
+		return nil, &configError{l.locate(err)}
+	}
+	if err := pool.CanRead(string(filepath.Separator)); err != nil { // everybody can read that: it is the user that is wrong
+		return nil, &configError{l.locate(err)}
 	}
 	for _, site := range p.config.Sites {
 		if err := pool.CanRead(site.Root); err != nil {
@@ -60,12 +67,25 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string) (*plan, er
 			}
 		}
 	}
-	php, why, err := manager.FindPHP(ctx, s.PHP, p.config.Sites[0].Root)
+	php, why, err := findPHP(ctx, wantedPHP(s.PHP, l), p.config.Sites[0].Root)
 	if err != nil {
 		return nil, err
 	}
 	p.php, p.phpWhy = php, why
 	return p, nil
+}
+
+// wantedPHP is what the setting php says: a version, a path, or a name to be found on PATH.
+func wantedPHP(php string, l *loader) string {
+	if strings.ContainsAny(php, `/\`) {
+		return l.relative("php", php)
+	}
+	if php != "" && strings.Trim(php, "0123456789.") != "" {
+		if path, err := exec.LookPath(php); err == nil {
+			return path
+		}
+	}
+	return php
 }
 
 // serverConfig takes over the keys of the server itself.
@@ -75,15 +95,17 @@ func (p *plan) serverConfig(s *settings, l *loader) error {
 	c.HeaderTimeout, c.BodyTimeout = time.Duration(s.HeaderTimeout), time.Duration(s.BodyTimeout)
 	c.WriteTimeout, c.IdleTimeout = time.Duration(s.WriteTimeout), time.Duration(s.IdleTimeout)
 	c.MaxHeaderBytes, c.ProcessControlTimeout = int(s.MaxHeaderSize), time.Duration(s.ProcessControl)
-	c.SpoolMemory, c.SpoolDisk, c.SpoolDir = int64(s.SpoolMemory), int64(s.SpoolDisk), l.relative(s.SpoolDir)
+	c.SpoolMemory, c.SpoolDisk, c.SpoolDir = int64(s.SpoolMemory), int64(s.SpoolDisk), l.relative("spool.dir", s.SpoolDir)
 	c.AccessLog, c.AccessFormat = s.AccessLog, s.AccessFormat
 	if c.AccessLog != "-" && c.AccessLog != "off" {
-		c.AccessLog = l.relative(c.AccessLog)
+		c.AccessLog = l.relative("access.log", c.AccessLog)
 	}
 	c.TLS.Auto, c.TLS.Email, c.TLS.CA, c.TLS.Redirect = s.TLS.Auto, s.TLS.Email, s.TLS.CA, s.TLS.Redirect
-	c.TLS.CARoot, c.TLS.Storage = l.relative(s.TLS.CARoot), l.relative(s.TLS.Storage)
+	c.TLS.CARoot, c.TLS.Storage = l.relative("tls::ca_root", s.TLS.CARoot), l.relative("tls::storage", s.TLS.Storage)
 	for _, cert := range s.TLS.Certificates {
-		c.TLS.Certificates = append(c.TLS.Certificates, server.CertificateFile{Cert: l.relative(cert.Cert), Key: l.relative(cert.Key)})
+		c.TLS.Certificates = append(c.TLS.Certificates, server.CertificateFile{
+			Cert: l.relative("tls::certificates", cert.Cert), Key: l.relative("tls::certificates", cert.Key),
+		})
 	}
 	var errs []error
 	for _, text := range s.Proxies {
@@ -92,7 +114,7 @@ func (p *plan) serverConfig(s *settings, l *loader) error {
 			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: trusted_proxies: %q must be an address or a network such as 10.0.0.0/8", l.where("trusted_proxies"), text))
+			errs = append(errs, fmt.Errorf("%s: trusted_proxies: %q must be an address or a network such as 10.0.0.0/8", l.where("", "trusted_proxies"), text))
 			continue
 		}
 		c.TrustedProxies = append(c.TrustedProxies, prefix.Masked())
@@ -106,7 +128,7 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 	for i, entry := range s.Sites {
 		values, ok := entry.(map[string]any)
 		if !ok {
-			return fmt.Errorf("%s: sites: entry %d is not a mapping", l.where("sites"), i+1)
+			return fmt.Errorf("%s: sites[%d] is not a mapping", l.where("", "sites"), i)
 		}
 		site := first
 		site.Root, site.Hosts = "", nil
@@ -114,9 +136,9 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 			return err
 		}
 		if site.Root == "" || len(site.Hosts) == 0 {
-			return fmt.Errorf("%s: sites: entry %d needs root and hosts", l.where("sites"), i+1)
+			return fmt.Errorf("%s: sites[%d] needs root and hosts", l.where("", "sites"), i)
 		}
-		site.Root = l.relative(site.Root)
+		site.Root = l.relative("sites", site.Root)
 		all = append(all, site)
 	}
 	for _, site := range all {
@@ -191,7 +213,7 @@ func (p *plan) chooseUser(pool *manager.PoolConfig) {
 	}
 	for _, name := range []string{"www-data", "apache", "nginx", "www", "nobody"} {
 		if _, err := user.Lookup(name); err == nil {
-			pool.User, p.userWhy = name, "not root"
+			pool.User, p.userWhy = name, "PHP does not run as root"
 			return
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newCheckCommand(stdout, stderr io.Writer) *cobra.Command {
+func newCheckCommand(stdout io.Writer, findPHP phpFinder) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [DIR]",
 		Short: "say whether a configuration can work",
@@ -17,20 +17,20 @@ func newCheckCommand(stdout, stderr io.Writer) *cobra.Command {
 Exit code 0: it can work; 78: the configuration cannot; 70: something else is missing, such as PHP.`,
 		Example: `  phpserve check
   phpserve check --config /etc/phpserve.yaml`,
-		Args: newRunCommand(stdout, stderr).Args,
+		Args: oneFolder,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			settings, l, err := load(cmd.Flags(), os.Environ())
 			if err != nil {
 				return err
 			}
 			if _, err := newLogger(&settings, io.Discard); err != nil {
-				return &configError{err}
+				return &configError{l.locate(err)}
 			}
 			dir := ""
 			if len(args) > 0 {
 				dir = args[0]
 			}
-			p, err := makePlan(cmd.Context(), settings, l, dir)
+			p, err := makePlan(cmd.Context(), settings, l, dir, findPHP)
 			if err != nil {
 				return err
 			}

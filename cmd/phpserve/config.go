@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -37,11 +36,12 @@ type loader struct {
 	environ []string
 	file    string // empty: no file
 	keys    []string
+	flags   map[string]string // the flag that set a key
 }
 
 // load returns the settings and where they came from.
 func load(flags *pflag.FlagSet, environ []string) (settings, *loader, error) {
-	l := &loader{v: viper.NewWithOptions(viper.KeyDelimiter(delimiter)), environ: environ}
+	l := &loader{v: viper.NewWithOptions(viper.KeyDelimiter(delimiter)), environ: environ, flags: map[string]string{}}
 	defaults := defaultSettings()
 	l.keys = keysOf(reflect.TypeOf(defaults), "")
 	if err := l.readFile(flags); err != nil {
@@ -76,16 +76,39 @@ func (l *loader) readFile(flags *pflag.FlagSet) error {
 		return nil
 	}
 	l.file = file
-	l.v.SetConfigFile(file)
-	err := l.v.ReadInConfig()
-	var unsupported viper.UnsupportedConfigError
-	switch {
-	case errors.As(err, &unsupported):
+	if !slices.Contains([]string{".yaml", ".yml", ".toml", ".json"}, filepath.Ext(file)) { // viper knows more than we explain
 		return &hintError{fmt.Errorf("cannot read %s: unknown kind of file", file), "the name must end in .yaml, .yml, .toml or .json"}
+	}
+	reader := viper.NewWithOptions(viper.KeyDelimiter(delimiter))
+	reader.SetConfigFile(file)
+	err := reader.ReadInConfig()
+	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return &hintError{fmt.Errorf("cannot read %s: there is no such file", file), "docs/phpserve.example.yaml is one to begin with"}
 	case err != nil:
-		return fmt.Errorf("cannot read %s: %v", file, err)
+		return parseError(file, err)
+	}
+	return l.takeFile(reader)
+}
+
+// takeFile takes the keys of the file, in which "a.b: 1" and "a: {b: 1}" are the same key.
+func (l *loader) takeFile(reader *viper.Viper) error {
+	values, taken := map[string]any{}, map[string]bool{}
+	for _, spelled := range reader.AllKeys() {
+		key := strings.ReplaceAll(spelled, delimiter, ".")
+		for _, k := range l.keys {
+			if strings.ReplaceAll(k, delimiter, ".") == key {
+				key = k
+			}
+		}
+		if taken[key] {
+			return fmt.Errorf("%s: %s is set twice", l.where("", key), strings.ReplaceAll(key, delimiter, "."))
+		}
+		taken[key] = true
+		setPath(values, strings.Split(key, delimiter), reader.Get(spelled))
+	}
+	if err := l.v.MergeConfigMap(values); err != nil {
+		return fmt.Errorf("cannot read %s: %v", l.file, err)
 	}
 	return nil
 }
@@ -122,6 +145,7 @@ func (l *loader) setFlags(flags *pflag.FlagSet) {
 		if !slices.Contains(l.keys, key) {
 			return
 		}
+		l.flags[key] = f.Name
 		if list, ok := f.Value.(pflag.SliceValue); ok {
 			l.v.Set(key, list.GetSlice())
 		} else {
@@ -160,7 +184,8 @@ func setPath(m map[string]any, path []string, value any) {
 func (l *loader) decode(values map[string]any, to any, prefix string) error {
 	var meta mapstructure.Metadata
 	d, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		Result: to, Metadata: &meta, WeaklyTypedInput: true, MatchName: func(a, b string) bool { return a == b },
+		// ZeroFields: a list replaces the default one; it must not be written into the memory that other sites share.
+		Result: to, Metadata: &meta, WeaklyTypedInput: true, ZeroFields: true, MatchName: func(a, b string) bool { return a == b },
 		DecodeHook: mapstructure.ComposeDecodeHookFunc(textHook, listHook, strictHook),
 	})
 	if err != nil {
@@ -172,13 +197,7 @@ func (l *loader) decode(values map[string]any, to any, prefix string) error {
 	if len(meta.Unused) == 0 {
 		return nil
 	}
-	slices.Sort(meta.Unused)
-	var errs []error
-	for _, key := range meta.Unused {
-		errs = append(errs, fmt.Errorf("%s: unknown key %q; allowed are: %s", l.where(key), prefix+key,
-			strings.Join(keysOf(reflect.TypeOf(to).Elem(), ""), ", ")))
-	}
-	return errors.Join(errs...)
+	return l.unknownKeys(prefix, meta.Unused, keysOf(reflect.TypeOf(to).Elem(), ""))
 }
 
 // textHook decodes our own units from numbers and strings.
@@ -225,7 +244,7 @@ func strictHook(from, to reflect.Type, data any) (any, error) {
 		to.Kind() == reflect.Int && from.Kind() == reflect.Bool,
 		to.Kind() == reflect.Int && from.Kind() == reflect.Float64 && data.(float64) != float64(int64(data.(float64))),
 		to.Kind() == reflect.Slice && from.Kind() != reflect.Slice && from.Kind() != reflect.String:
-		return nil, fmt.Errorf("%v is not a %s", data, kindName(to))
+		return nil, fmt.Errorf("%v is not %s", data, kindName(to))
 	case to.Kind() == reflect.Bool && from.Kind() == reflect.String:
 		switch strings.ToLower(data.(string)) {
 		case "1", "yes", "true", "on":
@@ -243,70 +262,15 @@ func kindName(t reflect.Type) string {
 	case reflect.Bool:
 		return "yes or no"
 	case reflect.Int:
-		return "whole number"
+		return "a whole number"
 	case reflect.Slice:
-		return "list"
+		return "a list"
+	case reflect.String:
+		return "a text"
+	case reflect.Map, reflect.Struct:
+		return "a mapping"
 	}
-	return t.Kind().String()
-}
-
-var decodeErrorKey = regexp.MustCompile(`'([^' ]*)'`)
-
-// explain puts file and line before each of mapstructure's errors.
-func (l *loader) explain(err error, prefix string) error {
-	var many interface{ Unwrap() []error }
-	if !errors.As(err, &many) {
-		key := ""
-		if m := decodeErrorKey.FindStringSubmatch(err.Error()); m != nil {
-			key = m[1]
-		}
-		cause := err.Error()
-		if inner, ok := errors.AsType[*mapstructure.DecodeError](err); ok {
-			key, cause = inner.Name(), inner.Unwrap().Error()
-		}
-		return fmt.Errorf("%s: %s%s: %s", l.where(key), prefix, key, cause)
-	}
-	var errs []error
-	for _, e := range many.Unwrap() {
-		errs = append(errs, l.explain(e, prefix))
-	}
-	return errors.Join(errs...)
-}
-
-// where says which of the three sources a key's value came from, with the line if that is the file.
-func (l *loader) where(key string) string {
-	top, _, _ := strings.Cut(key, "[")
-	if l.file != "" {
-		if line := lineOf(l.file, top[strings.LastIndex(top, delimiter)+1:]); line > 0 {
-			if !l.inEnv(top) {
-				return fmt.Sprintf("%s:%d", l.file, line)
-			}
-		}
-	}
-	if l.inEnv(top) {
-		return "environment " + envName(top)
-	}
-	return "command line"
-}
-
-// lineOf finds the line that sets key in a YAML, TOML or JSON file; 0 if there is none.
-func lineOf(file, key string) int {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0
-	}
-	leaf := key[strings.LastIndex(key, ".")+1:]
-	for _, name := range []string{key, leaf} {
-		sets := regexp.MustCompile(`^[\s\-{,]*["']?` + regexp.QuoteMeta(name) + `["']?\s*[:=]`)
-		n := 0
-		for line := range strings.Lines(string(text)) {
-			n++
-			if sets.MatchString(line) {
-				return n
-			}
-		}
-	}
-	return 0
+	return "a " + t.Kind().String()
 }
 
 // keysOf lists the keys of a settings struct, nested ones joined by the delimiter.
@@ -337,14 +301,6 @@ func (l *loader) getenv(name string) string {
 
 // inEnv says whether a key's variable is set; an empty one counts as not set.
 func (l *loader) inEnv(key string) bool { return l.getenv(envName(key)) != "" }
-
-// relative makes a path of the file relative to the file's folder.
-func (l *loader) relative(path string) string {
-	if path == "" || filepath.IsAbs(path) || l.file == "" {
-		return path
-	}
-	return filepath.Join(filepath.Dir(l.file), path)
-}
 
 // isSet says whether file, environment or flags set a key.
 func (l *loader) isSet(key string) bool { return l.v.IsSet(key) }

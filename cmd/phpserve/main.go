@@ -3,9 +3,11 @@ package main
 
 import (
 	"os"
+
+	"github.com/phpserve/phpserve/manager"
 )
 
 func main() {
 	tuneRuntime()
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, manager.FindPHP))
 }

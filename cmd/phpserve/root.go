@@ -1,20 +1,22 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // version is set by the release build (-ldflags "-X main.version=...").
 var version = "dev"
 
 // run executes one command line and returns the exit code.
-func run(args []string, stdout, stderr io.Writer) int {
-	root := newRoot(stdout, stderr)
+func run(args []string, stdout, stderr io.Writer, findPHP phpFinder) int {
+	root := newRoot(stdout, stderr, findPHP)
 	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
 		return report(stderr, err)
@@ -22,7 +24,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return exitOK
 }
 
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
+func newRoot(stdout, stderr io.Writer, findPHP phpFinder) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "phpserve",
 		Short: "serve PHP sites over HTTP and HTTPS",
@@ -32,18 +34,27 @@ It takes the place of nginx, php-fpm and certbot on a server, and of "php -S" on
   phpserve run ./public             serve a given document root
   phpserve check --config my.yaml   say whether a configuration can work`,
 		SilenceErrors: true, SilenceUsage: true,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return &usageError{fmt.Errorf("unknown command %q", args[0])}
-			}
-			return nil
-		},
+		Version: versionText(), SuggestionsMinimumDistance: 2,
+		Args: knownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.SetVersionTemplate(versionLine())
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	root.AddCommand(newRunCommand(stdout, stderr), newCheckCommand(stdout, stderr), newVersionCommand(stdout))
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{flagError(err)} })
+	root.AddCommand(newRunCommand(stdout, stderr, findPHP), newCheckCommand(stdout, findPHP), newVersionCommand(stdout))
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Short = "explain a command"
+			cmd.Run, cmd.RunE = nil, helpCommand
+		case "completion":
+			cmd.Short = "print a script that lets the shell complete commands and flags"
+			cmd.Args, cmd.RunE = knownCommand, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
 }
 
@@ -52,10 +63,15 @@ func newVersionCommand(stdout io.Writer) *cobra.Command {
 		Use: "version", Short: "print the version of phpserve and of its parts", Args: noArgs,
 		Example: "  phpserve version",
 		RunE: func(*cobra.Command, []string) error {
-			fmt.Fprintf(stdout, "phpserve %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			fmt.Fprint(stdout, versionLine())
 			return nil
 		},
 	}
+}
+
+// versionLine is what "version" and --version print.
+func versionLine() string {
+	return fmt.Sprintf("phpserve %s %s %s/%s\n", versionText(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // versionText is the release's version, or what the Go tool knows of a build from source.
@@ -71,8 +87,46 @@ func versionText() string {
 
 // noArgs refuses arguments with a usage error.
 func noArgs(cmd *cobra.Command, args []string) error {
-	if err := cobra.NoArgs(cmd, args); err != nil {
-		return &usageError{err}
+	if len(args) > 0 {
+		return &usageError{fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])}
 	}
 	return nil
+}
+
+// oneFolder lets "run" and "check" have one argument.
+func oneFolder(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return &usageError{fmt.Errorf("%s takes one folder, not %d: %q", cmd.CommandPath(), len(args), args)}
+	}
+	return nil
+}
+
+// knownCommand refuses the arguments of a command that only has others below it.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	guess := ""
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		guess = fmt.Sprintf(", did you mean %q?", near[0])
+	}
+	return &usageError{fmt.Errorf("unknown command %q%s", args[0], guess)}
+}
+
+// helpCommand is "help [COMMAND]".
+func helpCommand(cmd *cobra.Command, args []string) error {
+	about, rest, err := cmd.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return knownCommand(about, rest)
+	}
+	about.InitDefaultHelpFlag()
+	return about.Help()
+}
+
+// flagError says in plain words what pflag says in those of strconv.
+func flagError(err error) error {
+	if value, ok := errors.AsType[*pflag.InvalidValueError](err); ok && value.GetFlag().Value.Type() == "int" {
+		return fmt.Errorf("--%s: %q is not a whole number", value.GetFlag().Name, value.GetValue())
+	}
+	return err
 }

@@ -21,7 +21,7 @@ import (
 // portTries is how many ports after the default one are tried when it is taken and none was asked for.
 const portTries = 100
 
-func newRunCommand(stdout, stderr io.Writer) *cobra.Command {
+func newRunCommand(stdout, stderr io.Writer, findPHP phpFinder) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [DIR]",
 		Short: "serve a PHP site",
@@ -41,14 +41,9 @@ SIGTERM or Ctrl-C lets running requests finish; a second one ends them at once.`
   phpserve run --php 8.3 --php-value memory_limit=512M --env APP_ENV=dev
   phpserve run /srv/site/public --pm static --workers 16 --access-log /var/log/site.log
   phpserve run --config /etc/phpserve.yaml`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if err := cobra.MaximumNArgs(1)(cmd, args); err != nil {
-				return &usageError{err}
-			}
-			return nil
-		},
+		Args: oneFolder,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runServer(cmd.Context(), cmd.Flags(), args, stdout, stderr)
+			return runServer(cmd.Context(), cmd.Flags(), args, stdout, stderr, findPHP)
 		},
 	}
 	addFlags(cmd.Flags())
@@ -60,24 +55,24 @@ SIGTERM or Ctrl-C lets running requests finish; a second one ends them at once.`
 func addFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
 	f.StringArray("listen", nil, "`ADDR` to listen on: HOST:PORT, PORT or https://HOST:PORT; repeatable (default localhost:8000, or the next free port)")
-	f.String("php", "", "php-cgi to use: a `PATH` or a version such as 8.2 (default: .php-version, else the newest found)")
-	f.Int("workers", 0, "most PHP workers, pm.max_children (default: four per processor, at least 8)")
-	f.String("pm", "", "process manager: static, dynamic or ondemand (default dynamic)")
-	f.String("engine", "", "how workers are made: auto, zygote or spawn (default auto)")
+	f.String("php", "", "php-cgi to use, by `PATH|VERSION` such as 8.2 (default: .php-version, else the newest found)")
+	f.Int("workers", 0, "`NUMBER` of PHP workers at most, pm.max_children (default: four per processor, at least 8)")
+	f.String("pm", "", "process manager, a `MODE`: static, dynamic or ondemand (default dynamic)")
+	f.String("engine", "", "how workers are made, a `KIND`: auto, zygote or spawn (default auto)")
 	f.String("user", "", "`USER` whom PHP runs as when phpserve is started by root")
 	f.String("group", "", "`GROUP` of the PHP workers (default: the user's)")
 	f.Bool("allow-root", false, "let PHP run as root")
 	f.String("front-controller", "", "script for URLs that name no file: a `FILE` of the document root, auto or off (default auto)")
-	f.StringArray("env", nil, "`NAME=VALUE` for the environment of PHP; repeatable")
+	f.StringArray("env", nil, "`NAME=VALUE` for the environment of PHP, or NAME to pass on phpserve's own; repeatable")
 	f.StringArray("php-value", nil, "`NAME=VALUE` of a php.ini setting; repeatable")
 	f.String("access-log", "", "`FILE` of the access log, - for standard output, off for none (default -)")
-	f.String("log-format", "", "format of the log: text or json (default text)")
-	f.String("log-level", "", "least level that is logged: debug, info, warn or error (default info)")
+	f.String("log-format", "", "`FORMAT` of the log: text or json (default text)")
+	f.String("log-level", "", "least `LEVEL` that is logged: debug, info, warn or error (default info)")
 	f.String("config", "", "configuration `FILE` (default phpserve.yaml, .yml, .toml or .json in this folder)")
 }
 
 // runServer serves until a signal ends it.
-func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout, stderr io.Writer) error {
+func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout, stderr io.Writer, findPHP phpFinder) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
@@ -88,13 +83,13 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	}
 	logger, err := newLogger(&settings, stderr)
 	if err != nil {
-		return &configError{err}
+		return &configError{l.locate(err)}
 	}
 	dir := ""
 	if len(args) > 0 {
 		dir = args[0]
 	}
-	p, err := makePlan(ctx, settings, l, dir)
+	p, err := makePlan(ctx, settings, l, dir, findPHP)
 	if err != nil {
 		return err
 	}

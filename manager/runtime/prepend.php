@@ -1,6 +1,12 @@
 <?php
 // Runs before every script (auto_prepend_file): what php-fpm offers to scripts and php-cgi does not.
 
+if (function_exists('putenv')) {
+    // PHP programs that a script runs are not part of the pool: they must not read its ini file. PHP gives the variable
+    // back at the end of the request, so this is needed in each.
+    putenv(@INI_SCAN_DIR@);
+}
+
 if (!function_exists('fastcgi_finish_request')) {
     /**
      * Ends the response to the client; the script goes on without one. Like php-fpm's function it returns true once and

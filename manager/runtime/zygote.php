@@ -51,6 +51,9 @@
                 fclose($control);
                 pcntl_async_signals(false);
                 pcntl_signal(SIGCHLD, SIG_DFL);
+                // Zend keeps its own handler in front until the next such signal, which would cut short the first sleep()
+                // of a script that runs a program (Zend/zend_signal.c:zend_sigaction, zend_signal_handler).
+                posix_kill(getmypid(), SIGCHLD);
                 return;
             }
             if ($pid < 0) {

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/go-viper/mapstructure/v2"
+)
+
+// where says which source a key's value came from, with the line if that is the file. prefix is sites[N]. for a key of
+// that site, else empty.
+func (l *loader) where(prefix, key string) string {
+	top, _, _ := strings.Cut(key, "[")
+	switch flag := l.flags[top]; {
+	case prefix != "":
+		if line := lineOf(l.file, prefix, top); line > 0 {
+			return fmt.Sprintf("%s:%d", l.file, line)
+		}
+		return l.where("", "sites")
+	case flag != "":
+		return "command line --" + flag
+	case l.inEnv(top):
+		return "environment " + envName(top)
+	case l.file != "":
+		if line := lineOf(l.file, "", top); line > 0 {
+			return fmt.Sprintf("%s:%d", l.file, line)
+		}
+		return l.file
+	}
+	return "default"
+}
+
+// fromFile says whether it is the file that decides on a key.
+func (l *loader) fromFile(key string) bool {
+	return l.file != "" && l.flags[key] == "" && !l.inEnv(key) && l.isSet(key)
+}
+
+// relative makes a path of the file relative to the file's folder; those of flags and variables are relative to the
+// working folder.
+func (l *loader) relative(key, path string) string {
+	if path == "" || filepath.IsAbs(path) || !l.fromFile(key) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(l.file), path)
+}
+
+var (
+	yamlEntry = regexp.MustCompile(`^(\s*)-(\s|$)`)
+	tomlEntry = regexp.MustCompile(`^\s*\[\[\s*sites\s*\]\]`)
+)
+
+// lineOf finds the line that sets key in a YAML, TOML or JSON file; 0 if there is none. With prefix sites[N]. it looks
+// in that entry of sites only, as far as one can be told from the next.
+func lineOf(file, prefix, key string) int {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	lines := strings.Split(string(text), "\n")
+	first, last := 0, len(lines)
+	if prefix != "" {
+		first, last = siteLines(lines, prefix)
+	}
+	dotted := strings.ReplaceAll(key, delimiter, ".")
+	for _, name := range []string{dotted, dotted[strings.LastIndex(dotted, ".")+1:]} {
+		sets := regexp.MustCompile(`(?i)^[\s\-{,]*["']?` + regexp.QuoteMeta(name) + `["']?\s*[:=]`)
+		for n := first; n < last; n++ {
+			if sets.MatchString(lines[n]) {
+				return n + 1
+			}
+		}
+	}
+	return 0
+}
+
+// siteLines are the lines of an entry of sites: those from first to before last.
+func siteLines(lines []string, prefix string) (first, last int) {
+	index := 0
+	fmt.Sscanf(prefix, "sites[%d].", &index)
+	indent, inSites, entry := "", false, -1
+	for n, line := range lines {
+		inSites = inSites || strings.HasPrefix(strings.Trim(line, " \t\"'{"), "sites")
+		m := yamlEntry.FindStringSubmatch(line)
+		if entry < 0 && m != nil {
+			indent = m[1]
+		}
+		if tomlEntry.MatchString(line) || inSites && m != nil && m[1] == indent {
+			if entry++; entry == index {
+				first = n
+			} else if entry == index+1 {
+				return first, n
+			}
+		}
+	}
+	return first, len(lines)
+}
+
+var (
+	namedKey  = regexp.MustCompile(`[a-z_]+(?:\.[a-z_]+)*`)
+	namedSite = regexp.MustCompile(`^\[site ([^\]]+)\]`)
+)
+
+// locate puts the source of the value in front of each error that names a key in its text: those of packages below know
+// what is wrong, but not who said it. What is not set anywhere follows from something that is, and stays as it is.
+func (l *loader) locate(err error) error {
+	if err == nil {
+		return nil
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, e := range many.Unwrap() {
+			errs = append(errs, l.locate(e))
+		}
+		return errors.Join(errs...)
+	}
+	text := err.Error()
+	for _, key := range namedKey.FindAllString(namedSite.ReplaceAllString(text, ""), -1) {
+		if !slices.Contains(l.keys, key) && !slices.Contains(l.keys, strings.Replace(key, ".", delimiter, 1)) {
+			continue
+		}
+		if where := l.whoSays(key, text); where != "" {
+			return fmt.Errorf("%s: %w", where, err)
+		}
+	}
+	return err
+}
+
+// whoSays is the source of key in an error's text; empty if nothing sets it. Of several sites that set it, it is the one
+// whose value is in the text.
+func (l *loader) whoSays(key, text string) string {
+	sites, _ := l.v.Get("sites").([]any) // another kind of value has been refused
+	for i, entry := range sites {
+		site, _ := entry.(map[string]any)
+		value, set := site[key]
+		if list, ok := value.([]any); ok && set {
+			set = slices.ContainsFunc(list, func(v any) bool { return strings.Contains(text, fmt.Sprintf("%q", fmt.Sprint(v))) })
+		} else if set {
+			set = strings.Contains(text, fmt.Sprintf("%q", fmt.Sprint(value)))
+		}
+		if set {
+			return l.where(fmt.Sprintf("sites[%d].", i), key)
+		}
+	}
+	if l.isSet(key) || l.isSet(strings.Replace(key, ".", delimiter, 1)) {
+		return l.where("", key)
+	}
+	return ""
+}
+
+// explain puts the source before each of mapstructure's errors, in the words of this program.
+func (l *loader) explain(err error, prefix string) error {
+	if many, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err); ok {
+		var errs []error
+		for _, e := range many.Unwrap() {
+			errs = append(errs, l.explain(e, prefix))
+		}
+		return errors.Join(errs...)
+	}
+	decode, ok := errors.AsType[*mapstructure.DecodeError](err)
+	if !ok {
+		return err
+	}
+	cause := decode.Unwrap().Error()
+	if parse, ok := errors.AsType[*mapstructure.ParseError](err); ok {
+		cause = fmt.Sprintf("%q is not %s", fmt.Sprint(parse.Value), kindName(parse.Expected.Type()))
+	} else if kind, ok := errors.AsType[*mapstructure.UnconvertibleTypeError](err); ok {
+		cause = fmt.Sprintf("%v is not %s", kind.Value, kindName(kind.Expected.Type()))
+	}
+	return fmt.Errorf("%s: %s%s: %s", l.where(prefix, decode.Name()), prefix, decode.Name(), cause)
+}
+
+// parseError says where a file is no YAML, TOML or JSON.
+func parseError(file string, err error) error {
+	line := 0
+	if toml, ok := errors.AsType[interface {
+		error
+		Position() (row, column int)
+	}](err); ok {
+		line, _ = toml.Position()
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		if text, readErr := os.ReadFile(file); readErr == nil {
+			line = 1 + strings.Count(string(text[:min(len(text), int(syntax.Offset))]), "\n")
+		}
+	}
+	text := strings.TrimPrefix(err.Error(), "While parsing config: ")
+	text = strings.TrimPrefix(strings.TrimPrefix(text, "yaml: "), "unmarshal errors:\n")
+	if m := yamlLine.FindStringSubmatch(text); m != nil && !strings.Contains(text, "\n") {
+		return fmt.Errorf("cannot read %s:%s: %s", file, m[1], yamlWords.Replace(m[2]))
+	}
+	if line > 0 {
+		return fmt.Errorf("cannot read %s:%d: %s", file, line, text)
+	}
+	return fmt.Errorf("cannot read %s: %s", file, strings.Join(strings.Fields(yamlWords.Replace(text)), " "))
+}
+
+var (
+	yamlLine  = regexp.MustCompile(`^\s*line (\d+): (.*)$`)
+	yamlWords = strings.NewReplacer("cannot unmarshal !!seq into map[string]interface {}", "a list, not keys with values",
+		"cannot unmarshal !!str", "text", "into map[string]interface {}", "is not a key with a value")
+)
+
+// unknownKeys is the error for keys that do not exist.
+func (l *loader) unknownKeys(prefix string, keys, allowed []string) error {
+	for i := range allowed {
+		allowed[i] = strings.ReplaceAll(allowed[i], delimiter, ".")
+	}
+	slices.Sort(allowed)
+	slices.Sort(keys)
+	var errs []error
+	for _, key := range keys {
+		guess := ""
+		if near := nearest(key, allowed); near != "" {
+			guess = fmt.Sprintf(", did you mean %q?", near)
+		}
+		errs = append(errs, fmt.Errorf("%s: unknown key %q%s", l.where(prefix, key), prefix+key, guess))
+	}
+	return &hintError{errors.Join(errs...), "allowed keys are: " + strings.Join(allowed, ", ")}
+}
+
+// nearest finds what was probably meant: the key of a flag of that name, a key with that last part, or the key that
+// takes the fewest changes, at most a third of its letters.
+func nearest(word string, keys []string) string {
+	plain := func(s string) string { return strings.NewReplacer("_", "", "-", "", ".", "").Replace(s) }
+	for flag, key := range flagKeys {
+		if plain(flag) == plain(word) && slices.Contains(keys, key) {
+			return key
+		}
+	}
+	best, least := "", len(word)/3+1
+	for _, key := range keys {
+		leaf := key[strings.LastIndex(key, ".")+1:]
+		if plain(key) == plain(word) || leaf == word {
+			return key
+		}
+		if d := distance(plain(word), plain(key)); d < least {
+			best, least = key, d
+		}
+	}
+	return best
+}
+
+// distance is how many letters must be changed, added or removed to make b of a (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,42 @@
+//go:build unix
+
+package manager
+
+import (
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockFile is held locked in every runtime folder for as long as its phpserve lives.
+const lockFile = "lock"
+
+// lockDir locks a new runtime folder. The lock goes with the returned file, also when phpserve is killed.
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// removeStale removes the runtime folders below base that a killed phpserve left behind: those whose lock nobody holds.
+// The folder may be one for everybody, so a lock is a plain file of the expected name and nothing is followed.
+func removeStale(base string) {
+	locks, _ := filepath.Glob(filepath.Join(base, "phpserve-*-*", lockFile)) // the only error is a bad pattern
+	for _, lock := range locks {
+		fd, err := unix.Open(lock, unix.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue // not ours to judge
+		}
+		if unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) == nil {
+			_ = os.RemoveAll(filepath.Dir(lock)) // what cannot be removed stays, as before
+		}
+		_ = unix.Close(fd)
+	}
+}

@@ -1,0 +1,256 @@
+package server
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net/mail"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/certmagic"
+)
+
+// Ways to prove to a certificate authority that a host name is ours (TLSConfig.Challenges).
+const (
+	ChallengeHTTP01    = "http-01"     // RFC 8555 section 8.3: the authority asks the host's port 80
+	ChallengeTLSALPN01 = "tls-alpn-01" // RFC 8737: the authority asks the host's port 443
+)
+
+// TLSConfig says where the certificates of the https listeners come from. Without an https listener it has no effect.
+type TLSConfig struct {
+	// Auto obtains and renews certificates by ACME (RFC 8555) for every name in the sites' hosts that no certificate
+	// file covers: for public host names, or with CA set to a private authority for any name. Names with a wildcard
+	// need a file. Using it means to agree to the authority's terms. Default: true.
+	Auto bool
+	// Email is where the authority can reach the operator. Default: none.
+	Email string
+	// CA is the https URL of the authority's ACME directory. Empty: Let's Encrypt.
+	CA string
+	// CARoot is a PEM file with the only roots to trust for the authority's own HTTPS. Empty: those of the system.
+	CARoot string
+	// Challenges are the ways to prove that a name is ours: "http-01" needs a plain listener that the authority reaches
+	// on port 80, "tls-alpn-01" an https listener that it reaches on port 443. Only our own listeners answer, none is
+	// opened for it. Empty: what the listeners allow.
+	Challenges []string
+	// Storage is the folder for obtained keys and certificates. Empty: certmagic in $XDG_DATA_HOME, or in
+	// ~/.local/share; a service without a home needs a folder here. Servers that share it share their certificates.
+	Storage string
+	// Certificates are files that the operator provides. Changed files are read again within a second of their next use.
+	Certificates []CertificateFile
+	// Redirect sends plain HTTP requests on to HTTPS when there is a certificate for their host: with 301 for GET and
+	// HEAD, with 308 for other methods. Default: true.
+	Redirect bool
+	// RedirectPort is the port that clients reach https on, where it is not the https listener's (a published port of a
+	// container). Zero: the https listener's, 443 if there is one.
+	RedirectPort int
+}
+
+// CertificateFile is a certificate with its chain, and its private key, both in PEM.
+type CertificateFile struct {
+	Cert string
+	Key  string
+}
+
+// DefaultTLSConfig returns the configuration that holds before any file, variable or flag.
+func DefaultTLSConfig() TLSConfig { return TLSConfig{Auto: true, Redirect: true} }
+
+// validate reports what cannot work. c is the configuration that t belongs to.
+func (t *TLSConfig) validate(c *Config) (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for _, name := range t.Challenges {
+		oneOf(&errs, "tls.challenges", name, ChallengeHTTP01, ChallengeTLSALPN01)
+	}
+	if a, err := mail.ParseAddress(t.Email); t.Email != "" && (err != nil || a.Address != t.Email) {
+		bad("tls.email: %q must be an e-mail address", t.Email)
+	}
+	if u, err := url.Parse(t.CA); t.CA != "" && (err != nil || u.Scheme != "https" || u.Host == "") {
+		bad("tls.ca: %q must be the https:// URL of an ACME directory", t.CA)
+	}
+	if t.RedirectPort < 0 || t.RedirectPort > 65535 {
+		bad("tls.redirect_port must be a port, or 0 for the https listener's, not %d", t.RedirectPort)
+	}
+	plain, https := splitListeners(c)
+	if len(https) == 0 {
+		return errs
+	}
+	if _, err := t.caRoots(); err != nil {
+		errs = append(errs, err)
+	}
+	errs = append(errs, t.validateSecrets(c)...)
+	var leaves []*x509.Certificate
+	for _, f := range t.Certificates {
+		cert, err := f.load()
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		leaves = append(leaves, cert.Leaf)
+	}
+	auto, rest := t.automatic(c, leaves)
+	switch {
+	case len(t.Certificates) == 0 && len(auto) == 0:
+		errs = append(errs, t.noCertificate(rest))
+	case len(auto) > 0 && len(t.usable(plain, https)) == 0:
+		bad("tls.challenges: the listen addresses allow none of %s: http-01 needs a plain one and tls-alpn-01 an https one, "+
+			"with a port other than 0", strings.Join(t.allowed(), ", "))
+	}
+	return errs
+}
+
+// noCertificate says why there is no way to any certificate, and what to do. hosts are the sites' host names.
+func (t *TLSConfig) noCertificate(hosts []string) error {
+	const what = "listen has an https address, but there is no certificate: "
+	switch {
+	case !t.Auto:
+		return fmt.Errorf(what + "set tls.certificates, or tls.auto to true")
+	case len(hosts) == 0:
+		return fmt.Errorf(what + "set hosts of a site for automatic ones, or tls.certificates")
+	}
+	for i, h := range hosts {
+		hosts[i] = fmt.Sprintf("%q", h)
+	}
+	return fmt.Errorf(what+"none is to be had automatically for %s; set tls.certificates, or tls.ca to a private authority",
+		strings.Join(hosts, ", "))
+}
+
+// validateSecrets refuses private keys where a site would serve them.
+func (t *TLSConfig) validateSecrets(c *Config) (errs []error) {
+	for _, site := range c.Sites {
+		if served(site.Root, t.Storage) {
+			errs = append(errs, fmt.Errorf("tls.storage: %q lies in the document root %q, where keys could be downloaded",
+				t.Storage, site.Root))
+		}
+		for _, f := range t.Certificates {
+			if served(site.Root, f.Key) {
+				errs = append(errs, fmt.Errorf("tls.certificates: key %q lies in the document root %q, where it could be downloaded",
+					f.Key, site.Root))
+			}
+		}
+	}
+	return errs
+}
+
+// served says whether path lies in a document root; names with a leading dot are never served.
+func served(root, path string) bool {
+	if root == "" || path == "" {
+		return false
+	}
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return false
+	}
+	if path, err = filepath.Abs(path); err != nil {
+		return false
+	}
+	rel, err := filepath.Rel(root, path)
+	if err != nil {
+		return false
+	}
+	return rel == "." || !strings.Contains(string(filepath.Separator)+rel, string(filepath.Separator)+".") // ".." neither
+}
+
+// caRoots are the roots to trust for the authority's own HTTPS; nil are those of the system.
+func (t *TLSConfig) caRoots() (*x509.CertPool, error) {
+	if t.CARoot == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(t.CARoot)
+	if err != nil {
+		return nil, fmt.Errorf("tls.ca_root: cannot read the file: %v", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("tls.ca_root: %q holds no certificate in PEM", t.CARoot)
+	}
+	return pool, nil
+}
+
+// automatic divides the sites' host names that no certificate file covers, in the order of the configuration: auto can
+// be had by ACME, rest cannot.
+func (t *TLSConfig) automatic(c *Config, files []*x509.Certificate) (auto, rest []string) {
+	for _, site := range c.Sites {
+		for _, h := range site.Hosts {
+			h = strings.ToLower(h)
+			covered := slices.ContainsFunc(files, func(leaf *x509.Certificate) bool { return leaf.VerifyHostname(h) == nil })
+			switch {
+			case covered || slices.Contains(auto, h) || slices.Contains(rest, h):
+			case t.Auto && t.qualifies(h):
+				auto = append(auto, h)
+			default:
+				rest = append(rest, h)
+			}
+		}
+	}
+	return auto, rest
+}
+
+// qualifies says whether the authority may certify a host name after a challenge that we can answer; for a wildcard it
+// would have to be one by DNS (RFC 8555 section 8.4).
+func (t *TLSConfig) qualifies(host string) bool {
+	if strings.Contains(host, "*") || !certmagic.SubjectQualifiesForCert(host) {
+		return false
+	}
+	if u, err := url.Parse(t.CA); t.CA != "" && err == nil && !strings.HasSuffix(u.Hostname(), ".api.letsencrypt.org") {
+		return true
+	}
+	top := host[strings.LastIndexByte(host, '.')+1:]
+	reserved := []string{"test", "example", "invalid"} // RFC 6761 section 6; certmagic knows localhost and private ones
+	return top != host && !slices.Contains(reserved, top) &&
+		certmagic.SubjectQualifiesForPublicCert(host) && !certmagic.SubjectIsIP(host)
+}
+
+// allowed are the challenges that the configuration allows.
+func (t *TLSConfig) allowed() []string {
+	if len(t.Challenges) == 0 {
+		return []string{ChallengeHTTP01, ChallengeTLSALPN01}
+	}
+	return t.Challenges
+}
+
+// usable are the allowed challenges that have a listener, each with it.
+func (t *TLSConfig) usable(plain, https []listenAddr) map[string]listenAddr {
+	found := map[string]listenAddr{}
+	for challenge, candidates := range map[string][]listenAddr{
+		ChallengeHTTP01: preferPort(plain, "80"), ChallengeTLSALPN01: preferPort(https, "443"),
+	} {
+		if len(candidates) > 0 && candidates[0].port != "0" && slices.Contains(t.allowed(), challenge) {
+			found[challenge] = candidates[0]
+		}
+	}
+	return found
+}
+
+// splitListeners divides the addresses of c; those that are wrong are reported elsewhere.
+func splitListeners(c *Config) (plain, https []listenAddr) {
+	for _, text := range c.Listen {
+		a, err := parseListen(text)
+		switch {
+		case err != nil:
+		case a.tls:
+			https = append(https, a)
+		default:
+			plain = append(plain, a)
+		}
+	}
+	return plain, https
+}
+
+// preferPort puts the addresses with a port in front, and those with any free port at the end.
+func preferPort(addrs []listenAddr, port string) []listenAddr {
+	sorted := slices.Clone(addrs)
+	slices.SortStableFunc(sorted, func(a, b listenAddr) int { return portRank(a.port, port) - portRank(b.port, port) })
+	return sorted
+}
+
+func portRank(port, preferred string) int {
+	switch port {
+	case preferred:
+		return 0
+	case "0":
+		return 2
+	}
+	return 1
+}

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"net/http"
+	"strings"
+)
+
+// challengePath is where the answers to HTTP-01 challenges are looked for (RFC 8555 section 8.3).
+const challengePath = "/.well-known/acme-challenge/"
+
+// plain is the handler of the plain listeners: it answers the challenges of our own orders, redirects to HTTPS what has a
+// certificate, and leaves everything else to next.
+func (c *certificates) plain(next http.Handler) http.Handler {
+	if !c.https {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, challengePath) {
+			// Never redirected: another ACME client may keep its answers in the document root.
+			if c.managed[tlsName(hostOnly(r.Host))] == nil || !c.issuer.HandleHTTPChallenge(w, r) {
+				next.ServeHTTP(w, r)
+			}
+			return
+		}
+		url := c.redirectURL(r)
+		if url == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h := w.Header()
+		h["Location"], h["Content-Length"] = []string{url}, []string{"0"}
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusMovedPermanently)
+		} else {
+			w.WriteHeader(http.StatusPermanentRedirect) // RFC 9110 section 15.4.9: keeps the method and the body
+		}
+	})
+}
+
+// redirectURL is the https URL of a plain request; empty if it is to be answered as it is. The host must be one that
+// there is a certificate for at this moment: so a Host header leads nobody to another server (CWE-601), and a site stays
+// in reach over HTTP until its first certificate is there.
+func (c *certificates) redirectURL(r *http.Request) string {
+	if !c.redirect || r.RequestURI == "*" || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		return ""
+	}
+	if c.trusted.contains(peerAddr(r).Addr()) && strings.EqualFold(lastOf(r.Header["X-Forwarded-Proto"]), "https") {
+		return "" // the client speaks HTTPS with the proxy already, a redirect would never end
+	}
+	host := tlsName(hostOnly(r.Host))
+	if !c.has(host) {
+		return ""
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	path := r.URL.EscapedPath()
+	if path == "" {
+		path = "/"
+	}
+	if r.URL.RawQuery != "" || r.URL.ForceQuery {
+		path += "?" + r.URL.RawQuery
+	}
+	return "https://" + host + c.port + path
+}
+
+// has says whether there is a certificate for a host.
+func (c *certificates) has(host string) bool {
+	if m := c.managed[host]; m != nil {
+		return m.ready.Load()
+	}
+	if host == "" || strings.Contains(host, "*") {
+		return false
+	}
+	for _, f := range c.files {
+		if f.current().Leaf.VerifyHostname(host) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// tlsName is a host name as certificates are looked up by.
+func tlsName(host string) string { return strings.ToLower(strings.TrimSuffix(host, ".")) }
