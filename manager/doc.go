@@ -21,5 +21,14 @@
 //	    ▼                     ▼                  ▼
 //	    └──────────────────▶ dead ◀──────────────┘   (the engine reported the exit)
 //
+// The whole list, with the ends that can come at any time:
+//
+//	starting ▶ idle, stopping, killed, dead
+//	idle ▶ busy, stopping, killed, dead
+//	busy ▶ idle, detached, stopping, killed, dead
+//	detached ▶ idle, stopping, killed, dead
+//	stopping ▶ killed, dead
+//	killed ▶ dead
+//
 // The package knows neither HTTP nor FastCGI: a [Dialer], given by package server, speaks to php-cgi.
 package manager

@@ -49,11 +49,14 @@ type process struct {
 	pid      int
 	endpoint *endpoint
 	started  time.Time
-	handle   *os.Process // a pidfd where the system has them, so that no recycled pid is ever signalled
 
 	once   sync.Once
 	done   chan struct{} // closed at the exit
 	status exitStatus    // valid after done
+	said   string        // its last words, if it has an output of its own; valid after done
+
+	mu     sync.Mutex  // guards handle
+	handle *os.Process // a pidfd where the system has them, so that no recycled pid is ever signalled; nil after the exit
 }
 
 func newProcess(pid int, e *endpoint) (*process, error) {
@@ -68,15 +71,19 @@ func newProcess(pid int, e *endpoint) (*process, error) {
 func (p *process) exited(s exitStatus) {
 	p.once.Do(func() {
 		p.status = s
+		p.mu.Lock()
+		_ = p.handle.Release() // the pidfd would stay until the next garbage collection
+		p.handle = nil
+		p.mu.Unlock()
 		close(p.done)
 	})
 }
 
 // signal sends s unless the process is known to be gone.
 func (p *process) signal(s os.Signal) {
-	select {
-	case <-p.done:
-	default:
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.handle != nil {
 		_ = p.handle.Signal(s) // it may have ended this moment: then there is nobody to tell
 	}
 }

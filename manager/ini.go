@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -49,15 +50,14 @@ func (c *PoolConfig) iniFile(dir string, php *PHP) (string, error) {
 		fmt.Fprintf(&b, "%s = %s\n", name, quoted)
 		return nil
 	}
-	lines := []string{
+	lines := append(slices.Clone(c.PHPValue), // the last one counts
 		// What fastcgi_finish_request() of prepend.php and the request's error records need.
 		"fastcgi.logging=1",
 		// With these, no parameter but SCRIPT_FILENAME can ever name the script (cgi_main.c:init_request_info).
 		"cgi.fix_pathinfo=1",
 		"cgi.discard_path=1",
-	}
-	lines = append(lines, c.PHPValue...)
-	lines = append(lines, "auto_prepend_file="+filepath.Join(dir, prependFile))
+		"auto_prepend_file="+filepath.Join(dir, prependFile),
+	)
 	if base := php.iniAfter(c, "open_basedir"); base != "" {
 		lines = append(lines, "open_basedir="+base+string(filepath.ListSeparator)+dir)
 	}

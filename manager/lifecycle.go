@@ -16,6 +16,8 @@ const (
 	workerStartTimeout = 30 * time.Second
 	// workerStopTimeout is how long an idle worker may take to exit when asked to.
 	workerStopTimeout = 5 * time.Second
+	// exitReportWait is how long after the end of a worker's connection its exit may be reported.
+	exitReportWait = 200 * time.Millisecond
 	// scaleInterval is how often surplus idle workers are looked for.
 	scaleInterval = time.Second
 )
@@ -269,6 +271,13 @@ func (p *Pool) greet(w *Worker) {
 		if err == nil {
 			err = fmt.Errorf("it answered %q", output)
 		}
+		// A worker that ended says better why than its connection does.
+		p.nudge()
+		select {
+		case <-w.proc.done:
+			return // buried tells
+		case <-time.After(exitReportWait):
+		}
 		p.greetingFailed(w, fmt.Errorf("cannot greet a worker: %v", err))
 	})
 }
@@ -388,7 +397,7 @@ func (p *Pool) buried(w *Worker) {
 		w.log.Warn("worker ended", attrs...)
 	}
 	if was == StateStarting {
-		p.startFailed(fmt.Errorf("[pool %s] a worker %s before it could serve", p.cfg.Name, w.proc.status))
+		p.startFailed(fmt.Errorf("[pool %s] a worker %s before it could serve%s", p.cfg.Name, w.proc.status, w.proc.said))
 	}
 	p.announce()
 	p.poke()

@@ -20,11 +20,12 @@ const (
 type output struct {
 	log  *slog.Logger
 	pipe *os.File
-	mu   sync.Mutex // guards tail
+	read chan struct{} // closed when nothing more is read
+	mu   sync.Mutex    // guards tail
 	tail []string
 }
 
-func newOutput(log *slog.Logger) *output { return &output{log: log} }
+func newOutput(log *slog.Logger) *output { return &output{log: log, read: make(chan struct{})} }
 
 // start runs begin with the write end of a pipe that goes to this output, read by a goroutine counted in wg until EOF or
 // finish.
@@ -41,6 +42,7 @@ func (o *output) start(begin func(*os.File) (*child, error), wg *sync.WaitGroup)
 	}
 	o.pipe = r
 	wg.Go(func() {
+		defer close(o.read)
 		defer r.Close()
 		o.copy(r)
 	})
@@ -51,6 +53,7 @@ func (o *output) start(begin func(*os.File) (*child, error), wg *sync.WaitGroup)
 // in it already is read first.
 func (o *output) finish() {
 	_ = o.pipe.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // the error is a pipe that has been closed at EOF
+	<-o.read
 }
 
 // copy logs r line by line.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -21,6 +22,9 @@ func (p *PHP) probe(ctx context.Context, owner *credential) error {
 	cmd := exec.CommandContext(ctx, p.Path, "-q", "-d", "display_errors=1")
 	cmd.Stdin = strings.NewReader(embedded("probe.php")) // open_basedir does not hold for standard input
 	cmd.Env = bareEnv()
+	if dirs, ok := os.LookupEnv("PHP_INI_SCAN_DIR"); ok { // as the workers get it
+		cmd.Env = append(cmd.Env, "PHP_INI_SCAN_DIR="+dirs)
+	}
 	cmd.Dir = string(filepath.Separator)
 	cmd.SysProcAttr = sysProcAttr(owner, 0)
 	out, err := cmd.CombinedOutput()

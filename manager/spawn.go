@@ -58,6 +58,7 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 		s.mu.Lock()
 		delete(s.procs, proc)
 		s.mu.Unlock()
+		proc.said = out.lines()
 		proc.exited(ch.exit)
 	})
 	return proc, nil

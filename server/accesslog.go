@@ -101,7 +101,7 @@ var lineBuffers = newBufferPool(512)
 func appendCommonLine(b []byte, x *exchange, r *http.Request, combined bool) []byte {
 	b = x.client.AppendTo(b)
 	b = append(b, " - "...)
-	b = appendEscaped(b, orDash(x.user))
+	b = appendWord(b, orDash(x.user))
 	b = append(b, " ["...)
 	b = x.start.AppendFormat(b, "02/Jan/2006:15:04:05 -0700")
 	b = append(b, `] "`...)
@@ -161,6 +161,21 @@ func appendEscaped(b []byte, s string) []byte {
 			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
 		default:
 			b = append(b, c)
+		}
+	}
+	return b
+}
+
+// appendWord is appendEscaped for a field without quotes, which a space would end.
+func appendWord(b []byte, s string) []byte {
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case ' ':
+			b = append(b, `\x20`...)
+		case '[':
+			b = append(b, `\x5B`...)
+		default:
+			b = appendEscaped(b, s[i:i+1])
 		}
 	}
 	return b

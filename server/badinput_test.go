@@ -187,8 +187,17 @@ func TestBadInputScriptIsNeverSentAsSource(t *testing.T) {
 			"/test.php/", "/test.php/.", "/test.php/..", "/sub//page.php", "/sub/page.php%2f", "/test.php%2500", "/test%2ephp",
 			"/test.php%e2%80%8b", "/evil.PHP", "/test.php?x=.txt", "/test.php/x.txt", "/test.php/x.html", "/test.php\\", "/", "//",
 		}
-		headers := [][]string{nil, {"Range", "bytes=0-9"}, {"Range", "bytes=0-99999"}, {"If-None-Match", "*"}, {"Translate", "f"},
-			{"Accept-Encoding", "br, gzip"}, {"X-Original-URL", "/test.php"}, {"X-Rewrite-URL", "/test.php"}, {"Depth", "1"}}
+		headers := [][]string{
+			nil,
+			{"Range", "bytes=0-9"},
+			{"Range", "bytes=0-99999"},
+			{"If-None-Match", "*"},
+			{"Translate", "f"},
+			{"Accept-Encoding", "br, gzip"},
+			{"X-Original-URL", "/test.php"},
+			{"X-Rewrite-URL", "/test.php"},
+			{"Depth", "1"},
+		}
 		for _, method := range []string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "PROPFIND", "COPY", "TRACE", "get", "FOO"} {
 			for i, header := range headers {
 				if i > 0 && method != "GET" {

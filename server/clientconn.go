@@ -26,6 +26,13 @@ type clientConn struct {
 // httpBuffer is the size of net/http's buffer: shorter pieces come from it.
 const httpBuffer = 4 << 10
 
+// handle tells that a request has reached a handler.
+func (c *clientConn) handle() {
+	if c != nil {
+		c.handled = true
+	}
+}
+
 // hold keeps what is written until release. Only the handler of the connection's request calls these.
 func (c *clientConn) hold() {
 	if c != nil {
@@ -119,16 +126,6 @@ func connState(conn net.Conn, state http.ConnState) {
 	if c, ok := conn.(*clientConn); ok && state == http.StateIdle {
 		c.handled = false
 	}
-}
-
-// markHandled tells the connection that its request reaches a handler.
-func markHandled(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := r.Context().Value(connKey{}).(*clientConn); ok {
-			c.handled = true
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // logRefused writes the access line of a request that net/http refused before it had one.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"io"
+	"math"
 	"net/http"
 	"net/netip"
 	"time"
@@ -20,6 +21,8 @@ type exchange struct {
 	host   string // host of the request, without port
 	site   *site
 	close  bool // the connection ends with this response
+
+	writeTimeout time.Duration // timeouts.write
 
 	status int
 	bytes  int64
@@ -49,12 +52,34 @@ func (x *exchange) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom keeps sendfile(2) possible for static files.
-func (x *exchange) ReadFrom(r io.Reader) (int64, error) {
+// sendPiece is how much of a static file a client must accept within timeouts.write, in bytes.
+const sendPiece = 256 << 10
+
+// ReadFrom keeps sendfile(2) possible for static files, which only unwraps one io.LimitedReader (net/sendfile.go). It sends
+// in pieces, because timeouts.write is for a part and not for the whole of a large file.
+func (x *exchange) ReadFrom(r io.Reader) (total int64, err error) {
 	x.begin(http.StatusOK)
-	n, err := io.Copy(x.ResponseWriter, r)
-	x.bytes += n
-	return n, err
+	whole, ok := r.(*io.LimitedReader)
+	if !ok {
+		whole = &io.LimitedReader{R: r, N: math.MaxInt64}
+	}
+	for whole.N > 0 && err == nil {
+		x.allowWrite()
+		piece := &io.LimitedReader{R: whole.R, N: min(whole.N, sendPiece)}
+		var n int64
+		n, err = io.Copy(x.ResponseWriter, piece)
+		x.bytes, total, whole.N = x.bytes+n, total+n, whole.N-n
+		if piece.N > 0 {
+			break // the end of the file, or of the client
+		}
+	}
+	return total, err
+}
+
+// allowWrite gives the client its time for the next part of the response.
+func (x *exchange) allowWrite() {
+	// Unsupported by nothing that the server is run with.
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(x.writeTimeout))
 }
 
 // begin notes the status of a response whose head is about to be sent.

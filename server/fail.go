@@ -74,8 +74,10 @@ func judge(err error) verdict {
 	case errors.Is(err, manager.ErrPoolClosed):
 		return verdict{status: http.StatusServiceUnavailable, retryAfter: 5, summary: "The server is being stopped."}
 	case errors.Is(err, errScript):
-		return verdict{status: http.StatusInternalServerError, summary: "The script ended with an error.",
-			hint: "display_errors is off in php.ini; --php-value display_errors=1 has PHP show its errors in the page."}
+		return verdict{
+			status: http.StatusInternalServerError, summary: "The script ended with an error.",
+			hint: "display_errors is off in php.ini; --php-value display_errors=1 has PHP show its errors in the page.",
+		}
 	case errors.Is(err, errTerminated):
 		return verdict{status: http.StatusGatewayTimeout, summary: "The script ran longer than request_terminate_timeout."}
 	case errors.As(err, &worker):
@@ -130,7 +132,7 @@ func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step)
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	s.allowWrite(x)
+	x.allowWrite()
 	writePage(x, r, page)
 }
 

@@ -18,9 +18,15 @@ var errMethod = errors.New("method not allowed")
 
 // ServeHTTP answers one request; the package documentation has the way it takes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil}
+	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil, writeTimeout: s.cfg.WriteTimeout}
 	x.conn, _ = r.Context().Value(connKey{}).(*clientConn)
-	defer s.access.write(x, r) // also when a handler panics
+	x.conn.handle()
+	defer func() { // also when a handler panics
+		if x.status == 0 {
+			x.status = http.StatusInternalServerError // what the client gets is a closed connection
+		}
+		s.access.write(x, r)
+	}()
 	// Transfer-Encoding next to Content-Length must end the connection (RFC 9112 §6.1), because a proxy in front may have
 	// seen the body end elsewhere; net/http keeps from us whether there was a Content-Length.
 	x.close = len(r.TransferEncoding) > 0
@@ -32,7 +38,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name, _, ok := r.BasicAuth(); ok {
 		x.user = name
 	}
-	s.answer(x, r)
+	if r.TLS == nil {
+		s.plain.ServeHTTP(x, r)
+	} else {
+		s.answer(x, r)
+	}
 	x.begin(http.StatusOK)
 }
 

@@ -237,7 +237,7 @@ func (ts *testServer) do(method, path string, body io.Reader, header ...string) 
 	if err != nil {
 		ts.t.Fatal(err)
 	}
-	req.URL.Opaque = path // as written; a path that begins with // needs raw
+	req.URL.Opaque = path // as written; a path that begins with // needs wire_test.go
 	for i := 0; i+1 < len(header); i += 2 {
 		if header[i] == "Host" {
 			req.Host = header[i+1]
@@ -259,27 +259,6 @@ func (ts *testServer) do(method, path string, body io.Reader, header ...string) 
 		ts.t.Fatalf("%s %s: cannot read the body: %v", method, path, err)
 	}
 	return answer{resp, string(text)}
-}
-
-// raw sends bytes as they are on a new connection and returns all that comes back until the server closes it or half a
-// second passes in silence.
-func (ts *testServer) raw(request string) string {
-	ts.t.Helper()
-	conn := ts.dial()
-	defer conn.Close()
-	if _, err := io.WriteString(conn, request); err != nil {
-		ts.t.Fatal(err)
-	}
-	var out bytes.Buffer
-	buf := make([]byte, 64<<10)
-	for {
-		conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
-		n, err := conn.Read(buf)
-		out.Write(buf[:n])
-		if err != nil {
-			return out.String()
-		}
-	}
 }
 
 // dial opens a plain connection to the server.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -74,11 +75,23 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 			rawBuffers.Put(raw)
 		}
 	}()
+	s.running.Add(1)
+	defer s.running.Add(-1)
 	err := y.run(req)
 	if err != nil {
 		x.phpTime, x.stderr = time.Since(y.started), y.said
 	}
 	return err
+}
+
+// awaitAnswer spends the time until the worker answers in the way that costs the least: alone, inside the kernel; among
+// others, by letting these go first.
+func (s *Server) awaitAnswer(conn *fastcgi.Conn, req *fastcgi.Request) {
+	if s.running.Load() > 1 {
+		runtime.Gosched()
+	} else if req.BodyLen == 0 { // a body may have a goroutine that writes it
+		awaitAlone(conn.NetConn())
+	}
 }
 
 // safeMethod says whether repeating a request can do no harm (RFC 9110 §9.2.1).
@@ -88,12 +101,6 @@ func safeMethod(m string) bool {
 
 // terminateTimeout is the site's pool's request_terminate_timeout.
 func (s *Server) terminateTimeout(site *site) time.Duration { return site.terminate }
-
-// allowWrite gives the client its time for the next part of the response.
-func (s *Server) allowWrite(x *exchange) {
-	// Unsupported by nothing that the server is run with.
-	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(s.cfg.WriteTimeout))
-}
 
 // environment is the CGI environment of the request.
 func (s *Server) environment(x *exchange, r *http.Request, t *target, bodySize int64) *fastcgi.Environment {

@@ -130,6 +130,7 @@ func (y *relay) run(req *fastcgi.Request) error {
 	if err := y.conn.Send(req); err != nil {
 		return y.fail(y.readError(err))
 	}
+	y.s.awaitAnswer(y.conn, req)
 	for !y.headDone || !y.complete() && len(y.raw) < gatherLimit && y.moreSoon() {
 		err := y.step(y.collect)
 		if y.gathered(err) {
@@ -201,6 +202,13 @@ func (y *relay) step(stdout func([]byte) error) error {
 		if !y.finished {
 			return stdout(rec.Content)
 		}
+		if !y.headDone { // the response is empty: what comes with its head is dropped
+			err := y.collect(rec.Content)
+			if y.headDone {
+				y.raw = y.raw[:y.bodyAt]
+			}
+			return err
+		}
 	case fastcgi.TypeStderr:
 		y.takeStderr(rec.Content)
 	case fastcgi.TypeEndRequest:
@@ -264,8 +272,7 @@ func (y *relay) readError(err error) error {
 	case y.abort.hitNow():
 		return errClientGone
 	}
-	var malformed *fastcgi.ProtocolError
-	if errors.As(err, &malformed) {
+	if _, ok := errors.AsType[*fastcgi.ProtocolError](err); ok {
 		return err // the worker did not die, and another would hardly do better
 	}
 	var conn *fastcgi.ConnError
@@ -318,7 +325,7 @@ func (y *relay) deliver() error {
 	if y.bodyAllowed(status) {
 		large := len(y.raw) > httpBuffer
 		if large {
-			y.s.allowWrite(y.x)
+			y.x.allowWrite()
 			y.x.conn.hold()
 		}
 		_, err := y.x.Write(y.raw[y.bodyAt:])
@@ -368,8 +375,8 @@ func (y *relay) stream() error {
 	}
 	x := y.x
 	y.s.tails.Go(func() { y.tail(spool) })
-	y.s.allowWrite(x)
-	err := copySpool(x, spool, send, y.s.allowWrite)
+	x.allowWrite()
+	err := copySpool(x, spool, send)
 	spool.leave()
 	x.phpTime = time.Since(y.started)
 	if err != nil {
@@ -381,7 +388,7 @@ func (y *relay) stream() error {
 }
 
 // copySpool writes what arrives in the spool to the client, each piece at once.
-func copySpool(x *exchange, spool *responseSpool, send bool, allowWrite func(*exchange)) error {
+func copySpool(x *exchange, spool *responseSpool, send bool) error {
 	control := http.NewResponseController(x.ResponseWriter)
 	left := announced(x.Header())
 	for {
@@ -399,7 +406,7 @@ func copySpool(x *exchange, spool *responseSpool, send bool, allowWrite func(*ex
 			p = p[:left]
 		}
 		left -= int64(len(p))
-		allowWrite(x)
+		x.allowWrite()
 		x.conn.hold()
 		_, err = x.Write(p)
 		if err == nil {

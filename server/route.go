@@ -168,7 +168,7 @@ func (s *Server) serveTarget(x *exchange, r *http.Request, t *target) {
 			return
 		}
 		defer f.Close()
-		s.allowWrite(x)
+		x.allowWrite()
 		x.site.static.serve(x, r, f, fnd)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"github.com/phpserve/phpserve/manager"
 )
@@ -28,12 +29,14 @@ type Server struct {
 	sites        *sites
 	trusted      trustedProxies
 	tls          *certificates
+	plain        http.Handler // answers what comes without TLS
 	listeners    []net.Listener
 	addrs        []listenAddr // of listeners, with the real port
 	loopbackOnly bool
 
 	http    []*http.Server
 	serving sync.WaitGroup
+	running atomic.Int64   // requests that a worker runs
 	tails   sync.WaitGroup // scripts that go on after their response
 	failed  chan error     // the first listener that broke
 }
@@ -98,6 +101,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if s.tls, err = newCertificates(s.cfg, s.log); err != nil {
 		return err
 	}
+	s.plain = s.tls.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w.(*exchange), r) }))
 	for i, l := range s.listeners {
 		s.serve(l, s.addrs[i].tls)
 	}
@@ -128,7 +132,7 @@ func (s *Server) openListeners() error {
 // serve starts an http.Server on one listener.
 func (s *Server) serve(l net.Listener, isTLS bool) {
 	h := &http.Server{
-		Handler:           s.handler(isTLS),
+		Handler:           s,
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
@@ -155,14 +159,6 @@ func (s *Server) serve(l net.Listener, isTLS bool) {
 			s.failed <- fmt.Errorf("cannot go on serving %s: %v", l.Addr(), err)
 		}
 	})
-}
-
-// handler is what requests of a listener go through first.
-func (s *Server) handler(isTLS bool) http.Handler {
-	if isTLS {
-		return s
-	}
-	return markHandled(s.tls.plain(s))
 }
 
 // URLs are the addresses that the server answers on, for people.

@@ -102,6 +102,7 @@ func (p *plan) serverConfig(s *settings, l *loader) error {
 	}
 	c.TLS.Auto, c.TLS.Email, c.TLS.CA, c.TLS.Redirect = s.TLS.Auto, s.TLS.Email, s.TLS.CA, s.TLS.Redirect
 	c.TLS.CARoot, c.TLS.Storage = l.relative("tls::ca_root", s.TLS.CARoot), l.relative("tls::storage", s.TLS.Storage)
+	c.TLS.RedirectPort, c.TLS.Challenges = s.TLS.RedirectPort, s.TLS.Challenges
 	for _, cert := range s.TLS.Certificates {
 		c.TLS.Certificates = append(c.TLS.Certificates, server.CertificateFile{
 			Cert: l.relative("tls::certificates", cert.Cert), Key: l.relative("tls::certificates", cert.Key),
@@ -155,7 +156,7 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 	c := server.SiteConfig{
 		Hosts: s.Hosts, Index: s.Index, PathInfo: s.PathInfo, ScriptExtensions: s.ScriptExtensions, CGI: s.CGI,
-		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: s.FollowSymlinks, Deny: s.Deny,
+		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: s.FollowSymlinks, Deny: denyPatterns(s.Deny),
 		MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: "www",
 	}
 	if err := checkRoot(s.Root); err != nil {
@@ -188,6 +189,21 @@ func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 		c.FrontController = filepath.ToSlash(filepath.Clean(rel))
 	}
 	return c, nil
+}
+
+// denyDefault stands for the default list in deny, so that a site can add to it.
+const denyDefault = "@default"
+
+func denyPatterns(list []string) []string {
+	var patterns []string
+	for _, p := range list {
+		if p == denyDefault {
+			patterns = append(patterns, server.DefaultDeny()...)
+		} else {
+			patterns = append(patterns, p)
+		}
+	}
+	return patterns
 }
 
 func poolConfig(s *poolSettings) manager.PoolConfig {

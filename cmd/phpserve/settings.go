@@ -81,6 +81,8 @@ type tlsSettings struct {
 	CARoot       string        `mapstructure:"ca_root"`
 	Storage      string        `mapstructure:"storage"`
 	Redirect     bool          `mapstructure:"redirect"`
+	RedirectPort int           `mapstructure:"redirect_port"`
+	Challenges   []string      `mapstructure:"challenges"`
 	Certificates []certificate `mapstructure:"certificates"`
 }
 
@@ -107,7 +109,7 @@ func defaultSettings() settings {
 		Proxies: []string{}, Sites: []any{},
 		TLS: tlsSettings{
 			Auto: c.TLS.Auto, Email: c.TLS.Email, CA: c.TLS.CA, CARoot: c.TLS.CARoot, Storage: c.TLS.Storage,
-			Redirect: c.TLS.Redirect, Certificates: []certificate{},
+			Redirect: c.TLS.Redirect, RedirectPort: c.TLS.RedirectPort, Challenges: []string{}, Certificates: []certificate{},
 		},
 		Site: siteSettings{
 			Hosts: []string{}, FrontController: frontAuto, Index: site.Index, PathInfo: site.PathInfo,

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -81,8 +82,7 @@ func lineOf(file, prefix, key string) int {
 
 // siteLines are the lines of an entry of sites: those from first to before last.
 func siteLines(lines []string, prefix string) (first, last int) {
-	index := 0
-	fmt.Sscanf(prefix, "sites[%d].", &index)
+	index, _ := strconv.Atoi(strings.Trim(prefix, "site[].")) // only addSites makes it
 	indent, inSites, entry := "", false, -1
 	for n, line := range lines {
 		inSites = inSites || strings.HasPrefix(strings.Trim(line, " \t\"'{"), "sites")

@@ -7,7 +7,7 @@ if (function_exists('putenv')) {
     putenv(@INI_SCAN_DIR@);
 }
 
-if (!function_exists('fastcgi_finish_request')) {
+if (!function_exists('fastcgi_finish_request') && function_exists('error_log') && function_exists('flush')) {
     /**
      * Ends the response to the client; the script goes on without one. Like php-fpm's function it returns true once and
      * false afterwards. Later output is dropped and never ends the script.
@@ -21,9 +21,13 @@ if (!function_exists('fastcgi_finish_request')) {
         $finished = true;
         while (ob_get_level() > 0 && @ob_end_flush()) {
         }
+        $empty = !headers_sent();
         flush();
         // php-cgi sends this as an FCGI_STDERR record, in order with the output above (SAPI log, type 4).
         error_log('@TOKEN@', 4);
+        if ($empty) {
+            echo ' '; // is dropped like all output from here on, but PHP sends the response head only with output
+        }
         flush();
         return true;
     }

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestBadInputHostNamesInAnyCaseFindTheirSite(t *testing.T) {
+	t.Parallel()
+	// CVE-2026-27588 needed more than 100 hosts: another look-up is used then.
+	all := []*site{{cfg: SiteConfig{}}}
+	for i := range 150 {
+		all = append(all, &site{cfg: SiteConfig{Hosts: []string{fmt.Sprintf("Site%d.test", i), fmt.Sprintf("*.wild%d.test", i)}}})
+	}
+	m := newSites(all)
+	for host, want := range map[string]int{
+		"site7.test": 8, "SITE7.TEST": 8, "sItE149.test": 150, "site7.test.": 8, "a.wild7.test": 8, "A.WILD7.TEST.": 8,
+		"": 0, "other.test": 0, "wild7.test": 0, "a.b.wild7.test": 0, ".wild7.test.evil": 0, "site7.test.evil": 0, "*.wild7.test": 8,
+	} {
+		if got := m.find(host); got != all[want] {
+			t.Errorf("%q found %v, want site %d", host, got.cfg.Hosts, want)
+		}
+	}
+}
+
+// Worker modes of other servers kept $_SESSION for the next client of a worker (CVE-2026-24894, GHSA-v3ph-cgqh-r8p5).
+func TestBadInputSessionIsNotTheNextClients(t *testing.T) {
+	t.Parallel()
+	const script = `<?php session_start(); $_SESSION['n'] = ($_SESSION['n'] ?? 0) + 1; $GLOBALS['kept'] ??= 0; $GLOBALS['kept']++;
+		class C { static $s = 0; } C::$s++; putenv('KEPT=' . getenv('KEPT') . 'x'); ini_set('precision', (string) (ini_get('precision') + 1));
+		echo session_id(), ' ', $_SESSION['n'], ' ', $GLOBALS['kept'], ' ', C::$s, ' ', getenv('KEPT'), ' ', ini_get('precision'), ' ', getmypid();`
+	eachEngine(t, func(t *testing.T, engine string) {
+		ts := startServer(t, engine, map[string]string{"s.php": script}, func(c *Config) {
+			sessions := filepath.Join(filepath.Dir(c.Sites[0].Root), "sessions")
+			if err := os.Mkdir(sessions, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod(sessions, 0o777); err != nil {
+				t.Fatal(err)
+			}
+			c.Pools[0].MaxChildren, c.Pools[0].PHPValue = 1, []string{"session.save_path=" + sessions, "precision=14"}
+		})
+		ids := map[string]bool{}
+		for range 4 {
+			first := strings.Fields(askWire(t, ts, "GET", "/s.php").body)
+			if len(first) != 7 {
+				t.Fatalf("got %q", first)
+			}
+			if ids[first[0]] {
+				t.Errorf("session %s was given to two clients", first[0])
+			}
+			ids[first[0]] = true
+			again := strings.Fields(askWire(t, ts, "GET", "/s.php", "Cookie", "PHPSESSID="+first[0]).body)
+			for i, got := range [][]string{first, again} {
+				want := fmt.Sprintf("%s %d 1 1 x 15 %s", first[0], i+1, first[6])
+				if strings.Join(got, " ") != want {
+					t.Errorf("got %q, want %q", got, want)
+				}
+			}
+		}
+	})
+}

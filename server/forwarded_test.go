@@ -1,0 +1,152 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+)
+
+func TestForwardedClientIsFoundFromTheRight(t *testing.T) {
+	t.Parallel()
+	trusted := trustedProxies{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("fd00::/8")}
+	for _, tt := range []struct {
+		name, peer string
+		fields     []string // of X-Forwarded-For
+		want       string
+	}{
+		{"no field", "10.0.0.1:1", nil, "10.0.0.1"},
+		{"empty field", "10.0.0.1:1", []string{""}, "10.0.0.1"},
+		{"one hop", "10.0.0.1:1", []string{"1.2.3.4"}, "1.2.3.4"},
+		{"what the client wrote does not count", "10.0.0.1:1", []string{"6.6.6.6, 1.2.3.4"}, "1.2.3.4"},
+		{"a trusted address written by the client does not count", "10.0.0.1:1", []string{"10.9.9.9, 1.2.3.4"}, "1.2.3.4"},
+		{"trusted hops are passed", "10.0.0.1:1", []string{"6.6.6.6, 1.2.3.4, 10.0.0.3, 10.0.0.2"}, "1.2.3.4"},
+		{"several fields are one list", "10.0.0.1:1", []string{"6.6.6.6", "1.2.3.4, 10.0.0.3", "10.0.0.2"}, "1.2.3.4"},
+		{"all trusted: the leftmost", "10.0.0.1:1", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3"},
+		{"garbage stops the walk", "10.0.0.1:1", []string{"1.2.3.4, unknown, 10.0.0.2"}, "10.0.0.2"},
+		{"garbage at the right", "10.0.0.1:1", []string{"1.2.3.4, ${jndi:x}"}, "10.0.0.1"},
+		{"empty element at the right", "10.0.0.1:1", []string{"1.2.3.4,"}, "10.0.0.1"},
+		{"with a port", "10.0.0.1:1", []string{"1.2.3.4:5678"}, "1.2.3.4"},
+		{"IPv6", "10.0.0.1:1", []string{"2001:db8::1"}, "2001:db8::1"},
+		{"IPv6 with a port", "10.0.0.1:1", []string{"[2001:db8::1]:443"}, "2001:db8::1"},
+		{"IPv4 in IPv6 is IPv4", "10.0.0.1:1", []string{"::ffff:1.2.3.4"}, "1.2.3.4"},
+		{"trusted IPv4 in IPv6 is passed", "10.0.0.1:1", []string{"1.2.3.4, ::ffff:10.0.0.2"}, "1.2.3.4"},
+		{"zone is dropped", "10.0.0.1:1", []string{"fe80::1%eth0"}, "fe80::1"},
+		{"peer in IPv6 form", "[::ffff:10.0.0.1]:1", []string{"1.2.3.4"}, "1.2.3.4"},
+		{"trusted IPv6 peer", "[fd00::1]:1", []string{"1.2.3.4"}, "1.2.3.4"},
+		{"untrusted peer", "9.9.9.9:1", []string{"1.2.3.4"}, "9.9.9.9"},
+		{"untrusted peer that names a trusted one", "9.9.9.9:1", []string{"10.0.0.1"}, "9.9.9.9"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := &http.Request{RemoteAddr: tt.peer, Header: http.Header{}}
+			if tt.fields != nil {
+				r.Header["X-Forwarded-For"] = tt.fields
+			}
+			x := &exchange{peer: peerAddr(r)}
+			fromProxy := trusted.apply(x, r)
+			if x.client.String() != tt.want {
+				t.Errorf("client %v, want %s", x.client, tt.want)
+			}
+			if fromProxy == strings.HasPrefix(tt.name, "untrusted") {
+				t.Errorf("from a proxy: %v", fromProxy)
+			}
+		})
+	}
+}
+
+func TestForwardedSchemeIsTheNearestProxys(t *testing.T) {
+	t.Parallel()
+	trusted := trustedProxies{netip.MustParsePrefix("10.0.0.1/32")}
+	for _, tt := range []struct {
+		peer, proto string
+		tls, want   bool
+	}{
+		{"10.0.0.1:1", "https", false, true},
+		{"10.0.0.1:1", "HTTPS", false, true},
+		{"10.0.0.1:1", "http", true, false},
+		{"10.0.0.1:1", "http, https", false, true},
+		{"10.0.0.1:1", "https, http", false, false},
+		{"10.0.0.1:1", "wss", false, false},
+		{"10.0.0.1:1", "", true, true},
+		{"9.9.9.9:1", "https", false, false},
+		{"9.9.9.9:1", "http", true, true},
+	} {
+		t.Run(fmt.Sprint(tt), func(t *testing.T) {
+			r := &http.Request{RemoteAddr: tt.peer, Header: http.Header{"X-Forwarded-Proto": {tt.proto}}}
+			x := &exchange{peer: peerAddr(r), https: tt.tls}
+			trusted.apply(x, r)
+			if x.https != tt.want {
+				t.Errorf("https = %v", x.https)
+			}
+		})
+	}
+}
+
+// from sends a request from another loopback address, as a proxy on another machine would.
+func from(t *testing.T, ts *testServer, addr, request string) map[string]any {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(addr)}}
+	conn, err := d.DialContext(context.Background(), "tcp", ts.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	send(t, conn, request)
+	got := readAnswer(t, bufio.NewReader(conn), "GET")
+	vars := serverVars(t, got)
+	vars["response id"] = got.Header.Get("X-Request-Id")
+	return vars
+}
+
+func TestForwardedHeadersReachPHPFromTrustedProxiesOnly(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, engine string) {
+		ts := startServer(t, engine, map[string]string{"env.php": serverScript}, func(c *Config) {
+			c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
+		})
+		request := "GET /env.php HTTP/1.1\r\nHost: site.test\r\nConnection: close\r\nX-Request-Id: from-the-proxy/1\r\n"
+		for _, name := range forwardedHeaders {
+			value := "evil"
+			switch name {
+			case "X-Forwarded-For":
+				value = "6.6.6.6, 1.2.3.4"
+			case "X-Forwarded-Proto":
+				value = "https"
+			}
+			request += name + ": " + value + "\r\n"
+		}
+		request += "\r\n"
+		t.Run("trusted", func(t *testing.T) {
+			vars := from(t, ts, "127.0.0.2", request)
+			checkVars(t, vars, map[string]string{
+				"REMOTE_ADDR": "1.2.3.4", "REMOTE_PORT": absent, "HTTPS": "on", "REQUEST_SCHEME": "https", "SERVER_PORT": "443",
+				"HTTP_X_FORWARDED_FOR": "6.6.6.6, 1.2.3.4", "HTTP_X_FORWARDED_PROTO": "https",
+				"HTTP_X_REQUEST_ID": "from-the-proxy/1", "response id": "from-the-proxy/1",
+			})
+		})
+		t.Run("untrusted", func(t *testing.T) {
+			vars := from(t, ts, "127.0.0.3", request)
+			checkVars(t, vars, map[string]string{"REMOTE_ADDR": "127.0.0.3", "HTTPS": absent, "REQUEST_SCHEME": "http"})
+			for _, name := range forwardedHeaders {
+				if v, ok := vars["HTTP_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))]; ok {
+					t.Errorf("%s = %v reached PHP", name, v)
+				}
+			}
+			if vars["HTTP_X_REQUEST_ID"] != vars["response id"] || vars["response id"] == "from-the-proxy/1" {
+				t.Errorf("request id: %v in PHP, %v in the response", vars["HTTP_X_REQUEST_ID"], vars["response id"])
+			}
+		})
+		t.Run("a proxy's request id that could forge a log line is replaced", func(t *testing.T) {
+			for _, id := range []string{"a b", `a"b`, strings.Repeat("a", 129), "ü", "a,b;c"} {
+				vars := from(t, ts, "127.0.0.2", "GET /env.php HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX-Request-Id: "+id+"\r\n\r\n")
+				if got := vars["response id"]; got == id || len(fmt.Sprint(got)) != 32 || vars["HTTP_X_REQUEST_ID"] != got {
+					t.Errorf("%q gave %v", id, got)
+				}
+			}
+		})
+	})
+}

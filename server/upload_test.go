@@ -1,0 +1,245 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// bodyScript tells what PHP saw of a body.
+const bodyScript = `<?php $in = file_get_contents('php://input');
+echo $_SERVER['CONTENT_LENGTH'] ?? '-', ' ', strlen($in), ' ', sha1($in);`
+
+// sizedBody is n bytes that compress badly and have no pattern, the same in every run.
+func sizedBody(n int) []byte {
+	var seed [32]byte
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8(seed).Read(b) // it never fails
+	return b
+}
+
+func sha1Hex(b []byte) string {
+	sum := sha1.Sum(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// bodySizes are the sizes around what is kept in memory, in one FastCGI record and in one read.
+var bodySizes = []int{1, 4095, 4096, 4097, 65_535, 65_536, 65_537, 1 << 20, 5<<20 + 1}
+
+func TestUploadArrivesWholeWhateverItsLength(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, engine string) {
+		spool := t.TempDir()
+		ts := startServer(t, engine, map[string]string{"in.php": bodyScript}, func(c *Config) {
+			c.SpoolDir, c.SpoolMemory = spool, 4096
+			c.Pools[0].PHPValue = []string{"post_max_size=64M"}
+		})
+		for _, n := range bodySizes {
+			body := sizedBody(n)
+			want := fmt.Sprintf("%d %d %s", n, n, sha1Hex(body))
+			for name, r := range map[string]io.Reader{
+				"Content-Length": bytes.NewReader(body), "chunked": struct{ io.Reader }{bytes.NewReader(body)},
+			} {
+				for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "PROPFIND"} {
+					if method != "POST" && n != 65_537 {
+						continue
+					}
+					if seeker, ok := r.(io.Seeker); ok {
+						_, _ = seeker.Seek(0, io.SeekStart) // a bytes.Reader can always
+					} else {
+						r = struct{ io.Reader }{bytes.NewReader(body)}
+					}
+					if got := ts.do(method, "/in.php", r, "Content-Type", "application/octet-stream"); got.body != want {
+						t.Errorf("%s %s %d bytes: %d %q, want %q", method, name, n, got.StatusCode, got.body, want)
+					}
+				}
+			}
+		}
+		left, err := os.ReadDir(spool)
+		if err != nil || len(left) > 0 {
+			t.Errorf("left in the spool folder: %v %v", left, err)
+		}
+	})
+}
+
+func TestUploadOfAFormFileIsIntact(t *testing.T) {
+	t.Parallel()
+	const script = `<?php $f = $_FILES['f']; move_uploaded_file($f['tmp_name'], __DIR__ . '/kept') || exit('not moved');
+		echo $f['error'], ' ', $f['name'], ' ', $f['size'], ' ', sha1_file(__DIR__ . '/kept'), ' ', $_POST['title'];`
+	eachEngine(t, func(t *testing.T, engine string) {
+		ts := startServer(t, engine, map[string]string{"up.php": script}, func(c *Config) {
+			c.Pools[0].PHPValue = []string{"upload_max_filesize=8M", "post_max_size=8M"}
+		})
+		for _, chunked := range []bool{false, true} {
+			content := sizedBody(3 << 20)
+			var form bytes.Buffer
+			w := multipart.NewWriter(&form)
+			part, err := w.CreateFormFile("f", "photo ü.jpg")
+			if err != nil {
+				t.Fatal(err)
+			}
+			part.Write(content)
+			w.WriteField("title", "a & b")
+			w.Close()
+			var r io.Reader = &form
+			if chunked {
+				r = struct{ io.Reader }{&form}
+			}
+			got := ts.do("POST", "/up.php", r, "Content-Type", w.FormDataContentType())
+			if want := fmt.Sprintf("0 photo ü.jpg %d %s a & b", len(content), sha1Hex(content)); got.body != want {
+				t.Errorf("chunked %v: got %d %q, want %q", chunked, got.StatusCode, got.body, want)
+			}
+		}
+	})
+}
+
+func TestUploadOverTheLimitGets413(t *testing.T) {
+	t.Parallel()
+	const limit = 100_000
+	eachEngine(t, func(t *testing.T, engine string) {
+		ts := startServer(t, engine, map[string]string{"in.php": bodyScript}, func(c *Config) { c.Sites[0].MaxBodySize = limit })
+		for _, n := range []int{limit, limit + 1} {
+			body := sizedBody(n)
+			for name, r := range map[string]io.Reader{"declared": bytes.NewReader(body), "undeclared": struct{ io.Reader }{bytes.NewReader(body)}} {
+				got := ts.do("POST", "/in.php", r)
+				if want := map[int]int{limit: 200, limit + 1: 413}[n]; got.StatusCode != want {
+					t.Errorf("%s length %d: %d, want %d", name, n, got.StatusCode, want)
+				}
+			}
+		}
+		// A client that announces too much is refused before it sends anything.
+		conn := connect(t, ts)
+		send(t, conn, "POST /in.php HTTP/1.1\r\nHost: a\r\nContent-Length: 100000001\r\n\r\n")
+		if got := readAnswer(t, bufio.NewReader(conn), "POST"); got.StatusCode != 413 || !got.Close {
+			t.Errorf("announced: %d, connection closed: %v", got.StatusCode, got.Close)
+		}
+		// One that never stops is refused at the limit.
+		conn = connect(t, ts)
+		send(t, conn, "POST /in.php HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+		go func() {
+			chunk := "2710\r\n" + strings.Repeat("x", 10_000) + "\r\n"
+			for {
+				if _, err := io.WriteString(conn, chunk); err != nil {
+					return
+				}
+			}
+		}()
+		if got := readAnswer(t, bufio.NewReader(conn), "POST"); got.StatusCode != 413 || !got.Close {
+			t.Errorf("endless: %d, connection closed: %v", got.StatusCode, got.Close)
+		}
+	})
+}
+
+func TestUploadIsInvitedByExpectOnlyWhenWanted(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, engine string) {
+		ts := startServer(t, engine, map[string]string{"in.php": bodyScript, "a.txt": "static"}, func(c *Config) { c.Sites[0].MaxBodySize = 10 })
+		head := func(target, length string) string {
+			return "POST " + target + " HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: " + length + "\r\n\r\n"
+		}
+		conn := connect(t, ts)
+		r := bufio.NewReader(conn)
+		send(t, conn, head("/in.php", "3"))
+		if line, err := r.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+			t.Fatalf("RFC 9110 10.1.1: %q %v", line, err)
+		}
+		if line, err := r.ReadString('\n'); err != nil || line != "\r\n" {
+			t.Fatalf("after 100: %q %v", line, err)
+		}
+		send(t, conn, "abc")
+		if got := readAnswer(t, r, "POST"); got.body != "3 3 "+sha1Hex([]byte("abc")) {
+			t.Errorf("got %d %q", got.StatusCode, got.body)
+		}
+		for target, want := range map[string]int{"/in.php": 413, "/none": 404, "/a.txt": 405, "/%00": 400} {
+			length := "3"
+			if want == 413 {
+				length = "11"
+			}
+			conn := connect(t, ts)
+			send(t, conn, head(target, length))
+			if got := readAnswer(t, bufio.NewReader(conn), "POST"); got.StatusCode != want {
+				t.Errorf("POST %s: %s first, want %d", target, got.Status, want)
+			}
+		}
+		if got := wire(t, ts, "POST /in.php HTTP/1.1\r\nHost: a\r\nExpect: nonsense\r\nContent-Length: 3\r\n\r\nabc"); !strings.HasPrefix(got, "HTTP/1.1 417 ") {
+			t.Errorf("unknown expectation: %.80q", got)
+		}
+	})
+}
+
+func TestUploadThatIsSlowHoldsNoWorker(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, engine string) {
+		ts := startServer(t, engine, map[string]string{"in.php": bodyScript}, func(c *Config) { c.Pools[0].MaxChildren = 1 })
+		var slow []io.Writer
+		var readers []*bufio.Reader
+		for _, head := range []string{"Content-Length: 3", "Transfer-Encoding: chunked"} {
+			conn := connect(t, ts)
+			send(t, conn, "POST /in.php HTTP/1.1\r\nHost: a\r\n"+head+"\r\n\r\n")
+			slow, readers = append(slow, conn), append(readers, bufio.NewReader(conn))
+		}
+		want := "3 3 " + sha1Hex([]byte("abc"))
+		for _, c := range "abc" {
+			fmt.Fprintf(slow[0], "%c", c)
+			if c != 'c' {
+				fmt.Fprintf(slow[1], "1\r\n%c\r\n", c)
+			}
+			if got := ts.do("POST", "/in.php", strings.NewReader("abc")); got.body != want {
+				t.Fatalf("while uploads dribble: %d %q", got.StatusCode, got.body)
+			}
+			if got := ts.pool().Stats(); got.Busy != 0 || got.Waiting != 0 {
+				t.Errorf("an unfinished upload holds a worker: %+v", got)
+			}
+		}
+		fmt.Fprintf(slow[1], "1\r\nc\r\n0\r\n\r\n")
+		for i, r := range readers {
+			if got := readAnswer(t, r, "POST"); got.body != want {
+				t.Errorf("upload %d: %d %q", i, got.StatusCode, got.body)
+			}
+		}
+	})
+}
+
+func TestUploadThatStopsEndsWithoutAWorker(t *testing.T) {
+	t.Parallel()
+	spool := t.TempDir()
+	ts := startServer(t, engines[1], map[string]string{"in.php": `<?php file_put_contents(__DIR__ . '/ran', 'x', FILE_APPEND);`}, func(c *Config) {
+		c.BodyTimeout, c.SpoolDir, c.SpoolMemory, c.AccessFormat = 200*time.Millisecond, spool, 4096, AccessCommon
+	})
+	for _, head := range []string{"Content-Length: 100000", "Transfer-Encoding: chunked"} {
+		t.Run("RFC 9110 15.5.9 408 "+head, func(t *testing.T) {
+			conn := connect(t, ts)
+			send(t, conn, "POST /in.php?pause HTTP/1.1\r\nHost: a\r\n"+head+"\r\n\r\n")
+			send(t, conn, "c350\r\n"+strings.Repeat("x", 50_000))
+			if got := readAnswer(t, bufio.NewReader(conn), "POST"); got.StatusCode != http.StatusRequestTimeout || !got.Close {
+				t.Errorf("got %d, connection closed: %v", got.StatusCode, got.Close)
+			}
+		})
+		t.Run("client dies "+head, func(t *testing.T) {
+			conn := connect(t, ts)
+			send(t, conn, "POST /in.php?"+head[:8]+" HTTP/1.1\r\nHost: a\r\n"+head+"\r\n\r\nc350\r\n"+strings.Repeat("x", 20_000))
+			conn.Close()
+			ts.access.waitFor(t, "POST /in.php?"+head[:8])
+		})
+	}
+	if _, err := os.Stat(filepath.Join(ts.root, "ran")); err == nil {
+		t.Error("a script ran for an unfinished body")
+	}
+	if left, err := os.ReadDir(spool); err != nil || len(left) > 0 {
+		t.Errorf("left in the spool folder: %v %v", left, err)
+	}
+	if n := strings.Count(ts.access.String(), "\n"); n != 4 {
+		t.Errorf("%d access lines for 4 requests:\n%s", n, ts.access)
+	}
+}
