@@ -50,18 +50,28 @@ func (c *PoolConfig) iniFile(dir string, php *PHP) (string, error) {
 		fmt.Fprintf(&b, "%s = %s\n", name, quoted)
 		return nil
 	}
-	lines := append(slices.Clone(c.PHPValue), // the last one counts
+	own := []string{
 		// What fastcgi_finish_request() of prepend.php and the request's error records need.
 		"fastcgi.logging=1",
 		// With these, no parameter but SCRIPT_FILENAME can ever name the script (cgi_main.c:init_request_info).
 		"cgi.fix_pathinfo=1",
 		"cgi.discard_path=1",
-		"auto_prepend_file="+filepath.Join(dir, prependFile),
-	)
-	if base := php.iniAfter(c, "open_basedir"); base != "" {
-		lines = append(lines, "open_basedir="+base+string(filepath.ListSeparator)+dir)
+		// It includes the operator's.
+		"auto_prepend_file=" + filepath.Join(dir, prependFile),
 	}
-	for _, kv := range lines {
+	if base := php.iniAfter(c, "open_basedir"); base != "" {
+		own = append(own, "open_basedir="+base+string(filepath.ListSeparator)+dir)
+	}
+	if off := php.disabledFunctions(c); off != "" {
+		own = append(own, "disable_functions="+off)
+	}
+	lines := slices.Clone(c.PHPValue)
+	for _, kv := range c.PHPAdminValue {
+		if startOnly(kv) {
+			lines = append(lines, kv)
+		}
+	}
+	for _, kv := range append(lines, own...) { // the last one counts
 		if err := set(kv); err != nil {
 			return "", err
 		}
@@ -73,11 +83,34 @@ func (c *PoolConfig) iniFile(dir string, php *PHP) (string, error) {
 	}
 	for _, root := range c.AdminRoots {
 		fmt.Fprintf(&b, "[PATH=%s]\n", root)
-		for _, kv := range c.PHPAdminValue {
+		for _, kv := range slices.Concat(c.PHPAdminValue, own) {
 			if err := set(kv); err != nil {
 				return "", err
 			}
 		}
 	}
 	return b.String(), nil
+}
+
+// startOnly says whether PHP reads a setting at its start only, so that it has no effect in a section for a path. Scripts
+// cannot change these anyway.
+func startOnly(kv string) bool {
+	name, _, _ := strings.Cut(kv, "=")
+	switch name {
+	case "disable_functions", "disable_classes", "extension", "zend_extension", "extension_dir":
+		return true
+	}
+	return strings.HasPrefix(name, "opcache.") || strings.HasPrefix(name, "realpath_cache_")
+}
+
+// disabledFunctions are those of php.ini and of the pool together: as in php-fpm, a pool can disable more, not less.
+func (p *PHP) disabledFunctions(c *PoolConfig) string {
+	base, pool := p.facts["disable_functions"], p.iniAfter(c, "disable_functions")
+	switch {
+	case pool == base:
+		return "" // nothing to add
+	case base == "":
+		return pool
+	}
+	return base + "," + pool
 }

@@ -123,3 +123,18 @@ func TestIniFileOfAPoolIsReadAsWritten(t *testing.T) {
 		t.Errorf("php_admin_value holds outside the document roots:\n%s", out)
 	}
 }
+
+// php_admin_value[disable_functions] of php-fpm adds to php.ini's list; a section for a path could not hold it.
+func TestPoolDisablesFunctionsInAdditionToPHPIni(t *testing.T) {
+	t.Parallel()
+	php := &PHP{facts: phpFacts{"disable_functions": "exec,shell_exec"}}
+	c := &PoolConfig{Name: "www", PHPAdminValue: []string{"disable_functions=system", "memory_limit=64M"}, AdminRoots: []string{"/srv"}}
+	text, err := c.iniFile("/run/pool", php)
+	if err != nil {
+		t.Fatal(err)
+	}
+	global, _, _ := strings.Cut(text, "[PATH=")
+	if !strings.Contains(global, "disable_functions = 'exec,shell_exec,system'\n") || strings.Contains(global, "memory_limit") {
+		t.Errorf("got:\n%s", text)
+	}
+}

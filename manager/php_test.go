@@ -121,21 +121,21 @@ func TestProbeTellsWhatPHPCanDo(t *testing.T) {
 	if err := php.probe(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if why := php.ZygoteObstacle(); why != "" || !php.OPcache() || php.INI() == "" {
+	if why := php.zygoteObstacle(&PoolConfig{}); why != "" || !php.OPcache() || php.INI() == "" {
 		t.Errorf("obstacle %q, opcache %v, ini %q: these tests need php-cgi with pcntl, posix and opcache", why, php.OPcache(), php.INI())
 	}
 	bare := wrapPHP(t, "-n")
 	if err := bare.probe(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if why := bare.ZygoteObstacle(); !strings.HasPrefix(why, "this PHP has no ") || !strings.HasSuffix(why, " extension") || bare.OPcache() || bare.INI() != "" {
+	if why := bare.zygoteObstacle(&PoolConfig{}); !strings.HasPrefix(why, "this PHP has no ") || !strings.HasSuffix(why, " extension") || bare.OPcache() || bare.INI() != "" {
 		t.Errorf("without ini files: obstacle %q, opcache %v, ini %q", why, bare.OPcache(), bare.INI())
 	}
 	forbidden := wrapPHP(t, "-d disable_functions=exec,pcntl_fork")
 	if err := forbidden.probe(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if why := forbidden.ZygoteObstacle(); why != "pcntl_fork is in disable_functions" {
+	if why := forbidden.zygoteObstacle(&PoolConfig{}); why != "pcntl_fork is in disable_functions" {
 		t.Errorf("obstacle %q", why)
 	}
 }
@@ -150,8 +150,16 @@ func TestProbeReadsTheIniFilesOfTheWorkers(t *testing.T) {
 	if err := php.probe(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
-	if why := php.ZygoteObstacle(); why != "pcntl_fork is in disable_functions" {
+	if why := php.zygoteObstacle(&PoolConfig{}); why != "pcntl_fork is in disable_functions" {
 		t.Errorf("obstacle %q", why)
+	}
+	able := wrapPHP(t, "")
+	if err := able.probe(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	forbidding := &PoolConfig{PHPAdminValue: []string{"disable_functions=exec, posix_kill"}}
+	if why := able.zygoteObstacle(forbidding); why != "posix_kill is in disable_functions" {
+		t.Errorf("obstacle of a pool that forbids: %q", why)
 	}
 	c := DefaultPoolConfig(1)
 	if got := php.iniAfter(&c, "open_basedir"); got != "/srv" {

@@ -58,17 +58,11 @@ type Stats struct {
 
 // NewPool checks cfg, finds out what PHP can do and prepares the pool's runtime folder. Start starts it.
 func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.Logger) (*Pool, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	owner, err := findCredential(&cfg)
+	kind, why, err := cfg.Check(ctx, php)
 	if err != nil {
 		return nil, err
 	}
-	if err := php.probe(ctx, owner); err != nil {
-		return nil, fmt.Errorf("[pool %s] %v", cfg.Name, err)
-	}
-	kind, why, err := chooseEngine(&cfg, php)
+	owner, err := findCredential(&cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -85,20 +79,6 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
 		workers: map[int]*Worker{}, early: map[int]io.Closer{},
 	}, nil
-}
-
-// chooseEngine resolves "auto" and refuses a zygote that cannot be.
-func chooseEngine(cfg *PoolConfig, php *PHP) (kind, why string, err error) {
-	obstacle := php.ZygoteObstacle()
-	switch {
-	case cfg.Engine == EngineSpawn:
-		return EngineSpawn, "as asked for; workers do not share an opcache", nil
-	case obstacle == "":
-		return EngineZygote, "workers are forked and share one opcache", nil
-	case cfg.Engine == EngineZygote:
-		return "", "", fmt.Errorf("[pool %s] cannot use the zygote engine: %s", cfg.Name, obstacle)
-	}
-	return EngineSpawn, obstacle + "; workers do not share an opcache", nil
 }
 
 // Engine names the engine in use and why it was chosen.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -46,24 +45,6 @@ func (p *PHP) probe(ctx context.Context, owner *credential) error {
 	}
 	p.facts = facts
 	return nil
-}
-
-// ZygoteObstacle says why this PHP cannot run the zygote engine; empty if it can.
-func (p *PHP) ZygoteObstacle() string {
-	missing := strings.Fields(p.facts["missing"])
-	if len(missing) == 0 {
-		return ""
-	}
-	if slices.Contains(strings.FieldsFunc(p.facts["disable_functions"], func(r rune) bool { return r == ',' || r == ' ' }), missing[0]) {
-		return missing[0] + " is in disable_functions"
-	}
-	switch {
-	case strings.HasPrefix(missing[0], "pcntl"):
-		return "this PHP has no pcntl extension"
-	case strings.HasPrefix(missing[0], "posix"):
-		return "this PHP has no posix extension"
-	}
-	return "this PHP has no " + missing[0] + "()"
 }
 
 // OPcache says whether opcache is loaded and on.

@@ -69,16 +69,16 @@ func id32(s string) uint32 {
 	return uint32(n)
 }
 
-// CanRead says whether the user that the pool runs as can read path.
-func (c *PoolConfig) CanRead(path string) error {
+// CanEnter says whether the user that the pool runs as can reach the files of a folder.
+func (c *PoolConfig) CanEnter(path string) error {
 	cred, err := findCredential(c)
 	if err != nil || cred == nil {
 		return err
 	}
 	cmd := exec.Command("/bin/ls", "-d", path+"/.")
 	cmd.SysProcAttr = sysProcAttr(cred, 0)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("user %q, whom PHP runs as, cannot read %s: %s", cred.name, path, firstLine(string(out)))
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("user %q, whom PHP runs as, cannot enter %s", cred.name, path)
 	}
 	return nil
 }

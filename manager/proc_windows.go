@@ -21,8 +21,8 @@ func findCredential(c *PoolConfig) (*credential, error) {
 	return nil, nil
 }
 
-// CanRead says whether the user that the pool runs as can read path: it is the user of phpserve.
-func (c *PoolConfig) CanRead(string) error { return nil }
+// CanEnter says whether the user that the pool runs as can reach the files of a folder: it is the user of phpserve.
+func (c *PoolConfig) CanEnter(string) error { return nil }
 
 func sysProcAttr(*credential, syscall.Signal) *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
 

@@ -29,9 +29,10 @@ type zygoteEngine struct {
 	lifeline *lifeline
 	output   *output // what it and the workers write to fd 1 and 2
 	control  net.Conn
-	boot     io.ReadCloser // the zygote's request
-	gone     chan struct{} // closed when the control connection ended
-	wg       sync.WaitGroup
+	boot     io.ReadCloser  // the zygote's request
+	gone     chan struct{}  // closed when the control connection ended
+	wg       sync.WaitGroup // goroutines that end with the zygote, and the one that reads output
+	orphans  sync.WaitGroup // those that wait for workers that have outlived it
 
 	mu      sync.Mutex // guards the fields below
 	procs   map[int]*process
@@ -170,13 +171,13 @@ func (z *zygoteEngine) listen() {
 	orphans := z.procs
 	z.procs = map[int]*process{}
 	z.mu.Unlock()
-	close(z.gone)
 	for _, proc := range orphans {
-		z.wg.Go(func() {
+		z.orphans.Go(func() {
 			awaitOrphan(proc.pid)
 			proc.exited(exitStatus{})
 		})
 	}
+	close(z.gone)
 }
 
 // report handles one line of the zygote.
@@ -273,6 +274,7 @@ func (z *zygoteEngine) release() {
 	if z.boot != nil {
 		z.boot.Close()
 	}
+	z.orphans.Wait() // they may still write
 	z.output.finish()
 	z.wg.Wait()
 	z.lifeline.close()

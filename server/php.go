@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -75,23 +74,11 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 			rawBuffers.Put(raw)
 		}
 	}()
-	s.running.Add(1)
-	defer s.running.Add(-1)
 	err := y.run(req)
 	if err != nil {
 		x.phpTime, x.stderr = time.Since(y.started), y.said
 	}
 	return err
-}
-
-// awaitAnswer spends the time until the worker answers in the way that costs the least: alone, inside the kernel; among
-// others, by letting these go first.
-func (s *Server) awaitAnswer(conn *fastcgi.Conn, req *fastcgi.Request) {
-	if s.running.Load() > 1 {
-		runtime.Gosched()
-	} else if req.BodyLen == 0 { // a body may have a goroutine that writes it
-		awaitAlone(conn.NetConn())
-	}
 }
 
 // safeMethod says whether repeating a request can do no harm (RFC 9110 §9.2.1).

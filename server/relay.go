@@ -1,15 +1,9 @@
 package server
 
 import (
-	"bytes"
-	"context"
 	"errors"
-	"io"
-	"maps"
 	"net/http"
 	"os"
-	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -48,49 +42,6 @@ type relay struct {
 	gatherUntil time.Time // when streaming begins at the latest; zero before the head is there
 }
 
-// aborter breaks a connection out of its read when the client has gone.
-type aborter struct {
-	mu   sync.Mutex
-	conn *fastcgi.Conn
-	off  bool
-	hit  bool
-	stop func() bool
-}
-
-func (a *aborter) arm(ctx context.Context, conn *fastcgi.Conn) {
-	a.conn = conn
-	a.stop = context.AfterFunc(ctx, a.fire)
-}
-
-func (a *aborter) fire() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.off {
-		a.hit = true
-		_ = a.conn.NetConn().SetDeadline(time.Unix(1, 0)) // only a closed connection refuses, and that is as good
-	}
-}
-
-// setReadDeadline sets the connection's deadline, unless the client's going has set it for good.
-func (a *aborter) setReadDeadline(t time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if !a.hit {
-		_ = a.conn.NetConn().SetReadDeadline(t) // as in fire
-	}
-}
-
-// disarm lets the request go on whatever the client does.
-func (a *aborter) disarm() {
-	a.stop()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.off = true
-	if a.hit {
-		_ = a.conn.NetConn().SetDeadline(time.Time{}) // as in fire
-	}
-}
-
 // errClientGone is a client that did not wait for its response.
 var errClientGone = errors.New("the client closed the connection")
 
@@ -114,6 +65,7 @@ func (e *workerError) Error() string {
 	}
 	return e.err.Error()
 }
+
 func (e *workerError) Unwrap() error { return e.err }
 
 // run sends the request and delivers the response. Its error is nil once a response is delivered or on its way; then
@@ -130,7 +82,6 @@ func (y *relay) run(req *fastcgi.Request) error {
 	if err := y.conn.Send(req); err != nil {
 		return y.fail(y.readError(err))
 	}
-	y.s.awaitAnswer(y.conn, req)
 	for !y.headDone || !y.complete() && len(y.raw) < gatherLimit && y.moreSoon() {
 		err := y.step(y.collect)
 		if y.gathered(err) {
@@ -231,39 +182,6 @@ func (y *relay) collect(p []byte) error {
 	return nil
 }
 
-// takeStderr looks for the end of the response among the script's messages and logs these.
-func (y *relay) takeStderr(p []byte) {
-	if before, after, ok := bytes.Cut(p, y.token); ok {
-		y.finished = true
-		p = append(bytes.Clone(before), bytes.TrimLeft(after, "\n")...)
-	}
-	room := stderrLimit - y.stderrN
-	y.stderrN += len(p)
-	switch {
-	case room <= 0:
-		return
-	case len(p) > room:
-		p = append(bytes.Clone(p[:room]), " [more was dropped]\n"...)
-	}
-	y.stderr = append(y.stderr, p...)
-	if end := bytes.LastIndexByte(y.stderr, '\n'); end >= 0 && !y.conn.Buffered() {
-		y.flushStderr()
-	}
-}
-
-// flushStderr logs what the script said and keeps its beginning.
-func (y *relay) flushStderr() {
-	if len(y.stderr) == 0 {
-		return
-	}
-	text := string(y.stderr)
-	y.stderr = y.stderr[:0]
-	logPHP(y.s.log, y.x, text)
-	if room := saidLimit - len(y.said); room > 0 {
-		y.said += text[:min(room, len(text))]
-	}
-}
-
 // readError says what the failure of the connection means.
 func (y *relay) readError(err error) error {
 	switch {
@@ -277,12 +195,6 @@ func (y *relay) readError(err error) error {
 	}
 	var conn *fastcgi.ConnError
 	return &workerError{err: err, unsent: errors.As(err, &conn) && conn.Unsent}
-}
-
-func (a *aborter) hitNow() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.hit
 }
 
 // fail gives the worker back after an error and completes the error with how the worker ended.
@@ -318,169 +230,3 @@ func (y *relay) release(o manager.Outcome) {
 	}
 	y.worker.Release(o)
 }
-
-// deliver sends a response that is complete: the length is known.
-func (y *relay) deliver() error {
-	status := y.writeHead(int64(len(y.raw) - y.bodyAt))
-	if y.bodyAllowed(status) {
-		large := len(y.raw) > httpBuffer
-		if large {
-			y.x.allowWrite()
-			y.x.conn.hold()
-		}
-		_, err := y.x.Write(y.raw[y.bodyAt:])
-		if large && err == nil {
-			err = y.x.conn.release()
-		}
-		if err != nil {
-			y.x.err = errClientGone
-		}
-	}
-	return nil
-}
-
-// writeHead sends status and header fields; length is the body's, or -1 if it is not known yet.
-func (y *relay) writeHead(length int64) int {
-	h := y.x.Header()
-	maps.Copy(h, y.head.Header)
-	status := y.head.Status
-	switch {
-	case status == http.StatusNoContent:
-		h.Del("Content-Length")
-	case status == http.StatusNotModified || y.r.Method == http.MethodHead:
-		// The length is that of a GET, which only the script can know.
-	case length >= 0:
-		h["Content-Length"] = []string{strconv.FormatInt(length, 10)}
-	}
-	if _, ok := h["Content-Type"]; !ok {
-		h["Content-Type"] = nil // keeps net/http from guessing
-	}
-	y.x.WriteHeader(status)
-	return status
-}
-
-func (y *relay) bodyAllowed(status int) bool {
-	return y.r.Method != http.MethodHead && status != http.StatusNoContent && status != http.StatusNotModified
-}
-
-// stream sends a response that PHP is still writing.
-func (y *relay) stream() error {
-	spool := newResponseSpool(y.s.cfg)
-	status := y.writeHead(-1)
-	send := y.bodyAllowed(status)
-	if rest := y.raw[y.bodyAt:]; send && len(rest) > 0 {
-		if _, err := spool.Write(rest); err != nil {
-			return y.fail(err)
-		}
-	}
-	x := y.x
-	y.s.tails.Go(func() { y.tail(spool) })
-	x.allowWrite()
-	err := copySpool(x, spool, send)
-	spool.leave()
-	x.phpTime = time.Since(y.started)
-	if err != nil {
-		x.err = err
-		// Part of the response is out: the only honest end is to break the connection off.
-		panic(http.ErrAbortHandler)
-	}
-	return nil
-}
-
-// copySpool writes what arrives in the spool to the client, each piece at once.
-func copySpool(x *exchange, spool *responseSpool, send bool) error {
-	control := http.NewResponseController(x.ResponseWriter)
-	left := announced(x.Header())
-	for {
-		p, err := spool.next()
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return err
-		case !send:
-			continue
-		}
-		tooLong := left >= 0 && int64(len(p)) > left
-		if tooLong {
-			p = p[:left]
-		}
-		left -= int64(len(p))
-		x.allowWrite()
-		x.conn.hold()
-		_, err = x.Write(p)
-		if err == nil {
-			err = control.Flush()
-		}
-		if released := x.conn.release(); err != nil || released != nil {
-			return errClientGone
-		}
-		if tooLong {
-			return nil // the script announced less than it sent: the rest is dropped, as nginx does
-		}
-	}
-}
-
-// announced is the Content-Length of a response head, -1 without one.
-func announced(h http.Header) int64 {
-	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
-	if err != nil || n < 0 {
-		return -1 // net/http sends it no more than we believe it
-	}
-	return n
-}
-
-// tail drains the worker to the end of its request, into the spool if there is one, and gives it back.
-func (y *relay) tail(spool *responseSpool) {
-	var spoolErr error
-	sink := func(p []byte) error {
-		if spool == nil {
-			return nil
-		}
-		_, err := spool.Write(p)
-		return err
-	}
-	for !y.ended {
-		was := y.finished
-		err := y.step(sink)
-		if y.finished && !was {
-			y.detach()
-			if spool != nil {
-				spool.end(nil)
-			}
-		}
-		if err == nil {
-			continue
-		}
-		if errors.Is(err, errReaderGone) {
-			err = errClientGone
-		}
-		if spool != nil {
-			spool.end(err)
-		}
-		spoolErr = err
-		break
-	}
-	if spoolErr != nil {
-		if err := y.fail(spoolErr); !y.finished || !errors.Is(err, errClientGone) {
-			y.s.log.Warn("request broke off", "pool", y.x.pool, "pid", y.x.pid, "script", y.x.script, "request_id", y.x.id, "error", err)
-		}
-		return
-	}
-	if spool != nil {
-		spool.end(nil)
-	}
-	y.release(manager.Done)
-}
-
-// detach lets a script go on after its response: neither the client nor request_terminate_timeout ends it
-// (request_terminate_timeout_track_finished of php-fpm is off).
-func (y *relay) detach() {
-	y.abort.disarm()
-	if y.timer != nil {
-		y.timer.Stop()
-	}
-}
-
-// saidLimit is how much of FCGI_STDERR is kept for the error page, in bytes.
-const saidLimit = 4 << 10

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 
 	"github.com/phpserve/phpserve/manager"
 )
@@ -36,7 +35,6 @@ type Server struct {
 
 	http    []*http.Server
 	serving sync.WaitGroup
-	running atomic.Int64   // requests that a worker runs
 	tails   sync.WaitGroup // scripts that go on after their response
 	failed  chan error     // the first listener that broke
 }

@@ -56,11 +56,11 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 	if err := p.config.Validate(); err != nil {
 		return nil, &configError{l.locate(err)}
 	}
-	if err := pool.CanRead(string(filepath.Separator)); err != nil { // everybody can read that: it is the user that is wrong
+	if err := pool.CanEnter(string(filepath.Separator)); err != nil { // everybody can read that: it is the user that is wrong
 		return nil, &configError{l.locate(err)}
 	}
 	for _, site := range p.config.Sites {
-		if err := pool.CanRead(site.Root); err != nil {
+		if err := pool.CanEnter(site.Root); err != nil {
 			return nil, &hintError{
 				fmt.Errorf("cannot serve %s: %w", site.Root, err),
 				"make the folder readable for that user, name another with --user, or insist on root with --allow-root",

@@ -34,12 +34,17 @@ Exit code 0: it can work; 78: the configuration cannot; 70: something else is mi
 			if err != nil {
 				return err
 			}
+			engine, why, err := p.config.Pools[0].Check(cmd.Context(), p.php)
+			if err != nil {
+				return &configError{err}
+			}
 			source := "the defaults"
 			if p.file != "" {
 				source = p.file
 			}
 			fmt.Fprintf(stdout, "%s: can work\n", source)
 			p.describe(stdout)
+			row(stdout, "Engine", fmt.Sprintf("%s (%s)", engine, why))
 			return nil
 		},
 	}

@@ -3,6 +3,7 @@
 $need = ['pcntl_fork', 'pcntl_waitpid', 'pcntl_signal', 'pcntl_async_signals', 'pcntl_strerror', 'pcntl_get_last_error',
     'posix_kill', 'getmypid', 'stream_socket_client', 'stream_select', 'fread', 'fwrite', 'fclose', 'substr_count'];
 $facts = [
+    'need' => implode(' ', $need),
     'missing' => implode(' ', array_filter($need, function ($f) { return !function_exists($f); })),
     'disable_functions' => (string) ini_get('disable_functions'),
     'zts' => PHP_ZTS ? '1' : '',

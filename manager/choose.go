@@ -1,0 +1,62 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Check says whether the pool can run with php: it validates the configuration and asks php what it can do. It returns the
+// engine that the pool will have, and why.
+func (c *PoolConfig) Check(ctx context.Context, php *PHP) (engine, why string, err error) {
+	if err := c.Validate(); err != nil {
+		return "", "", err
+	}
+	owner, err := findCredential(c)
+	if err != nil {
+		return "", "", err
+	}
+	if err := php.probe(ctx, owner); err != nil {
+		return "", "", fmt.Errorf("[pool %s] %v", c.Name, err)
+	}
+	return chooseEngine(c, php)
+}
+
+// chooseEngine resolves "auto" and refuses a zygote that cannot be.
+func chooseEngine(c *PoolConfig, php *PHP) (engine, why string, err error) {
+	obstacle := php.zygoteObstacle(c)
+	switch {
+	case c.Engine == EngineSpawn:
+		return EngineSpawn, "as asked for; workers do not share an opcache", nil
+	case obstacle == "":
+		return EngineZygote, "workers are forked and share one opcache", nil
+	case c.Engine == EngineZygote:
+		return "", "", fmt.Errorf("[pool %s] cannot use the zygote engine: %s", c.Name, obstacle)
+	}
+	return EngineSpawn, obstacle + "; workers do not share an opcache", nil
+}
+
+// zygoteObstacle says why this PHP cannot run the zygote engine in a pool; empty if it can.
+func (p *PHP) zygoteObstacle(c *PoolConfig) string {
+	for _, f := range functionList(p.iniAfter(c, "disable_functions") + "," + p.facts["disable_functions"]) {
+		if slices.Contains(strings.Fields(p.facts["need"]), f) {
+			return f + " is in disable_functions"
+		}
+	}
+	missing := strings.Fields(p.facts["missing"])
+	switch {
+	case len(missing) == 0:
+		return ""
+	case strings.HasPrefix(missing[0], "pcntl"):
+		return "this PHP has no pcntl extension"
+	case strings.HasPrefix(missing[0], "posix"):
+		return "this PHP has no posix extension"
+	}
+	return "this PHP has no " + missing[0] + "()"
+}
+
+// functionList splits a value of disable_functions.
+func functionList(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' })
+}

@@ -1,0 +1,157 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+const (
+	// workerStartTimeout is how long a process may take until it answers its greeting.
+	workerStartTimeout = 30 * time.Second
+	// workerStopTimeout is how long an idle worker may take to exit when asked to.
+	workerStopTimeout = 5 * time.Second
+	// exitReportWait is how long after the end of a worker's connection its exit may be reported.
+	exitReportWait = 200 * time.Millisecond
+	// scaleInterval is how often surplus idle workers are looked for.
+	scaleInterval = time.Second
+)
+
+// run keeps the pool at the size that the scaler wants until the pool stops.
+func (p *Pool) run() {
+	tick := time.NewTicker(scaleInterval)
+	defer tick.Stop()
+	for {
+		p.mu.Lock()
+		lost := p.engine.lost()
+		p.mu.Unlock()
+		select {
+		case <-p.wake:
+		case <-tick.C:
+		case <-lost:
+			p.rollOver()
+		case <-p.stopping:
+			return
+		}
+		p.balance()
+	}
+}
+
+// balance acts on the scaler's decision.
+func (p *Pool) balance() {
+	now := time.Now()
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	n := counts{
+		starting: p.count[StateStarting] + p.spawning,
+		idle:     len(p.idle),
+		waiting:  p.queue.Len(),
+	}
+	n.total = n.starting + n.idle + p.count[StateBusy] + p.count[StateDetached]
+	if len(p.idle) > 0 {
+		n.idleFor = now.Sub(p.idle[0].since)
+	}
+	d := scale(&p.cfg, n)
+	if now.Before(p.retryAt) {
+		d.start = 0
+	}
+	p.spawning += d.start
+	surplus := slices.Clone(p.idle[:d.stop])
+	p.idle = slices.Delete(p.idle, 0, d.stop)
+	for _, w := range surplus {
+		w.transition(StateStopping)
+	}
+	p.mu.Unlock()
+	for range d.start {
+		p.wg.Go(p.startWorker)
+	}
+	for _, w := range surplus {
+		p.end(w)
+	}
+}
+
+// startWorker makes one process, counted in p.spawning, and greets it.
+func (p *Pool) startWorker() {
+	p.mu.Lock()
+	e, generation := p.engine, p.generation
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), workerStartTimeout)
+	defer cancel()
+	proc, err := e.spawn(ctx)
+	if err != nil {
+		p.mu.Lock()
+		p.spawning--
+		p.mu.Unlock()
+		p.startFailed(fmt.Errorf("[pool %s] cannot start a worker: %v", p.cfg.Name, err))
+		return
+	}
+	w := &Worker{pool: p, proc: proc, generation: generation, since: proc.started, limit: p.requestLimit()}
+	w.log = p.log.With("pid", proc.pid)
+	p.mu.Lock()
+	p.spawning--
+	p.workers[proc.pid] = w
+	p.count[StateStarting]++
+	p.stats.Started++
+	if conn, ok := p.early[proc.pid]; ok {
+		delete(p.early, proc.pid)
+		w.conn = conn
+		p.failures = 0
+		p.settle(w) // unlocks
+		p.announce()
+	} else {
+		p.mu.Unlock()
+	}
+	w.log.Debug("worker started")
+	p.wg.Go(func() { p.watch(w) })
+	p.greet(w)
+}
+
+// requestLimit is pm.max_requests, spread by an eighth either way.
+func (p *Pool) requestLimit() int {
+	n := p.cfg.MaxRequests
+	if spread := n / 8; spread > 0 {
+		return n - spread + rand.IntN(2*spread+1)
+	}
+	return n
+}
+
+// startFailed delays the next start, longer with every failure in a row.
+func (p *Pool) startFailed(err error) {
+	p.mu.Lock()
+	p.failures++
+	delay := backoff(p.failures)
+	p.retryAt = time.Now().Add(delay)
+	p.lastErr = err
+	closed := p.closed
+	p.mu.Unlock()
+	p.announce()
+	if closed {
+		return
+	}
+	p.log.Error("cannot start a worker", "error", err, "next_try_in", delay)
+	p.wg.Go(func() {
+		select {
+		case <-time.After(delay):
+			p.poke()
+		case <-p.stopping:
+		}
+	})
+}
+
+// backoff is the delay after the n-th failed start in a row.
+func backoff(n int) time.Duration {
+	return min(50*time.Millisecond<<min(n, 10), 30*time.Second)
+}
+
+// announce wakes those who wait for workers to come or go.
+func (p *Pool) announce() {
+	p.mu.Lock()
+	close(p.changed)
+	p.changed = make(chan struct{})
+	p.mu.Unlock()
+}

@@ -1,0 +1,103 @@
+package manager
+
+import (
+	"syscall"
+	"time"
+)
+
+// Outcome tells how a request left its worker.
+type Outcome uint8
+
+// The outcomes of a request.
+const (
+	Done    Outcome = iota // finished; the connection can take the next request
+	Aborted                // the connection was given up in the middle, the script may still run
+	Broken                 // the connection ended or made no sense: the worker is not to be trusted
+	Unused                 // nothing was sent to the worker
+)
+
+// Release gives the worker back. After it the caller must not use the worker.
+func (w *Worker) Release(o Outcome) {
+	p := w.pool
+	p.mu.Lock()
+	if o != Unused {
+		w.requests++
+	}
+	conn := w.conn
+	switch {
+	case w.state != StateBusy: // killed or dead meanwhile
+		p.mu.Unlock()
+		conn.Close()
+	case o == Aborted:
+		w.transition(StateDetached)
+		w.conn = nil
+		p.mu.Unlock()
+		conn.Close()
+		p.greet(w)
+	case o == Broken:
+		kill := w.markKilled("its connection broke")
+		p.mu.Unlock()
+		conn.Close()
+		if kill {
+			// The kernel may not have told its parent yet that it is gone; whatever it is, it ends now.
+			w.proc.signal(syscall.SIGKILL)
+		}
+		p.nudge()
+	default:
+		w.request = Request{}
+		p.settle(w) // unlocks
+	}
+}
+
+// settle gives a worker that can serve its next request, or ends it where its time has come. It is called with p.mu held
+// and the worker in state starting, busy or detached, and unlocks.
+func (p *Pool) settle(w *Worker) {
+	if p.closed || w.generation != p.generation || w.limit > 0 && w.requests >= w.limit {
+		w.transition(StateStopping)
+		p.mu.Unlock()
+		p.end(w)
+		p.poke()
+		return
+	}
+	if first := p.queue.Front(); first != nil {
+		p.queue.Remove(first)
+		if w.state != StateBusy {
+			w.transition(StateIdle)
+			w.transition(StateBusy)
+		}
+		w.since = time.Now()
+		first.Value.(*waiter).ready <- w
+	} else {
+		w.transition(StateIdle)
+		p.idle = append(p.idle, w)
+	}
+	p.mu.Unlock()
+}
+
+// end asks a stopping worker to exit. The signal comes before the end of the connection: php-cgi then leaves at once
+// instead of accepting somebody else's greeting.
+func (p *Pool) end(w *Worker) {
+	w.proc.signal(terminate)
+	if w.conn != nil {
+		w.conn.Close()
+	}
+	p.nudge()
+	p.wg.Go(func() {
+		select {
+		case <-w.proc.done:
+		case <-time.After(workerStopTimeout):
+			w.Kill("it did not exit when asked to")
+			<-w.proc.done
+		}
+	})
+}
+
+// nudge has the engine report exits without delay.
+func (p *Pool) nudge() {
+	p.mu.Lock()
+	e := p.engine
+	p.mu.Unlock()
+	if e != nil {
+		e.nudge()
+	}
+}

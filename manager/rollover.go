@@ -1,0 +1,49 @@
+package manager
+
+import (
+	"context"
+	"syscall"
+	"time"
+)
+
+// rollOver replaces an engine that can make no more workers. Its idle workers go on serving until the new one is there.
+func (p *Pool) rollOver() {
+	p.log.Error("the zygote ended; starting another")
+	p.mu.Lock()
+	old, failures := p.engine, 0
+	p.mu.Unlock()
+	for {
+		err := p.startEngine(context.Background())
+		if err == nil {
+			break
+		}
+		failures++
+		delay := backoff(failures)
+		p.log.Error("cannot start a zygote", "error", err, "next_try_in", delay)
+		select {
+		case <-time.After(delay):
+		case <-p.stopping:
+			return
+		}
+	}
+	p.mu.Lock()
+	retired := p.idle
+	p.idle = nil
+	var kill []*Worker
+	for _, w := range retired {
+		w.transition(StateStopping)
+	}
+	for _, w := range p.workers {
+		if w.state == StateStarting && w.generation != p.generation && w.markKilled("its zygote ended") {
+			kill = append(kill, w)
+		}
+	}
+	p.mu.Unlock()
+	for _, w := range kill {
+		w.proc.signal(syscall.SIGKILL)
+	}
+	for _, w := range retired {
+		p.end(w)
+	}
+	p.wg.Go(old.close)
+}

@@ -1,0 +1,97 @@
+package manager
+
+import (
+	"context"
+	"syscall"
+)
+
+// Stop ends the pool: requests in the queue fail, idle workers end at once and busy ones when their request is done, or
+// are killed when ctx ends. It returns when every process has ended and the runtime folder is gone.
+func (p *Pool) Stop(ctx context.Context) {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.closed = true
+	for e := p.queue.Front(); e != nil; e = e.Next() {
+		e.Value.(*waiter).ready <- nil
+	}
+	p.queue.Init()
+	idle := p.idle
+	p.idle = nil
+	for _, w := range idle {
+		w.transition(StateStopping)
+	}
+	p.mu.Unlock()
+	close(p.stopping)
+	for _, w := range idle {
+		p.end(w)
+	}
+	p.drain(ctx)
+	p.mu.Lock()
+	e := p.engine
+	var greetings []*greeting
+	for _, w := range p.workers {
+		for g := range w.proc.endpoint.greetings {
+			greetings = append(greetings, g)
+		}
+	}
+	p.mu.Unlock()
+	for _, g := range greetings {
+		g.cancel()
+	}
+	if e != nil {
+		e.close()
+	}
+	p.wg.Wait()
+	for _, conn := range p.early {
+		conn.Close()
+	}
+	if err := p.dir.remove(); err != nil {
+		p.log.Warn("cannot remove the runtime folder", "error", err)
+	}
+}
+
+// drain waits until no worker is left, and kills those that are when ctx ends.
+func (p *Pool) drain(ctx context.Context) {
+	for {
+		p.mu.Lock()
+		left := p.spawning + len(p.workers)
+		changed := p.changed
+		var kill []*Worker
+		for _, w := range p.workers {
+			if w.state == StateStarting && w.markKilled("the pool stops") {
+				kill = append(kill, w)
+			}
+		}
+		p.mu.Unlock()
+		for _, w := range kill {
+			w.proc.signal(syscall.SIGKILL)
+		}
+		if left == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			p.killAll()
+			return
+		}
+	}
+}
+
+// killAll ends every worker at once.
+func (p *Pool) killAll() {
+	p.mu.Lock()
+	var kill []*Worker
+	for _, w := range p.workers {
+		if w.markKilled("the pool stops and its time is over") {
+			kill = append(kill, w)
+		}
+	}
+	p.mu.Unlock()
+	for _, w := range kill {
+		w.proc.signal(syscall.SIGKILL)
+	}
+}
