@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"runtime"
 	"syscall"
 	"time"
 )
@@ -59,7 +60,8 @@ func (p *Pool) settle(w *Worker) {
 		p.poke()
 		return
 	}
-	if first := p.queue.Front(); first != nil {
+	first := p.queue.Front()
+	if first != nil {
 		p.queue.Remove(first)
 		if w.state != StateBusy {
 			w.transition(StateIdle)
@@ -72,6 +74,10 @@ func (p *Pool) settle(w *Worker) {
 		p.idle = append(p.idle, w)
 	}
 	p.mu.Unlock()
+	if first != nil {
+		// Let the request that waited go to its worker now, before the caller writes its response: PHP works meanwhile.
+		runtime.Gosched()
+	}
 }
 
 // end asks a stopping worker to exit. The signal comes before the end of the connection: php-cgi then leaves at once
