@@ -64,8 +64,11 @@ final class Session
         if (ini_get('session.save_handler') === 'files' && !is_writable($folder)) {
             is_dir($this->fallbackFolder) || @mkdir($this->fallbackFolder, 0700);
             session_save_path($this->fallbackFolder);
+            $folder = $this->fallbackFolder;
         }
         session_start([
+            // Debian's folder may not be listed; there a cron job removes old sessions.
+            'gc_probability' => is_readable($folder) ? 1 : 0,
             'name' => 'guestbook',
             'cookie_httponly' => true,
             'cookie_samesite' => 'Lax',
