@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -102,19 +103,25 @@ func phpString(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
 
+// chownAll gives the folder to the pool's user, itself last: until then nobody else can get in and put a link in the way.
 func (d *runtimeDir) chownAll() error {
 	if d.owner == nil {
 		return nil
 	}
-	return filepath.WalkDir(d.path, func(path string, _ os.DirEntry, err error) error {
+	var paths []string
+	err := filepath.WalkDir(d.path, func(path string, _ os.DirEntry, err error) error {
+		paths = append(paths, path)
+		return err
+	})
+	for _, path := range slices.Backward(paths) {
 		if err == nil {
 			err = os.Lchown(path, int(d.owner.uid), int(d.owner.gid))
 		}
-		if err != nil {
-			return fmt.Errorf("cannot give the runtime folder to the pool's user: %v", err)
-		}
-		return nil
-	})
+	}
+	if err != nil {
+		return fmt.Errorf("cannot give the runtime folder to the pool's user: %v", err)
+	}
+	return nil
 }
 
 func (d *runtimeDir) remove() error {

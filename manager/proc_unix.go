@@ -3,10 +3,13 @@
 package manager
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -96,7 +99,7 @@ func sysProcAttr(owner *credential, deathSignal syscall.Signal) *syscall.SysProc
 
 // listenPool opens the listening socket of a pool's workers. php-cgi needs it in blocking mode, and Go never accepts on
 // it, so it is made without package net.
-func listenPool(path string, owner *credential) (*os.File, error) {
+func listenPool(path string) (*os.File, error) {
 	fail := func(err error) (*os.File, error) { return nil, fmt.Errorf("cannot listen on %s: %v", path, err) }
 	syscall.ForkLock.RLock()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
@@ -108,10 +111,9 @@ func listenPool(path string, owner *credential) (*os.File, error) {
 		return fail(err)
 	}
 	f := os.NewFile(uintptr(fd), path)
+	setSocketMode(fd, 0o600)
 	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err == nil {
-		if err = secureSocket(path, owner); err == nil {
-			err = unix.Listen(fd, 511)
-		}
+		err = unix.Listen(fd, 511)
 	}
 	if err != nil {
 		f.Close()
@@ -120,15 +122,27 @@ func listenPool(path string, owner *credential) (*os.File, error) {
 	return f, nil
 }
 
-// secureSocket makes a socket file usable for the pool's user alone.
-func secureSocket(path string, owner *credential) error {
-	if err := os.Chmod(path, 0o600); err != nil {
-		return err
+// setSocketMode gives a socket the mode of the file that bind will make. chmod(2) of the path would follow a link that a
+// script of the pool's user, whose folder it is, puts there. Where the system does not take a mode (BSD, macOS), the
+// folder's 0700 holds alone.
+func setSocketMode(fd int, mode uint32) { _ = unix.Fchmod(fd, mode) }
+
+// listenControl opens the socket for the zygote to dial back on; acceptReady checks that it is the zygote who does.
+func listenControl(path string, owner *credential) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { setSocketMode(int(fd), 0o600) })
+	}}
+	l, err := config.Listen(context.Background(), "unix", path)
+	if err == nil && owner != nil {
+		err = os.Lchown(path, int(owner.uid), int(owner.gid)) // follows no link
 	}
-	if owner == nil {
-		return nil
+	if err != nil {
+		if l != nil {
+			l.Close()
+		}
+		return nil, fmt.Errorf("cannot listen on %s: %v", filepath.Base(path), err)
 	}
-	return os.Lchown(path, int(owner.uid), int(owner.gid))
+	return l, nil
 }
 
 // exitStatusOf tells how a child of phpserve ended.

@@ -26,11 +26,13 @@ func (c *PoolConfig) CanEnter(string) error { return nil }
 
 func sysProcAttr(*credential, syscall.Signal) *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
 
-func listenPool(string, *credential) (*os.File, error) {
+func listenPool(string) (*os.File, error) {
 	return nil, fmt.Errorf("cannot hand a listening socket to php-cgi: %w", errors.ErrUnsupported)
 }
 
-func secureSocket(string, *credential) error { return nil }
+func listenControl(string, *credential) (net.Listener, error) {
+	return nil, fmt.Errorf("cannot run the zygote engine: %w", errors.ErrUnsupported)
+}
 
 func peerPID(*net.UnixConn) (int, error) { return 0, errors.ErrUnsupported }
 

@@ -28,7 +28,7 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 	s.serial++
 	addr := p.dir.file(fmt.Sprintf("w-%d.sock", s.serial))
 	s.mu.Unlock()
-	socket, err := listenPool(addr, p.dir.owner)
+	socket, err := listenPool(addr)
 	if err != nil {
 		return nil, err
 	}

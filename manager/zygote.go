@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -50,7 +49,7 @@ func newZygote(ctx context.Context, p *Pool, generation int) (*zygoteEngine, err
 	ctx, cancel := context.WithTimeout(ctx, zygoteStartTimeout)
 	defer cancel()
 	addr := p.dir.file(fmt.Sprintf("php-%d.sock", generation))
-	socket, err := listenPool(addr, p.dir.owner)
+	socket, err := listenPool(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +108,7 @@ func (z *zygoteEngine) connect(ctx context.Context, p *Pool, generation int) err
 	}
 	dialled := make(chan accepted, 1)
 	z.wg.Go(func() {
-		conn, err := acceptReady(listener, z.child.cmd.Process.Pid)
+		conn, err := acceptReady(listener.(*net.UnixListener), z.child.cmd.Process.Pid)
 		dialled <- accepted{conn, err}
 	})
 	fail := func(why string) error {
@@ -280,17 +279,4 @@ func (z *zygoteEngine) release() {
 	z.lifeline.close()
 	z.socket.Close()
 	_ = os.Remove(z.endpoint.addr)
-}
-
-// listenControl opens the socket for the zygote to dial back on.
-func listenControl(path string, owner *credential) (*net.UnixListener, error) {
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s: %v", filepath.Base(path), err)
-	}
-	if err := secureSocket(path, owner); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l, nil
 }

@@ -31,7 +31,7 @@ Without DIR the document root is what composer.json names in extra.public-dir, e
 and htdocs that exists, else this folder. URLs that name no file go to the front controller, by default the index.php
 of the document root.
 
-Settings come from phpserve.yaml (or .toml, .json) in this folder or from --config, then from PHPSERVE_* variables,
+Settings come from phpserve.yaml (or .yml, .toml, .json) in this folder or from --config, then from PHPSERVE_* variables,
 then from flags; each is stronger than the one before.
 
 SIGTERM or Ctrl-C lets running requests finish; a second one ends them at once.`,
@@ -54,7 +54,7 @@ SIGTERM or Ctrl-C lets running requests finish; a second one ends them at once.`
 // addFlags adds the flags that "run" and "check" share.
 func addFlags(f *pflag.FlagSet) {
 	f.SortFlags = false
-	f.StringArray("listen", nil, "`ADDR` to listen on: HOST:PORT, PORT or https://HOST:PORT; repeatable (default localhost:8000, or the next free port)")
+	f.StringArray("listen", nil, "`ADDR` to listen on: HOST:PORT, https://HOST:PORT, or PORT on every address; repeatable (default localhost:8000, or the next free port)")
 	f.String("php", "", "php-cgi to use, by `PATH|VERSION` such as 8.2 (default: .php-version, else the newest found)")
 	f.Int("workers", 0, "`NUMBER` of PHP workers at most, pm.max_children (default: four per processor, at least 8)")
 	f.String("pm", "", "process manager, a `MODE`: static, dynamic or ondemand (default dynamic)")
