@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -173,8 +175,20 @@ func (c *Config) Validate() error {
 	if len(c.Sites) == 0 {
 		bad("there is no site to serve")
 	}
+	if info, err := os.Stat(cmp.Or(c.SpoolDir, os.TempDir())); err != nil || !info.IsDir() {
+		bad("spool.dir: there is no folder %q", cmp.Or(c.SpoolDir, os.TempDir()))
+	}
+	claimed := map[string]string{}
 	for i := range c.Sites {
-		errs = append(errs, c.validateSite(&c.Sites[i])...)
+		s := &c.Sites[i]
+		errs = append(errs, c.validateSite(s)...)
+		for _, h := range s.Hosts {
+			h = strings.ToLower(h)
+			if other, ok := claimed[h]; ok {
+				bad("[site %s] hosts: %q is a host of the site in %s already", s.name(), h, other)
+			}
+			claimed[h] = s.Root
+		}
 	}
 	for i := range c.Pools {
 		if err := c.Pools[i].Validate(); err != nil {

@@ -120,7 +120,7 @@ func (t *router) elsewhere(urlPath string) (*target, error) {
 		}
 	}
 	if s.cfg.FrontController == "" {
-		t.note("", "there is no front controller", false)
+		t.note(urlPath, "there is no front controller to ask", false)
 		return nil, errNotFound
 	}
 	name := "/" + s.cfg.FrontController

@@ -1,0 +1,32 @@
+package server
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/phpserve/phpserve/manager"
+)
+
+func TestConfigRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*Config)
+		want   string
+	}{
+		"one host of two sites":    {func(c *Config) { c.Sites[1].Hosts = []string{"A.test"} }, `hosts: "a.test" is a host of the site in /srv/a already`},
+		"a spool folder too few":   {func(c *Config) { c.SpoolDir = "/nonexistent" }, `spool.dir: there is no folder "/nonexistent"`},
+		"a pool that is not there": {func(c *Config) { c.Sites[0].Pool = "other" }, `there is no pool "other"`},
+	} {
+		c := DefaultConfig()
+		a, b := DefaultSiteConfig(), DefaultSiteConfig()
+		a.Root, a.Hosts, b.Root, b.Hosts = "/srv/a", []string{"a.test"}, "/srv/b", []string{"b.test"}
+		c.Sites, c.Pools = []SiteConfig{a, b}, []manager.PoolConfig{manager.DefaultPoolConfig(1)}
+		if err := c.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		test.change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
