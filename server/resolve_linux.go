@@ -51,6 +51,10 @@ const procFD = "/proc/self/fd/"
 // maxRetries bounds repeated tries against someone who renames in a loop.
 const maxRetries = 16
 
+// missingRetries bounds how many milliseconds a missing root is waited for: its link may be about to be made anew, by a
+// program that a busy machine keeps waiting.
+const missingRetries = 250
+
 func openDocRoot(path string, opts docRootOptions) (*docRoot, error) {
 	d := &docRoot{path: path, cpath: append([]byte(path), 0), opts: opts}
 	r, err := openRootDir(path)
@@ -159,7 +163,7 @@ func (d *docRoot) statRoot(st *unix.Statx_t) error {
 		case unix.EINTR:
 			continue
 		case unix.ENOENT:
-			if try++; try < maxRetries {
+			if try++; try < missingRetries {
 				time.Sleep(time.Millisecond)
 				continue
 			}
