@@ -41,15 +41,16 @@ func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
 	}
-	lock, err := lockDir(path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot lock the runtime folder: %v", err)
-	}
 	var secret [16]byte
 	rand.Read(secret[:]) // never fails (crypto/rand, Go 1.24)
-	d := &runtimeDir{path: path, token: "phpserve-finish-" + hex.EncodeToString(secret[:]), owner: owner, lock: lock}
+	d := &runtimeDir{path: path, token: "phpserve-finish-" + hex.EncodeToString(secret[:]), owner: owner}
+	if d.lock, err = lockDir(path); err != nil {
+		_ = d.remove() // the error below says what is wrong
+		return nil, fmt.Errorf("cannot lock the runtime folder: %v", err)
+	}
 	for _, sub := range []string{bootDir, scanDir} {
 		if err := os.Mkdir(filepath.Join(path, sub), 0o700); err != nil {
+			_ = d.remove()
 			return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
 		}
 	}

@@ -13,12 +13,18 @@ import (
 const lockFile = "lock"
 
 // lockDir locks a new runtime folder. The lock goes with the returned file, also when phpserve is killed.
+// The file gets its name only when it is locked: another phpserve's removeStale must never find it without its lock.
 func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	unnamed := filepath.Join(dir, lockFile+".new")
+	f, err := os.OpenFile(unnamed, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		err = os.Rename(unnamed, filepath.Join(dir, lockFile))
+	}
+	if err != nil {
 		f.Close()
 		return nil, err
 	}
