@@ -160,6 +160,7 @@ func (c *PoolConfig) Validate() error {
 // validateDynamic holds php-fpm's rules between the sizes (fpm_conf.c:fpm_conf_process_all_pools).
 func (c *PoolConfig) validateDynamic(bad func(string, ...any)) {
 	switch {
+	case c.MaxChildren < 1: // said already; what follows from it would hide that
 	case c.MinSpareServers < 1:
 		bad("pm.min_spare_servers(%d) must be a positive value", c.MinSpareServers)
 	case c.MaxSpareServers < c.MinSpareServers:

@@ -52,6 +52,9 @@ func (p *Pool) buried(w *Worker) {
 	if was == StateIdle {
 		w.conn.Close()
 	}
+	if was == StateKilled && w.proc.status.signal != "" && w.proc.status.signal != syscall.SIGKILL.String() {
+		was, cause = StateBusy, "" // it was quicker than our own signal: its end is why its connection broke
+	}
 	age := time.Since(w.proc.started).Round(time.Millisecond)
 	if was == StateStopping {
 		w.log.Debug("worker ended", "how", w.proc.status.String(), "age", age)

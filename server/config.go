@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -148,10 +149,15 @@ func (c *Config) Validate() error {
 	if len(c.Listen) == 0 {
 		bad("listen must name at least one address")
 	}
+	seen := map[string]bool{}
 	for _, l := range c.Listen {
-		if _, err := parseListen(l); err != nil {
+		a, err := parseListen(l)
+		if err != nil {
 			errs = append(errs, err)
+		} else if seen[a.String()] && a.port != "0" {
+			bad("listen: %q is there twice", l)
 		}
+		seen[a.String()] = true
 	}
 	oneOf(&errs, "error_pages", c.ErrorPages, ErrorPagesAuto, ErrorPagesHelpful, ErrorPagesPlain)
 	oneOf(&errs, "access.format", c.AccessFormat, AccessCommon, AccessCombined, AccessJSON)
@@ -177,6 +183,9 @@ func (c *Config) Validate() error {
 	}
 	if info, err := os.Stat(cmp.Or(c.SpoolDir, os.TempDir())); err != nil || !info.IsDir() {
 		bad("spool.dir: there is no folder %q", cmp.Or(c.SpoolDir, os.TempDir()))
+	}
+	if info, err := os.Stat(filepath.Dir(c.AccessLog)); err != nil || !info.IsDir() {
+		bad("access.log: there is no folder %q", filepath.Dir(c.AccessLog))
 	}
 	claimed := map[string]string{}
 	for i := range c.Sites {

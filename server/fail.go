@@ -98,8 +98,11 @@ func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step)
 	v := judge(err)
 	x.err = err
 	if v.status >= 500 && !errors.Is(err, errScript) { // PHP's own message of that is in the log already
-		s.log.Error("request failed", "status", v.status, "error", err, "method", r.Method, "uri", r.RequestURI,
-			"pool", x.pool, "pid", x.pid, "script", x.script, "request_id", x.id)
+		attrs := []any{"status", v.status, "error", err, "method", r.Method, "uri", r.RequestURI, "pool", x.pool}
+		if x.pid != 0 { // zero where no worker could be had
+			attrs = append(attrs, "pid", x.pid)
+		}
+		s.log.Error("request failed", append(attrs, "script", x.script, "request_id", x.id)...)
 	}
 	if x.sent() {
 		panic(http.ErrAbortHandler) // a return would make what is out look complete

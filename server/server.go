@@ -127,6 +127,9 @@ func (s *Server) openListeners() error {
 	return nil
 }
 
+// LoopbackOnly says whether every address is one that only this machine can reach. It is known after Start.
+func (s *Server) LoopbackOnly() bool { return s.loopbackOnly }
+
 // serve starts an http.Server on one listener.
 func (s *Server) serve(l net.Listener, isTLS bool) {
 	h := &http.Server{

@@ -244,12 +244,13 @@ func (p *plan) workersText() string {
 	} else {
 		parts = append(parts, fmt.Sprintf("at most %d", pool.MaxChildren))
 	}
-	if pool.User != "" {
-		why := ""
-		if p.userWhy != "" {
-			why = " (" + p.userWhy + ")"
-		}
-		parts = append(parts, "as user "+pool.User+why)
+	switch {
+	case pool.User != "" && os.Geteuid() != 0:
+		parts = append(parts, "as the user who started phpserve (user has an effect for root only)")
+	case pool.User != "" && p.userWhy != "":
+		parts = append(parts, "as user "+pool.User+" ("+p.userWhy+")")
+	case pool.User != "":
+		parts = append(parts, "as user "+pool.User)
 	}
 	return strings.Join(parts, ", ")
 }

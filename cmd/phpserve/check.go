@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -45,6 +46,8 @@ Exit code 0: it can work; 78: the configuration cannot; 70: something else is mi
 			fmt.Fprintf(stdout, "%s: can work\n", source)
 			p.describe(stdout)
 			row(stdout, "Engine", fmt.Sprintf("%s (%s)", engine, why))
+			row(stdout, "Listen", strings.Join(p.config.Listen, " "))
+			row(stdout, "Access log", p.config.AccessLog)
 			return nil
 		},
 	}

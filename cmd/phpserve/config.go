@@ -65,15 +65,15 @@ func (l *loader) readFile(flags *pflag.FlagSet) error {
 		file = l.getenv(envPrefix + "CONFIG")
 	}
 	if file == "" {
-		for _, name := range configNames {
-			if exists(name) {
-				file = name
-				break
-			}
+		found := slices.DeleteFunc(slices.Clone(configNames), func(name string) bool { return !exists(name) })
+		switch len(found) {
+		case 0:
+			return nil
+		case 1:
+			file = found[0]
+		default:
+			return &hintError{fmt.Errorf("cannot choose a configuration: %s are both here", strings.Join(found[:2], " and ")), "keep one of them, or name one with --config"}
 		}
-	}
-	if file == "" {
-		return nil
 	}
 	l.file = file
 	if !slices.Contains([]string{".yaml", ".yml", ".toml", ".json"}, filepath.Ext(file)) { // viper knows more than we explain
@@ -242,9 +242,10 @@ func strictHook(from, to reflect.Type, data any) (any, error) {
 		return frontOff, nil
 	case to.Kind() == reflect.Bool && from.Kind() != reflect.Bool && from.Kind() != reflect.String,
 		to.Kind() == reflect.Int && from.Kind() == reflect.Bool,
-		to.Kind() == reflect.Int && from.Kind() == reflect.Float64 && data.(float64) != float64(int64(data.(float64))),
-		to.Kind() == reflect.Slice && from.Kind() != reflect.Slice && from.Kind() != reflect.String:
+		to.Kind() == reflect.Int && from.Kind() == reflect.Float64 && data.(float64) != float64(int64(data.(float64))):
 		return nil, fmt.Errorf("%v is not %s", data, kindName(to))
+	case to.Kind() == reflect.Slice && from.Kind() != reflect.Slice && from.Kind() != reflect.String:
+		return nil, fmt.Errorf("%v is not a list; for a list of one write [%v]", data, data)
 	case to.Kind() == reflect.Bool && from.Kind() == reflect.String:
 		switch strings.ToLower(data.(string)) {
 		case "1", "yes", "true", "on":

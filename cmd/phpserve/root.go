@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -127,6 +128,9 @@ func helpCommand(cmd *cobra.Command, args []string) error {
 func flagError(err error) error {
 	if value, ok := errors.AsType[*pflag.InvalidValueError](err); ok && value.GetFlag().Value.Type() == "int" {
 		return fmt.Errorf("--%s: %q is not a whole number", value.GetFlag().Name, value.GetValue())
+	}
+	if short, ok := errors.AsType[*pflag.NotExistError](err); ok && strings.Contains("SpP", short.GetSpecifiedName()) {
+		return fmt.Errorf("%w; the address is --listen ADDR", err) // php -S, -p of many servers
 	}
 	return err
 }

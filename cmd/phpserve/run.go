@@ -187,6 +187,14 @@ func nextFreePort(c *server.Config) (note string) {
 	return ""
 }
 
+// durationsInSeconds writes durations as the access log does; slog's JSON has nanoseconds.
+func durationsInSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
+}
+
 // newLogger makes the log that phpserve itself writes to.
 func newLogger(s *settings, w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
@@ -198,6 +206,7 @@ func newLogger(s *settings, w io.Writer) (*slog.Logger, error) {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	case "json":
+		options.ReplaceAttr = durationsInSeconds
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	}
 	return nil, fmt.Errorf("log.format must be one of text, json, not %q", s.LogFormat)

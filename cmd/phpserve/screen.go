@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/phpserve/phpserve/server"
 )
@@ -15,6 +16,13 @@ func (p *plan) screen(w io.Writer, s *server.Server, note string) {
 	row(w, "Engine", fmt.Sprintf("%s (%s)", kind, why))
 	if note != "" {
 		row(w, "Note", note)
+	}
+	if !s.LoopbackOnly() {
+		reach := "other machines can reach this"
+		if p.config.ErrorPages == server.ErrorPagesAuto {
+			reach += "; error pages tell nothing of the site"
+		}
+		row(w, "Note", reach)
 	}
 	fmt.Fprintln(w)
 	for _, url := range s.URLs() {
@@ -35,7 +43,7 @@ func (p *plan) describe(w io.Writer) {
 	}
 	row(w, "Front controller", front)
 	for _, more := range p.config.Sites[1:] {
-		row(w, "Site", fmt.Sprintf("%s, %s", more.Hosts[0], more.Root))
+		row(w, "Site", fmt.Sprintf("%s, %s", strings.Join(more.Hosts, " "), more.Root))
 	}
 	if p.file != "" {
 		row(w, "Configuration", p.file)

@@ -218,6 +218,10 @@ func (l *loader) unknownKeys(prefix string, keys, allowed []string) error {
 	slices.Sort(keys)
 	var errs []error
 	for _, key := range keys {
+		if list := below(key, allowed); list != "" {
+			errs = append(errs, fmt.Errorf("%s: %s is a list, not a mapping: write [NAME=VALUE, ...]", l.where(prefix, list), prefix+list))
+			continue
+		}
 		guess := ""
 		if near := nearest(key, allowed); near != "" {
 			guess = fmt.Sprintf(", did you mean %q?", near)
@@ -225,6 +229,17 @@ func (l *loader) unknownKeys(prefix string, keys, allowed []string) error {
 		errs = append(errs, fmt.Errorf("%s: unknown key %q%s", l.where(prefix, key), prefix+key, guess))
 	}
 	return &hintError{errors.Join(errs...), "allowed keys are: " + strings.Join(allowed, ", ")}
+}
+
+// below is the key that has a mapping where a list is meant: {memory_limit: 512M} below php_value; empty if it is another
+// mistake.
+func below(key string, allowed []string) string {
+	for i, c := range key {
+		if c == '.' && slices.Contains(allowed, key[:i]) {
+			return key[:i]
+		}
+	}
+	return ""
 }
 
 // nearest finds what was probably meant: the key of a flag of that name, a key with that last part, or the key that
