@@ -6,8 +6,20 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
+
+// writeProgram makes a shell script that can be run at once: a process that another test starts meanwhile would inherit the
+// open file, and the kernel runs no file that somebody may write (ETXTBSY).
+func writeProgram(t *testing.T, path, text string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
 
 // fakePHP makes a php-cgi that only says a version.
 func fakePHP(t *testing.T, path, version, sapi string) string {
@@ -16,9 +28,7 @@ func fakePHP(t *testing.T, path, version, sapi string) string {
 		t.Fatal(err)
 	}
 	script := fmt.Sprintf("#!/bin/sh\necho 'PHP %s (%s) (built: today)'\n", version, sapi)
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, path, script)
 	return path
 }
 
@@ -26,9 +36,7 @@ func fakePHP(t *testing.T, path, version, sapi string) string {
 func wrapPHP(t *testing.T, args string) *PHP {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "php-cgi")
-	if err := os.WriteFile(path, []byte("#!/bin/sh\nexec "+realPHP(t).Path+" "+args+" \"$@\"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, path, "#!/bin/sh\nexec "+realPHP(t).Path+" "+args+" \"$@\"\n")
 	php, _, err := FindPHP(t.Context(), path, "")
 	if err != nil {
 		t.Fatal(err)
@@ -46,9 +54,7 @@ func TestFindPHPTakesTheRightBinary(t *testing.T) {
 	fakePHP(t, filepath.Join(bin, "php100-cgi"), "100.0.0", "cli") // says that it is none
 	cli := fakePHP(t, filepath.Join(dir, "other/php"), "99.11.0", "cli")
 	mute := filepath.Join(dir, "other/mute")
-	if err := os.WriteFile(mute, []byte("#!/bin/sh\necho 'libexample.so.5: cannot open shared object file' >&2\nexit 127\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, mute, "#!/bin/sh\necho 'libexample.so.5: cannot open shared object file' >&2\nexit 127\n")
 	if err := os.Symlink(newest, filepath.Join(bin, "php-cgi")); err != nil {
 		t.Fatal(err)
 	}
@@ -174,9 +180,7 @@ func TestProbeReadsTheIniFilesOfTheWorkers(t *testing.T) {
 func TestProbeOfABrokenPHPSaysWhy(t *testing.T) {
 	t.Parallel()
 	php := wrapPHP(t, "")
-	if err := os.WriteFile(php.Path, []byte("#!/bin/sh\necho 'PHP Fatal error: no memory for example'\nexit 1\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, php.Path, "#!/bin/sh\necho 'PHP Fatal error: no memory for example'\nexit 1\n")
 	if err := php.probe(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "cannot run a script with PHP") || !strings.Contains(err.Error(), "no memory for example") {
 		t.Errorf("got %v", err)
 	}

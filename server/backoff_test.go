@@ -8,20 +8,30 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/phpserve/phpserve/manager"
 )
 
+// writeProgram makes a shell script that can be run at once: a process that another test starts meanwhile would inherit the
+// open file, and the kernel runs no file that somebody may write (ETXTBSY).
+func writeProgram(t *testing.T, path, text string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // wrapPHP is the real php-cgi started by a shell script in dir that first runs the lines before.
 func wrapPHP(t *testing.T, dir, before, args string) *manager.PHP {
 	t.Helper()
 	path := filepath.Join(dir, "php-cgi")
 	script := fmt.Sprintf("#!/bin/sh\n%s\nexec %s %s \"$@\"\n", before, testPHP(t).Path, args)
-	if err := os.WriteFile(path, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, path, script)
 	php, _, err := manager.FindPHP(t.Context(), path, dir)
 	if err != nil {
 		t.Fatal(err)
@@ -142,9 +152,7 @@ func TestStartThatHangsEndsWithItsContext(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine string) {
 		ts := newFragile(t, engine, nil, nil)
 		wrapper := fmt.Sprintf("#!/bin/sh\necho $$ >> %s/hangs\nexec sleep 100\n", filepath.Dir(ts.root))
-		if err := os.WriteFile(ts.beside("php-cgi"), []byte(wrapper), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		writeProgram(t, ts.beside("php-cgi"), wrapper)
 		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 		defer cancel()
 		begin := time.Now()

@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -63,13 +64,22 @@ func sign(t *testing.T, v *visitor, status int, fields url.Values, picture []byt
 	return v.do(status, http.MethodPost, "/", &body, "Content-Type: "+form.FormDataContentType())
 }
 
+// writeProgram makes a shell script that can be run at once: a process that another test starts meanwhile would inherit the
+// open file, and the kernel runs no file that somebody may write (ETXTBSY).
+func writeProgram(t *testing.T, path, text string) {
+	t.Helper()
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestGuestbook uses the example with both of its stores: SQLite, and flat files where PHP has no pdo_sqlite.
 func TestGuestbook(t *testing.T) {
 	t.Parallel()
 	bare := filepath.Join(openFolder(t, "phpserve-php-"), "php-cgi")
-	if err := os.WriteFile(bare, []byte("#!/bin/sh\nexec php-cgi -n \"$@\"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, bare, "#!/bin/sh\nexec php-cgi -n \"$@\"\n")
 	for _, store := range []struct{ name, php, file string }{
 		{"SQLite", "php-cgi", "guestbook.sqlite"},
 		{"flat file", bare, "guestbook.jsonl"},
