@@ -9,6 +9,7 @@ import (
 // tuneRuntime leaves the machine to PHP. Requests spend their time there; a front end that spreads over every processor
 // only wakes threads that compete with it. GOMAXPROCS and GOGC of the environment win.
 func tuneRuntime() {
+	calmMonitor()
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
 	}
