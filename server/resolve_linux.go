@@ -21,6 +21,8 @@ import (
 //	openat2(root, url path)   RESOLVE_BENEATH: the kernel holds the walk inside
 //	fstat, close
 //
+// Of a name in the root itself, which most front controllers are, the last two are one: fstatat(root, name).
+//
 // The descriptor of the root makes a lookup one walk of one tree: a release
 // link that is switched meanwhile cannot mix two releases.
 type docRoot struct {
@@ -213,12 +215,41 @@ func (d *docRoot) lookup(urlPath string) (found, error) {
 	if d.portable != nil {
 		return d.portable.lookup(urlPath)
 	}
+	if rel, err := relPath(urlPath); err == nil && !d.opts.ResolveSymlinks && !strings.Contains(rel, "/") {
+		if fnd, err := d.lookupName(rel); err != errIsLink {
+			fnd.url = urlPath
+			return fnd, lookupError(urlPath, err)
+		}
+	}
 	fd, fnd, err := d.find(urlPath, unix.O_PATH)
 	if err != nil {
 		return found{}, err
 	}
 	_ = unix.Close(fd)
 	return fnd, nil
+}
+
+// errIsLink says that a name is a symbolic link, so that more than one look is needed.
+var errIsLink = errors.New("symbolic link")
+
+// lookupName finds a name in the root itself. There is no folder on the way and only a link could lead out.
+func (d *docRoot) lookupName(name string) (found, error) {
+	r, err := d.root()
+	if err != nil {
+		if errors.Is(err, unix.EAGAIN) {
+			err = errIsLink // being switched: the other way tries again
+		}
+		return found{}, err
+	}
+	defer r.release()
+	var st unix.Stat_t
+	if err := unix.Fstatat(r.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return found{}, err
+	}
+	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+		return found{}, errIsLink
+	}
+	return found{Root: d.path, Path: joinRoot(d.path, name), fileInfo: infoOf(&st)}, nil
 }
 
 // open opens the regular file at urlPath for reading. Anything else is
@@ -377,6 +408,10 @@ func statFD(fd int) (fileInfo, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return fileInfo{}, err
 	}
+	return infoOf(&st), nil
+}
+
+func infoOf(st *unix.Stat_t) fileInfo {
 	sec, nsec := st.Mtim.Unix()
 	return fileInfo{
 		dir:     st.Mode&unix.S_IFMT == unix.S_IFDIR,
@@ -385,13 +420,15 @@ func statFD(fd int) (fileInfo, error) {
 		mtime:   time.Unix(sec, nsec),
 		ino:     st.Ino,
 		dev:     uint64(st.Dev),
-	}, nil
+	}
 }
 
 // lookupError gives the errors that decide the answer their plain form,
 // without an allocation: a pretty URL that no file answers is the usual case.
 func lookupError(urlPath string, err error) error {
 	switch err {
+	case nil:
+		return nil
 	case unix.ENOENT, unix.ENOTDIR, unix.ENAMETOOLONG, unix.ELOOP, unix.EINVAL, unix.ENXIO, unix.ENODEV:
 		return fs.ErrNotExist
 	case unix.EACCES, unix.EPERM:
