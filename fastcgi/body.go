@@ -15,6 +15,7 @@ const bodyGrace = 100 * time.Millisecond
 // bodyWriter writes one request with a large body.
 type bodyWriter struct {
 	nc   net.Conn
+	id   uint16
 	buf  []byte // what precedes the body; reused for its records
 	body io.Reader
 	left int64
@@ -36,14 +37,14 @@ func (w *bodyWriter) write() error {
 		for w.left > 0 && len(w.buf) < inlineBody {
 			n := min(w.left, alignedContent)
 			var err error
-			if w.buf, err = appendBody(w.buf, w.body, int(n)); err != nil {
+			if w.buf, err = appendBody(w.buf, w.id, w.body, int(n)); err != nil {
 				return err
 			}
 			w.left -= n
 		}
 		last := w.left == 0
 		if last {
-			w.buf = appendHeader(w.buf, TypeStdin, requestID, 0)
+			w.buf = appendHeader(w.buf, TypeStdin, w.id, 0)
 		}
 		n, err := w.nc.Write(w.buf)
 		w.sent = w.sent || n > 0
@@ -74,9 +75,9 @@ func (w *bodyWriter) stop() error {
 }
 
 // appendBody appends one STDIN record of n bytes of body.
-func appendBody(dst []byte, body io.Reader, n int) ([]byte, error) {
+func appendBody(dst []byte, id uint16, body io.Reader, n int) ([]byte, error) {
 	dst = slices.Grow(dst, headerSize+n+headerSize)
-	dst = appendHeader(dst, TypeStdin, requestID, n)
+	dst = appendHeader(dst, TypeStdin, id, n)
 	start := len(dst)
 	dst = dst[:start+n]
 	if _, err := io.ReadFull(body, dst[start:]); err != nil {

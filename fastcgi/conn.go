@@ -13,10 +13,6 @@ import (
 )
 
 const (
-	// requestID is that of every request: php-cgi does not multiplex
-	// (php-src main/fastcgi.c answers FCGI_MPXS_CONNS with 0).
-	requestID = 1
-
 	// inlineBody is the longest body that Send writes itself. Together with the
 	// usual parameters it stays below a socket's buffer, so that the write ends
 	// even when the worker answers at length before it reads its input.
@@ -41,6 +37,11 @@ type Conn struct {
 	in   []byte // read buffer, holds any one record
 	r, w int    // in[r:w] is unread
 
+	// id is that of the current request. php-cgi does not multiplex, it only
+	// echoes the id (php-src main/fastcgi.c:fcgi_read_request): a new one for
+	// every request tells its answer from what another process still says to the
+	// one before, such as a child that the script forked.
+	id       uint16
 	state    connState
 	keep     bool  // the request asked for FCGI_KEEP_CONN
 	answered bool  // a byte of the answer was received
@@ -106,10 +107,13 @@ func (c *Conn) Send(r *Request) error {
 	} else if length < 0 {
 		panic("internal error: fastcgi request with a body of unknown length")
 	}
-	c.out = appendRequest(c.out[:0], r)
+	if c.id++; c.id == 0 { // 0 is for management records, FastCGI 1.0 §3.3
+		c.id = 1
+	}
+	c.out = appendRequest(c.out[:0], c.id, r)
 	if length > inlineBody {
 		c.begin(r)
-		w := &bodyWriter{nc: c.nc, buf: c.out, body: r.Body, left: length, done: make(chan struct{})}
+		w := &bodyWriter{nc: c.nc, id: c.id, buf: c.out, body: r.Body, left: length, done: make(chan struct{})}
 		c.writer.Store(w)
 		go w.run()
 		return nil
@@ -117,12 +121,12 @@ func (c *Conn) Send(r *Request) error {
 	for length > 0 {
 		n := min(length, alignedContent)
 		var err error
-		if c.out, err = appendBody(c.out, r.Body, int(n)); err != nil {
+		if c.out, err = appendBody(c.out, c.id, r.Body, int(n)); err != nil {
 			return err // nothing was sent: the connection is as it was
 		}
 		length -= n
 	}
-	c.out = appendHeader(c.out, TypeStdin, requestID, 0)
+	c.out = appendHeader(c.out, TypeStdin, c.id, 0)
 	c.begin(r)
 	if n, err := c.nc.Write(c.out); err != nil {
 		return c.fail(&ConnError{Op: "send request", Unsent: n == 0, Err: err})
@@ -135,15 +139,15 @@ func (c *Conn) begin(r *Request) {
 }
 
 // appendRequest appends all that precedes STDIN.
-func appendRequest(dst []byte, r *Request) []byte {
+func appendRequest(dst []byte, id uint16, r *Request) []byte {
 	flags := byte(0)
 	if r.KeepConn {
 		flags = flagKeepConn
 	}
-	dst = appendHeader(dst, TypeBeginRequest, requestID, 8)
+	dst = appendHeader(dst, TypeBeginRequest, id, 8)
 	dst = append(dst, 0, roleResponder, flags, 0, 0, 0, 0, 0)
-	dst = AppendStream(dst, TypeParams, requestID, r.Params)
-	return appendHeader(dst, TypeParams, requestID, 0)
+	dst = AppendStream(dst, TypeParams, id, r.Params)
+	return appendHeader(dst, TypeParams, id, 0)
 }
 
 // Next returns the next STDOUT, STDERR or END_REQUEST record, in the order the
@@ -166,7 +170,7 @@ func (c *Conn) Next() (Record, error) {
 			}
 		}
 		h := c.in[c.r : c.r+headerSize]
-		if err := checkHeader(h); err != nil {
+		if err := checkHeader(h, c.id); err != nil {
 			return Record{}, c.fail(err)
 		}
 		size := recordSize(h)
@@ -192,7 +196,7 @@ func (c *Conn) Next() (Record, error) {
 }
 
 // checkHeader tells whether a worker may send a record with this header.
-func checkHeader(h []byte) error {
+func checkHeader(h []byte, want uint16) error {
 	t, id := RecordType(h[1]), binary.BigEndian.Uint16(h[2:])
 	bad := func(reason string) error { return &ProtocolError{Type: t, Reason: reason} }
 	switch {
@@ -200,8 +204,8 @@ func checkHeader(h []byte) error {
 		return bad("version " + strconv.Itoa(int(h[0])) + " instead of 1")
 	case t != TypeStdout && t != TypeStderr && t != TypeEndRequest:
 		return bad("not a record of an answer (type " + strconv.Itoa(int(t)) + ")")
-	case id != requestID:
-		return bad("request id " + strconv.Itoa(int(id)) + " instead of 1")
+	case id != want:
+		return &ProtocolError{Type: t, Reason: "request id " + strconv.Itoa(int(id)) + " instead of " + strconv.Itoa(int(want)), Foreign: true}
 	case t == TypeEndRequest && binary.BigEndian.Uint16(h[4:]) != endRequestSize:
 		return bad("content of " + strconv.Itoa(int(binary.BigEndian.Uint16(h[4:]))) + " bytes instead of 8")
 	}
@@ -281,7 +285,7 @@ func (c *Conn) finish(content []byte) (Record, error) {
 func (c *Conn) Buffered() bool {
 	for r := c.r; c.w-r >= headerSize; {
 		h := c.in[r : r+headerSize]
-		if checkHeader(h) != nil {
+		if checkHeader(h, c.id) != nil {
 			return true
 		}
 		size := recordSize(h)
@@ -305,6 +309,18 @@ func (c *Conn) Reusable() bool {
 
 // NetConn returns the connection below, for deadlines.
 func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// HangUp ends the connection behind what the worker has sent: Next gives that and then fails, also when another process
+// holds the worker's end. What is still being sent fails. It may come from any goroutine.
+func (c *Conn) HangUp() {
+	if half, ok := c.nc.(interface {
+		CloseRead() error
+		CloseWrite() error
+	}); ok { // an error means that the connection has ended
+		_ = half.CloseRead()
+		_ = half.CloseWrite()
+	}
+}
 
 // Close closes the connection and waits for the body writer, so that the body is
 // no longer read when it returns.

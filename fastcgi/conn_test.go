@@ -128,7 +128,7 @@ func TestBufferedIsTrueForABadRecord(t *testing.T) {
 
 func TestConnIsReusedOnlyAfterACleanEnd(t *testing.T) {
 	t.Run("keep-alive", func(t *testing.T) {
-		c := withPeer(t, expectRequest(1), send(stdout("1"), end()), expectRequest(0), send(stdout("2"), end()))
+		c := withPeer(t, expectRequest(1), send(stdout("1"), end()), expectRequest(0), send(of(2, stdout("2"), end())))
 		for i, r := range []Request{{KeepConn: true, Body: strings.NewReader("x"), BodyLen: 1}, {KeepConn: true}} {
 			if !c.Reusable() {
 				t.Fatalf("not reusable before request %d", i+1)
@@ -180,12 +180,33 @@ func TestMisuseOfAConnPanics(t *testing.T) {
 	mustPanic("Send without keep-alive", func() { _ = c.Send(&Request{}) })
 }
 
+// A child that a script forked ends its request on the worker's connection as well.
+func TestAnswerToTheRequestBeforeIsNotTakenForTheNext(t *testing.T) {
+	c := withPeer(t, expectRequest(0), send(stdout("1"), end()), expectRequest(0), send(stdout("1 again"), end()))
+	mustSend(t, c, &Request{KeepConn: true})
+	mustCollect(t, c)
+	mustSend(t, c, &Request{KeepConn: true})
+	_, err := c.Next()
+	if foreign, ok := errors.AsType[*ProtocolError](err); !ok || !foreign.Foreign {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRequestIDIsNeverThatOfManagementRecords(t *testing.T) {
+	c := withPeer(t, expectRequest(0), send(of(1, stdout("x"), end())))
+	c.id = 65535
+	mustSend(t, c, &Request{KeepConn: true})
+	if a := mustCollect(t, c); a.stdout.String() != "x" {
+		t.Errorf("got %q", a.stdout.String())
+	}
+}
+
 func TestLargeBodyAndLargeEarlyAnswerDoNotDeadlock(t *testing.T) {
 	const size = 8 << 20
 	out := AppendStream(nil, TypeStdout, 1, bytes.Repeat([]byte("o"), size))
 	// The peer writes its whole answer before it reads a byte of the body.
 	c := withSocketPeer(t, expectParams(), send(out), expectRequest(size), send(end()),
-		expectRequest(0), send(stdout("next"), end()))
+		expectRequest(0), send(of(2, stdout("next"), end())))
 	mustSend(t, c, &Request{Body: bytes.NewReader(make([]byte, size)), BodyLen: size, KeepConn: true})
 	if a := mustCollect(t, c); a.stdout.Len() != size {
 		t.Errorf("got %d bytes", a.stdout.Len())
@@ -328,6 +349,7 @@ func TestSmallRoundTripDoesNotAllocate(t *testing.T) {
 	r := &Request{Params: make([]byte, 900), Body: body, BodyLen: 2000, KeepConn: true}
 	allocs := testing.AllocsPerRun(1000, func() {
 		_, _ = body.Seek(0, io.SeekStart)
+		c.id = 0 // the peer says the same every time
 		if err := c.Send(r); err != nil {
 			t.Fatal(err)
 		}

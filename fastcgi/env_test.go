@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // decode returns the parameters as NAME=VALUE and fails on a name that occurs
@@ -186,6 +187,35 @@ func TestHeaderBecomesVariables(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// A Connection field names fields in any case and order; what could name none, or one of the same beginning, counts for nothing.
+func TestConnectionOptionsTakeAwayTheFieldsTheyName(t *testing.T) {
+	header := http.Header{"Connection": {"X-C,x-a", "X_D, , x-bb,X.E\x00, close", "X-A"}}
+	for _, name := range []string{"X-A", "X-B", "X-C", "X-D", "x-c", "X"} {
+		header[name] = []string{"v"}
+	}
+	if got, want := httpParams(t, header), []string{"HTTP_X=v", "HTTP_X_B=v", "HTTP_X_D=v"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// Comparing each field with each option took half a second of a processor for 40 KB of header.
+func TestManyConnectionOptionsAreNotComparedWithEachField(t *testing.T) {
+	header := http.Header{"Connection": {strings.Repeat("ab,", 8000)}}
+	for i := range 2200 {
+		header[fmt.Sprintf("X%d", i)] = []string{""}
+	}
+	e := Environment{Header: header}
+	best := time.Hour
+	for range 5 {
+		began := time.Now()
+		e.AppendParams(nil)
+		best = min(best, time.Since(began))
+	}
+	if best > 150*time.Millisecond {
+		t.Errorf("took %v", best)
 	}
 }
 

@@ -24,8 +24,8 @@ func (b *paramBuilder) header(e *Environment) {
 	b.known("HTTP_X_REQUEST_ID", e.RequestID)
 
 	var fieldArray [48]field
-	var connectionArray [4]string
-	fields, connection := fieldArray[:0], connectionArray[:0]
+	var optionArray [8]string
+	fields, options := fieldArray[:0], optionArray[:0]
 	for key, values := range e.Header {
 		if len(values) == 0 || !plainName(key) {
 			continue
@@ -33,10 +33,11 @@ func (b *paramBuilder) header(e *Environment) {
 		if len(key) != len("Connection") || !strings.EqualFold(key, "Connection") {
 			fields = append(fields, field{key, values})
 		} else if len(values) > 1 || !strings.EqualFold(values[0], "keep-alive") {
-			connection = append(connection, values...) // Keep-Alive itself never passes
+			options = appendOptions(options, values) // Keep-Alive itself never passes
 		}
 	}
 	slices.SortFunc(fields, func(a, b field) int { return compareFold(a.key, b.key) })
+	slices.SortFunc(options, compareFold) // there may be thousands, of both
 
 	var nameArray [96]byte
 	name := append(nameArray[:0], "HTTP_"...)
@@ -47,7 +48,7 @@ func (b *paramBuilder) header(e *Environment) {
 			same++
 		}
 		name = appendVariable(name[:len("HTTP_")], fields[i].key)
-		if e.passes(name) && !listed(connection, fields[i].key) && !b.overridden(string(name)) {
+		if e.passes(name) && !listed(options, fields[i].key) && !b.overridden(string(name)) {
 			b.joined(name, fields[i:same])
 		}
 		i = same
@@ -102,18 +103,25 @@ func (b *paramBuilder) joined(name []byte, fields []field) {
 	}
 }
 
-// listed reports whether a Connection field names key.
-func listed(connection []string, key string) bool {
+// appendOptions appends the options of a Connection field that could be the name
+// of a field that passes.
+func appendOptions(options, connection []string) []string {
 	for _, list := range connection {
 		for list != "" {
 			var option string
 			option, list, _ = strings.Cut(list, ",")
-			if strings.EqualFold(strings.Trim(option, " \t"), key) {
-				return true
+			if option = strings.Trim(option, " \t"); plainName(option) {
+				options = append(options, option)
 			}
 		}
 	}
-	return false
+	return options
+}
+
+// listed reports whether key is one of the sorted options.
+func listed(options []string, key string) bool {
+	_, found := slices.BinarySearchFunc(options, key, compareFold)
+	return found
 }
 
 // plainName reports whether a field name maps to a variable no other name maps to.

@@ -33,6 +33,9 @@ func (e *ConnError) Unwrap() error { return e.Err }
 type ProtocolError struct {
 	Type   RecordType // of the offending record
 	Reason string
+	// Foreign says that the record belongs to another request: the worker may
+	// be sound, but it is not alone on its connection.
+	Foreign bool
 }
 
 func (e *ProtocolError) Error() string {

@@ -39,7 +39,9 @@ func badLine(line, reason string) error {
 // the head with its blank line; the body starts there.
 //
 // Lines end in CRLF or LF. Field names are tokens and values free of CR and NUL
-// (RFC 9110 §5.1, §5.5); folded lines are refused (RFC 9112 §5.2). A Location
+// (RFC 9110 §5.1, §5.5); folded lines are refused (RFC 9112 §5.2). A field whose
+// value has another control character but TAB is left out, as is a Content-Length
+// that is no number: no client may be sent either. A Location
 // without a Status is a redirect by the client, also when it is relative: the
 // internal redirect of RFC 3875 §6.2.2 is known to no PHP server. Fields about the
 // connection (RFC 9110 §7.6.1) are removed, as are those that Connection names.
@@ -73,6 +75,9 @@ func ParseHead(p []byte, limit int) (h Head, n int, done bool, err error) {
 			if h.Status, h.Reason, err = parseStatus(line, value); err != nil {
 				return Head{}, 0, false, err
 			}
+			continue
+		}
+		if hasControl(value) || name == "Content-Length" && !isLength(value) {
 			continue
 		}
 		if old := h.Header[name]; old != nil {
@@ -143,6 +148,28 @@ func parseStatus(line, value string) (status int, reason string, err error) {
 		return 0, "", badLine(line, "status outside 200 to 599")
 	}
 	return status, strings.Trim(reason, " \t"), nil
+}
+
+// hasControl reports whether a value has a control character (RFC 9110 §5.5).
+func hasControl(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// isLength reports whether a value is a Content-Length (RFC 9110 §8.6) that an
+// int64 takes.
+func isLength(value string) bool {
+	for i := range len(value) {
+		if value[i] < '0' || value[i] > '9' {
+			return false
+		}
+	}
+	_, err := strconv.ParseInt(value, 10, 64)
+	return err == nil
 }
 
 // singleLength leaves one Content-Length at most: several that differ would let

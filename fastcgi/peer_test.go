@@ -164,6 +164,15 @@ func stdout(s string) []byte { return AppendRecord(nil, TypeStdout, 1, []byte(s)
 func stderr(s string) []byte { return AppendRecord(nil, TypeStderr, 1, []byte(s)) }
 func end() []byte            { return AppendRecord(nil, TypeEndRequest, 1, make([]byte, 8)) }
 
+// of gives records the id of a connection's n-th request.
+func of(n byte, records ...[]byte) []byte {
+	all := bytes.Join(records, nil)
+	for rest := all; len(rest) > 0; rest = rest[recordSize(rest):] {
+		rest[3] = n
+	}
+	return all
+}
+
 // padded is a record with padding.
 func padded(t RecordType, content []byte, padding int) []byte {
 	r := AppendRecord(nil, t, 1, content)

@@ -21,19 +21,20 @@ type child struct {
 // startChild starts php-cgi with the listening socket as its standard input, which is how php-cgi enters FastCGI mode
 // (sapi/cgi/cgi_main.c:main), and both outputs going to out. deathSignal is
 // sent to it when phpserve dies. It inherits the files of more, too.
-func startChild(c *PoolConfig, php *PHP, dir *runtimeDir, socket, out *os.File, deathSignal syscall.Signal, more ...*os.File) (*child, error) {
-	cmd := exec.Command(php.Path)
+func startChild(p *Pool, socket, out *os.File, deathSignal syscall.Signal, more ...*os.File) (*child, error) {
+	cmd := exec.Command(p.php.Path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, out, out
 	cmd.ExtraFiles = more
 	cmd.Dir = string(filepath.Separator)
-	cmd.Env = c.environment(dir)
-	cmd.SysProcAttr = sysProcAttr(dir.owner, deathSignal)
+	cmd.Env = p.cfg.environment(p.dir)
+	cmd.SysProcAttr = sysProcAttr(p.dir.owner, deathSignal)
 	ch := &child{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		// The parent-death signal fires when the thread that started the child ends, prctl(2): keep it until then.
+		// It ends with this goroutine, as a locked one that is never unlocked does.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
+		setPriority(p.priority)
 		err := cmd.Start()
 		started <- err
 		if err != nil {
@@ -44,7 +45,7 @@ func startChild(c *PoolConfig, php *PHP, dir *runtimeDir, socket, out *os.File, 
 		close(ch.done)
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("[pool %s] cannot start %s: %v", c.Name, php.Path, err)
+		return nil, fmt.Errorf("[pool %s] cannot start %s: %v", p.cfg.Name, p.php.Path, err)
 	}
 	return ch, nil
 }

@@ -27,6 +27,17 @@ func (p *Pool) watch(w *Worker) {
 	}
 }
 
+// unattachedAt counts the workers that wait for a greeting at an endpoint. Pool.mu must be held.
+func (p *Pool) unattachedAt(at *endpoint) int {
+	n := 0
+	for _, w := range p.workers {
+		if w.unattached() && w.proc.endpoint == at {
+			n++
+		}
+	}
+	return n
+}
+
 // buried takes a dead worker out of the pool and has it replaced.
 func (p *Pool) buried(w *Worker) {
 	p.mu.Lock()
@@ -37,22 +48,28 @@ func (p *Pool) buried(w *Worker) {
 	if was == StateIdle {
 		p.idle = slices.DeleteFunc(p.idle, func(o *Worker) bool { return o == w })
 	}
-	// Its greeting, or one of those that wait at the same place, has nobody left to answer.
+	// Its greeting, or one of those that wait at the same place, may have nobody left to answer.
 	var spare *greeting
-	if was == StateStarting || was == StateDetached || was == StateKilled && w.conn == nil {
-		for g := range w.proc.endpoint.greetings {
+	if at := w.proc.endpoint; len(at.greetings) > p.unattachedAt(at) {
+		for g := range at.greetings {
 			spare = g
 			break
 		}
 	}
+	conn := w.conn
 	p.mu.Unlock()
 	if spare != nil {
 		spare.cancel()
 	}
-	if was == StateIdle {
-		w.conn.Close()
+	switch {
+	case was == StateIdle:
+		conn.Close()
+	case conn != nil:
+		// Whoever reads there gets what the worker has sent and then its end, also where a program that the script left in
+		// the background has inherited the connection.
+		conn.HangUp()
 	}
-	if was == StateKilled && w.proc.status.signal != "" && w.proc.status.signal != syscall.SIGKILL.String() {
+	if was == StateKilled && w.proc.status.signal != "" && w.proc.status.signal != "SIGKILL" {
 		was, cause = StateBusy, "" // it was quicker than our own signal: its end is why its connection broke
 	}
 	age := time.Since(w.proc.started).Round(time.Millisecond)

@@ -13,16 +13,27 @@ import (
 type Dialer interface {
 	// Greet connects, runs script on the new connection, which it keeps alive, and returns what the script printed.
 	// It returns when ctx ends.
-	Greet(ctx context.Context, network, addr, script string) (conn io.Closer, output string, err error)
+	Greet(ctx context.Context, network, addr, script string) (conn Conn, output string, err error)
 	// Launch connects and sends a request for script with params, without FCGI_KEEP_CONN and with the write side of the
 	// connection shut down. Reading the result yields what the script prints, on either stream, until the request ends.
 	Launch(ctx context.Context, network, addr, script string, params map[string]string) (io.ReadCloser, error)
+}
+
+// Conn is the connection of a worker.
+type Conn interface {
+	// Close ends the connection at once.
+	Close() error
+	// HangUp ends it behind what the worker has sent: that can still be read, and then comes EOF, although another process
+	// may have inherited the worker's end. Other goroutines may be reading and writing meanwhile.
+	HangUp()
 }
 
 // engine makes worker processes.
 type engine interface {
 	// spawn starts one worker process, which then waits for a connection at its endpoint.
 	spawn(ctx context.Context) (*process, error)
+	// owns says whether a process belongs to the engine's process group, or to one of its workers'.
+	owns(proc *process) bool
 	// nudge asks the engine to look for dead workers now.
 	nudge()
 	// lost is closed when the engine can make no more workers; those it made go on as nobody's children.
@@ -77,6 +88,21 @@ func (p *process) exited(s exitStatus) {
 		p.mu.Unlock()
 		close(p.done)
 	})
+}
+
+// awaitEnd waits for the end of a worker that is nobody's child any more, and records it.
+func (p *process) awaitEnd() {
+	p.mu.Lock()
+	handle := p.handle
+	p.mu.Unlock()
+	if handle == nil {
+		return // reported already
+	}
+	if err := handle.WithHandle(awaitHandle); err != nil { // the system has no such handles, or it has ended
+		awaitByPolling(p.pid)
+	}
+	buryOrphan(p.pid)
+	p.exited(exitStatus{})
 }
 
 // signal sends s unless the process is known to be gone.

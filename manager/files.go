@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -22,20 +21,37 @@ const (
 	prependFile = "prepend.php"
 )
 
-// runtimeDir is the private folder of one pool: sockets, embedded scripts, the ini file.
+// runtimeDir is the private folder of one pool: sockets, embedded scripts, the ini file. Where the pool's user is not
+// phpserve's it may read the files and change nothing: root connects to these sockets and has these scripts run.
 type runtimeDir struct {
 	path  string
 	token string // ends the response when PHP logs it; see runtime/prepend.php
 	owner *credential
-	lock  *os.File // says that the folder is in use, see stale_unix.go
+	locks []*os.File // say that the folder is in use, see stale_unix.go
 }
 
-// newRuntimeDir makes the folder, 0700 and owned by the pool's user.
-func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
-	base := os.Getenv("XDG_RUNTIME_DIR")
-	if base == "" || owner != nil {
-		base = os.TempDir() // another user could not reach into a runtime folder of ours
+// runtimeBase is the folder for runtime folders: TMPDIR if it is set, the user's or the system's for such files, else the one
+// for temporary files.
+func runtimeBase(owner *credential) string {
+	if os.Getenv("TMPDIR") != "" {
+		return os.TempDir()
 	}
+	// Another user could not reach into a runtime folder of ours.
+	if base := os.Getenv("XDG_RUNTIME_DIR"); base != "" && owner == nil {
+		return base
+	}
+	if info, err := os.Stat(systemRuntime); err == nil && info.IsDir() && os.Geteuid() == 0 {
+		return systemRuntime
+	}
+	return os.TempDir()
+}
+
+// systemRuntime is where the files of running system services belong (FHS 3.0 section 3.15). Only root can make any there.
+const systemRuntime = "/run"
+
+// newRuntimeDir makes the folder, 0700.
+func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
+	base := runtimeBase(owner)
 	removeStale(base)
 	path, err := os.MkdirTemp(base, "phpserve-"+pool+"-")
 	if err != nil {
@@ -44,7 +60,7 @@ func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
 	var secret [16]byte
 	rand.Read(secret[:]) // never fails (crypto/rand, Go 1.24)
 	d := &runtimeDir{path: path, token: "phpserve-finish-" + hex.EncodeToString(secret[:]), owner: owner}
-	if d.lock, err = lockDir(path); err != nil {
+	if d.locks, err = lockDir(path); err != nil {
 		_ = d.remove() // the error below says what is wrong
 		return nil, fmt.Errorf("cannot lock the runtime folder: %v", err)
 	}
@@ -61,7 +77,7 @@ func (d *runtimeDir) file(names ...string) string {
 	return filepath.Join(append([]string{d.path}, names...)...)
 }
 
-// write puts the embedded scripts and the ini file into the folder and gives it to the pool's user.
+// write puts the embedded scripts and the ini file into the folder and lets the pool's user read it.
 func (d *runtimeDir) write(c *PoolConfig, php *PHP) error {
 	ini, err := c.iniFile(d.path, php)
 	if err != nil {
@@ -82,7 +98,7 @@ func (d *runtimeDir) write(c *PoolConfig, php *PHP) error {
 			return fmt.Errorf("cannot write the runtime folder: %v", err)
 		}
 	}
-	return d.chownAll()
+	return d.shareAll()
 }
 
 // prepend is runtime/prepend.php with the token, followed by the operator's own auto_prepend_file.
@@ -104,30 +120,33 @@ func phpString(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
 
-// chownAll gives the folder to the pool's user, itself last: until then nobody else can get in and put a link in the way.
-func (d *runtimeDir) chownAll() error {
+// shareAll lets the pool's group, which its user has, read the folder.
+func (d *runtimeDir) shareAll() error {
 	if d.owner == nil {
 		return nil
 	}
-	var paths []string
-	err := filepath.WalkDir(d.path, func(path string, _ os.DirEntry, err error) error {
-		paths = append(paths, path)
-		return err
-	})
-	for _, path := range slices.Backward(paths) {
-		if err == nil {
-			err = os.Lchown(path, int(d.owner.uid), int(d.owner.gid))
+	err := filepath.WalkDir(d.path, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
 		}
-	}
+		mode := os.FileMode(0o640)
+		if e.IsDir() {
+			mode = 0o750
+		}
+		if err := os.Lchown(path, os.Geteuid(), int(d.owner.gid)); err != nil {
+			return err
+		}
+		return os.Chmod(path, mode)
+	})
 	if err != nil {
-		return fmt.Errorf("cannot give the runtime folder to the pool's user: %v", err)
+		return fmt.Errorf("cannot let the pool's user into the runtime folder: %v", err)
 	}
 	return nil
 }
 
 func (d *runtimeDir) remove() error {
-	if d.lock != nil {
-		defer d.lock.Close()
+	for _, lock := range d.locks {
+		defer lock.Close()
 	}
 	return os.RemoveAll(d.path)
 }

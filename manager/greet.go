@@ -19,7 +19,7 @@ func (p *Pool) greet(w *Worker) {
 	g := &greeting{cancel: cancel}
 	at := w.proc.endpoint
 	p.mu.Lock()
-	if w.state == StateDead {
+	if len(at.greetings) >= p.unattachedAt(at) { // such as for a worker that died meanwhile
 		p.mu.Unlock()
 		cancel()
 		return
@@ -36,15 +36,20 @@ func (p *Pool) greet(w *Worker) {
 			pid, _ := strconv.Atoi(m[1]) // digits only
 			other := p.workers[pid]
 			switch {
-			case other == nil:
+			case other == nil && p.spawning > 0:
 				p.early[pid] = conn
 				p.mu.Unlock()
+			case other == nil:
+				e := p.engine
+				p.mu.Unlock()
+				p.expel(e, pid, conn)
+				p.greet(w)
 			case !other.unattached():
 				p.mu.Unlock()
 				conn.Close()
 			default:
 				other.conn = conn
-				p.failures = 0
+				p.failures, p.retryAt = 0, time.Time{}
 				p.settle(other) // unlocks
 				p.announce()
 			}
@@ -71,9 +76,51 @@ func (p *Pool) greet(w *Worker) {
 	})
 }
 
-// greetingFailed ends one worker that waits where w waits: which of them failed, nobody can tell.
+// expel ends a php-cgi that nobody asked for and that answered a worker's greeting: what a script forked takes itself for a
+// worker when the script ends.
+func (p *Pool) expel(e engine, pid int, conn Conn) {
+	p.log.Warn("a process that a script forked took the place of a worker and is ended", "pid", pid)
+	conn.Close()
+	if stranger, err := newProcess(pid, nil); err == nil {
+		if e.owns(stranger) {
+			stranger.signal(syscall.SIGKILL)
+		}
+		stranger.exited(exitStatus{}) // only to give the handle back
+	}
+}
+
+// expelEarly expels the processes that answered a greeting and are none of those that were being made.
+func (p *Pool) expelEarly() {
+	p.mu.Lock()
+	if p.spawning > 0 || len(p.early) == 0 {
+		p.mu.Unlock()
+		return
+	}
+	early, e := p.early, p.engine
+	p.early = map[int]Conn{}
+	var left []*Worker
+	for _, w := range p.workers {
+		if w.unattached() {
+			left = append(left, w)
+		}
+	}
+	p.mu.Unlock()
+	for pid, conn := range early {
+		p.expel(e, pid, conn)
+	}
+	for _, w := range left[:min(len(left), len(early))] { // of one endpoint: a spawned worker's is made after its process
+		p.greet(w)
+	}
+}
+
+// greetingFailed ends one worker that waits where w waits: which of them failed, nobody can tell. Where as many greetings as
+// workers are left, it was one that has ended since.
 func (p *Pool) greetingFailed(w *Worker, err error) {
 	p.mu.Lock()
+	if at := w.proc.endpoint; len(at.greetings) >= p.unattachedAt(at) {
+		p.mu.Unlock()
+		return
+	}
 	victim := w
 	if !w.unattached() {
 		for _, other := range p.workers {

@@ -87,6 +87,7 @@ func (p *Pool) startWorker() {
 		p.mu.Lock()
 		p.spawning--
 		p.mu.Unlock()
+		p.expelEarly()
 		p.startFailed(fmt.Errorf("[pool %s] cannot start a worker: %v", p.cfg.Name, err))
 		return
 	}
@@ -100,7 +101,7 @@ func (p *Pool) startWorker() {
 	if conn, ok := p.early[proc.pid]; ok {
 		delete(p.early, proc.pid)
 		w.conn = conn
-		p.failures = 0
+		p.failures, p.retryAt = 0, time.Time{}
 		p.settle(w) // unlocks
 		p.announce()
 	} else {
@@ -109,6 +110,7 @@ func (p *Pool) startWorker() {
 	w.log.Debug("worker started")
 	p.wg.Go(func() { p.watch(w) })
 	p.greet(w)
+	p.expelEarly()
 }
 
 // requestLimit is pm.max_requests, spread by an eighth either way.
@@ -120,12 +122,14 @@ func (p *Pool) requestLimit() int {
 	return n
 }
 
-// startFailed delays the next start, longer with every failure in a row.
+// startFailed delays the next start, longer with every failure in a row. Those that began side by side count as one.
 func (p *Pool) startFailed(err error) {
 	p.mu.Lock()
-	p.failures++
-	delay := backoff(p.failures)
-	p.retryAt = time.Now().Add(delay)
+	if now := time.Now(); !now.Before(p.retryAt) {
+		p.failures++
+		p.retryAt = now.Add(backoff(p.failures))
+	}
+	delay := time.Until(p.retryAt)
 	p.lastErr = err
 	closed := p.closed
 	p.mu.Unlock()
@@ -133,7 +137,7 @@ func (p *Pool) startFailed(err error) {
 	if closed {
 		return
 	}
-	p.log.Error("cannot start a worker", "error", err, "next_try_in", delay)
+	p.log.Error("cannot start a worker", "error", err, "next_try_in", delay.Round(time.Millisecond))
 	p.wg.Go(func() {
 		select {
 		case <-time.After(delay):

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -45,7 +47,10 @@ func FindPHP(ctx context.Context, want, siteDir string) (php *PHP, why string, e
 	}
 	why = "as asked for"
 	if want == "" {
-		if want, why = phpVersionFile(siteDir); want == "" {
+		if want, why, err = phpVersionFile(siteDir); err != nil {
+			return nil, "", err
+		}
+		if want == "" {
 			why = "the newest found"
 		}
 	}
@@ -71,24 +76,44 @@ func FindPHP(ctx context.Context, want, siteDir string) (php *PHP, why string, e
 }
 
 // phpVersionFile reads the nearest .php-version from dir upward.
-func phpVersionFile(dir string) (version, why string) {
-	dir, err := filepath.Abs(dir)
+func phpVersionFile(dir string) (version, why string, err error) {
+	dir, err = filepath.Abs(dir)
 	if err != nil {
-		return "", ""
+		return "", "", err
 	}
 	for {
 		file := filepath.Join(dir, ".php-version")
-		if text, err := os.ReadFile(file); err == nil {
-			if v := strings.TrimSpace(string(text)); v != "" {
-				return strings.TrimPrefix(v, "php-"), "by " + file
+		if text, ok := beginning(file); ok && strings.TrimSpace(text) != "" {
+			m := phpVersionText.FindStringSubmatch(text)
+			if m == nil {
+				return "", "", fmt.Errorf("cannot use %s: it must hold a version such as 8.2", file)
 			}
+			return m[1], "by " + file, nil
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			return "", ""
+			return "", "", nil
 		}
 		dir = parent
 	}
+}
+
+// phpVersionText is what a .php-version says, by the tools that write it.
+var phpVersionText = regexp.MustCompile(`^\s*(?:php-)?(\d+(?:\.\d+)*)\s*$`)
+
+// beginning is what a small regular file holds. Anything else of that name may be a trap for root: a pipe, a device, a link to
+// what only root may read, for which reason errors do not repeat it.
+func beginning(file string) (text string, ok bool) {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return "", false
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return "", false
+	}
+	b, err := io.ReadAll(io.LimitReader(f, 64))
+	return string(b), err == nil
 }
 
 // phpBinaries lists every php-cgi once, by real path.

@@ -1,3 +1,5 @@
+//go:build unix
+
 package manager
 
 import (
@@ -71,6 +73,19 @@ func TestFindPHPTakesTheRightBinary(t *testing.T) {
 	if err := os.WriteFile(file, []byte("php-99.9\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	trapped := filepath.Join(dir, "trapped/public")
+	secret := filepath.Join(dir, "secret/public")
+	for _, d := range []string{trapped, secret} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "trapped/.php-version"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "secret/.php-version"), []byte("root:$6$hash\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		rule, want, dir string
 		path, why       string
@@ -78,6 +93,8 @@ func TestFindPHPTakesTheRightBinary(t *testing.T) {
 	}{
 		{rule: "the newest by number, not by spelling", dir: site, path: newest, why: "the newest found"},
 		{rule: "a .php-version above the site decides", dir: pinned, path: older, why: "by " + file},
+		{rule: "a pipe is no .php-version", dir: trapped, path: newest, why: "the newest found"},
+		{rule: "a file that is none is not repeated", dir: secret, err: "secret/.php-version: it must hold a version such as 8.2"},
 		{rule: "what is asked for beats .php-version", want: "99.10", dir: pinned, path: newest, why: "as asked for"},
 		{rule: "a whole version", want: "99.9.30", dir: site, path: older, why: "as asked for"},
 		{rule: "a major version takes its newest", want: "99", dir: site, path: newest, why: "as asked for"},

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -20,6 +19,8 @@ type Pool struct {
 	kind   string // the engine in use: EngineZygote or EngineSpawn
 	why    string // why that engine
 
+	priority int // nice value of PHP: phpserve's own when the pool was made
+
 	wake     chan struct{} // capacity 1: something changed that the scaler should look at
 	stopping chan struct{} // closed by Stop
 	wg       sync.WaitGroup
@@ -31,13 +32,13 @@ type Pool struct {
 	generation int
 	workers    map[int]*Worker
 	count      [StateDead + 1]int
-	idle       []*Worker         // least recently used first; taken from the end
-	queue      list.List         // of *waiter, oldest first
-	early      map[int]io.Closer // connections of workers that greeted before their fork was reported
-	spawning   int               // processes asked for that do not exist yet
-	failures   int               // failed starts in a row
-	retryAt    time.Time         // no start before it
-	lastErr    error             // of the last failed start
+	idle       []*Worker    // least recently used first; taken from the end
+	queue      list.List    // of *waiter, oldest first
+	early      map[int]Conn // connections of workers that greeted before their fork was reported
+	spawning   int          // processes asked for that do not exist yet
+	failures   int          // failed starts in a row
+	retryAt    time.Time    // no start before it
+	lastErr    error        // of the last failed start
 	stats      Stats
 	changed    chan struct{} // closed and replaced when a worker started, failed to, or ended
 }
@@ -75,9 +76,9 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		return nil, err
 	}
 	return &Pool{
-		cfg: cfg, php: php, log: log.With("pool", cfg.Name), dialer: d, dir: dir, kind: kind, why: why,
+		cfg: cfg, php: php, log: log.With("pool", cfg.Name), dialer: d, dir: dir, kind: kind, why: why, priority: ownPriority(),
 		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
-		workers: map[int]*Worker{}, early: map[int]io.Closer{},
+		workers: map[int]*Worker{}, early: map[int]Conn{},
 	}, nil
 }
 
@@ -144,6 +145,11 @@ func (p *Pool) startEngine(ctx context.Context) error {
 		e = newSpawn(p)
 	}
 	p.mu.Lock()
+	if p.closed { // Stop has been here and will not see this one
+		p.mu.Unlock()
+		e.close()
+		return ErrPoolClosed
+	}
 	p.engine, p.generation = e, generation
 	p.mu.Unlock()
 	return nil

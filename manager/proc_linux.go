@@ -1,10 +1,13 @@
 package manager
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +35,6 @@ func (l *lifeline) inherited() []*os.File { return []*os.File{l.theirs} }
 
 // hold binds the process group to the life of phpserve.
 func (l *lifeline) hold(group int) error {
-	defer l.theirs.Close()
 	fd := l.theirs.Fd()
 	_, err := unix.FcntlInt(fd, unix.F_SETOWN, -group)
 	if err == nil {
@@ -47,7 +49,13 @@ func (l *lifeline) hold(group int) error {
 	return nil
 }
 
-// close lets go of the group, none of whose processes may be left.
+// letGo leaves the group alone: what the scripts of an ended worker left in the background goes on.
+func (l *lifeline) letGo() {
+	_, _ = unix.FcntlInt(l.theirs.Fd(), unix.F_SETFL, 0) // if it fails the group ends
+	l.close()
+}
+
+// close ends what is left of the group.
 func (l *lifeline) close() {
 	l.ours.Close()
 	l.theirs.Close()
@@ -72,22 +80,24 @@ func peerPID(c *net.UnixConn) (int, error) {
 	return int(cred.Pid), nil
 }
 
-// awaitOrphan waits for the end of a worker whose zygote died. If phpserve inherited it, as process 1 of a container,
-// it is also buried.
-func awaitOrphan(pid int) {
-	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		if !errors.Is(err, unix.ESRCH) {
-			awaitByPolling(pid)
-		}
-		return
-	}
-	defer unix.Close(fd)
+// awaitHandle waits for the end of the process of a pidfd.
+func awaitHandle(pidfd uintptr) {
 	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1)
 		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
-			break
+			return
 		}
 	}
-	_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // ECHILD: somebody else's
+}
+
+// isChildOf says whether the process was made by parent. It is asked after the process has its handle, so that the answer is
+// about that very process; one that has ended and been buried meanwhile can do nobody harm.
+func (p *process) isChildOf(parent int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+		return true
+	}
+	// The second field is the program's name in brackets, which may hold anything: proc_pid_stat(5).
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	return err == nil && len(fields) > 1 && fields[1] == strconv.Itoa(parent)
 }

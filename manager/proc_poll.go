@@ -3,6 +3,7 @@
 package manager
 
 import (
+	"os"
 	"syscall"
 	"time"
 )
@@ -15,6 +16,13 @@ func awaitByPolling(pid int) {
 		if syscall.Kill(pid, 0) == syscall.ESRCH {
 			return
 		}
-		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+		buryOrphan(pid)
+	}
+}
+
+// buryOrphan takes note of the end of a worker that phpserve inherited, as process 1 of a container.
+func buryOrphan(pid int) {
+	if os.Getpid() == 1 {
+		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // ECHILD: it is somebody else's
 	}
 }

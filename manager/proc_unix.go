@@ -4,6 +4,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -112,6 +113,10 @@ func listenPool(path string) (*os.File, error) {
 	}
 	f := os.NewFile(uintptr(fd), path)
 	setSocketMode(fd, 0o600)
+	if len(path) >= len(unix.RawSockaddrUnix{}.Path) {
+		f.Close()
+		return fail(errors.New("the path is longer than a socket's may be; set TMPDIR to a shorter one"))
+	}
 	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err == nil {
 		err = unix.Listen(fd, 511)
 	}
@@ -122,9 +127,8 @@ func listenPool(path string) (*os.File, error) {
 	return f, nil
 }
 
-// setSocketMode gives a socket the mode of the file that bind will make. chmod(2) of the path would follow a link that a
-// script of the pool's user, whose folder it is, puts there. Where the system does not take a mode (BSD, macOS), the
-// folder's 0700 holds alone.
+// setSocketMode gives a socket the mode of the file that bind will make, before it has a name. Where the system does not take
+// a mode (BSD, macOS), that of the folder holds alone.
 func setSocketMode(fd int, mode uint32) { _ = unix.Fchmod(fd, mode) }
 
 // listenControl opens the socket for the zygote to dial back on; acceptReady checks that it is the zygote who does.
@@ -143,6 +147,12 @@ func listenControl(path string, owner *credential) (net.Listener, error) {
 		return nil, fmt.Errorf("cannot listen on %s: %v", filepath.Base(path), err)
 	}
 	return l, nil
+}
+
+// inGroup says whether a process is in a process group. As isChildOf it is asked after the process has its handle.
+func (p *process) inGroup(leader int) bool {
+	group, err := unix.Getpgid(p.pid)
+	return err == nil && group == leader
 }
 
 // exitStatusOf tells how a child of phpserve ended.

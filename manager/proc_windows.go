@@ -36,7 +36,15 @@ func listenControl(string, *credential) (net.Listener, error) {
 
 func peerPID(*net.UnixConn) (int, error) { return 0, errors.ErrUnsupported }
 
-func awaitOrphan(int) {}
+func awaitHandle(uintptr) {}
+
+func awaitByPolling(int) {}
+
+func buryOrphan(int) {}
+
+func (*process) inGroup(int) bool { return false }
+
+func (*process) isChildOf(int) bool { return true }
 
 func exitStatusOf(ps *os.ProcessState) exitStatus {
 	return exitStatus{known: true, code: ps.ExitCode()}
@@ -53,4 +61,5 @@ type lifeline struct{}
 func newLifeline() (*lifeline, error)   { return &lifeline{}, nil }
 func (*lifeline) inherited() []*os.File { return nil }
 func (*lifeline) hold(int) error        { return nil }
+func (*lifeline) letGo()                {}
 func (*lifeline) close()                {}

@@ -32,8 +32,12 @@ func (w *Worker) Release(o Outcome) {
 	case o == Aborted:
 		w.transition(StateDetached)
 		w.conn = nil
+		deadline, served := w.request.Deadline, w.requests
 		p.mu.Unlock()
 		conn.Close()
+		if !deadline.IsZero() {
+			time.AfterFunc(time.Until(deadline), func() { w.expire(served) })
+		}
 		p.greet(w)
 	case o == Broken:
 		kill := w.markKilled("its connection broke")
@@ -47,6 +51,16 @@ func (w *Worker) Release(o Outcome) {
 	default:
 		w.request = Request{}
 		p.settle(w) // unlocks
+	}
+}
+
+// expire kills a worker that still runs the request whose client left: the last of served.
+func (w *Worker) expire(served int) {
+	w.pool.mu.Lock()
+	kill := w.state == StateDetached && w.requests == served && w.markKilled("request_terminate_timeout, behind a client that left")
+	w.pool.mu.Unlock()
+	if kill {
+		w.proc.signal(syscall.SIGKILL)
 	}
 }
 

@@ -12,10 +12,22 @@ func (p *Pool) rollOver() {
 	p.mu.Lock()
 	old, failures := p.engine, 0
 	p.mu.Unlock()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	p.wg.Go(func() {
+		select {
+		case <-p.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
 	for {
-		err := p.startEngine(context.Background())
+		err := p.startEngine(ctx)
 		if err == nil {
 			break
+		}
+		if ctx.Err() != nil {
+			return // the pool stops; Stop closes the old engine
 		}
 		failures++
 		delay := backoff(failures)

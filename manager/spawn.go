@@ -34,17 +34,27 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 	}
 	defer socket.Close()
 	out := newOutput(p.log)
-	ch, err := out.start(func(f *os.File) (*child, error) {
-		return startChild(&p.cfg, p.php, p.dir, socket, f, syscall.SIGKILL)
-	}, &s.wg)
+	line, err := newLifeline()
 	if err != nil {
 		_ = os.Remove(addr)
 		return nil, err
 	}
+	ch, err := out.start(func(f *os.File) (*child, error) {
+		return startChild(p, socket, f, syscall.SIGKILL, line.inherited()...)
+	}, &s.wg)
+	if err != nil {
+		line.close()
+		_ = os.Remove(addr)
+		return nil, err
+	}
 	proc, err := newProcess(ch.cmd.Process.Pid, newEndpoint("unix", addr))
+	if err == nil {
+		err = line.hold(ch.cmd.Process.Pid) // what its scripts start ends with phpserve, too
+	}
 	if err != nil {
 		ch.kill()
 		out.finish()
+		line.close()
 		_ = os.Remove(addr)
 		return nil, err
 	}
@@ -54,6 +64,7 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 	s.wg.Go(func() {
 		<-ch.done
 		out.finish()
+		line.letGo()
 		_ = os.Remove(addr)
 		s.mu.Lock()
 		delete(s.procs, proc)
@@ -62,6 +73,17 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 		proc.exited(ch.exit)
 	})
 	return proc, nil
+}
+
+func (s *spawnEngine) owns(proc *process) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for worker := range s.procs {
+		if proc.inGroup(worker.pid) {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *spawnEngine) nudge() {} // the kernel tells

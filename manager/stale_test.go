@@ -11,7 +11,7 @@ import (
 
 func TestStaleFoldersAreRemovedAndThoseInUseAreNot(t *testing.T) {
 	base := t.TempDir()
-	t.Setenv("XDG_RUNTIME_DIR", base)
+	t.Setenv("TMPDIR", base)
 	// What a killed phpserve leaves: its lock is a file that nobody holds.
 	stale := filepath.Join(base, "phpserve-www-1")
 	if err := os.MkdirAll(filepath.Join(stale, bootDir), 0o700); err != nil {

@@ -3,6 +3,6 @@ package manager
 import "os"
 
 // lockDir does nothing: an open file cannot be removed here, and the system empties its temporary folder.
-func lockDir(string) (*os.File, error) { return nil, nil }
+func lockDir(string) ([]*os.File, error) { return nil, nil }
 
 func removeStale(string) {}

@@ -41,15 +41,25 @@ func (p *Pool) Stop(ctx context.Context) {
 	for _, g := range greetings {
 		g.cancel()
 	}
+	p.closeEarly()
 	if e != nil {
 		e.close()
 	}
 	p.wg.Wait()
-	for _, conn := range p.early {
-		conn.Close()
-	}
+	p.closeEarly()
 	if err := p.dir.remove(); err != nil {
 		p.log.Warn("cannot remove the runtime folder", "error", err)
+	}
+}
+
+// closeEarly closes the connections of workers that nobody asked for.
+func (p *Pool) closeEarly() {
+	p.mu.Lock()
+	early := p.early
+	p.early = map[int]Conn{}
+	p.mu.Unlock()
+	for _, conn := range early {
+		conn.Close()
 	}
 }
 

@@ -2,7 +2,6 @@ package manager
 
 import (
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"syscall"
@@ -41,6 +40,9 @@ var transitions = [...][]State{
 // Request is what a busy worker runs.
 type Request struct {
 	ID, Method, URI, Script string
+	// Deadline is when the request's script is killed although nobody waits for its response any more; zero: never. Until
+	// the worker is given back this is up to the caller.
+	Deadline time.Time
 }
 
 // Worker is one PHP process with its connection. Between [Pool.Acquire] and [Pool.Release] it belongs to the caller.
@@ -53,7 +55,7 @@ type Worker struct {
 	// The fields below are guarded by Pool.mu.
 	state     State
 	since     time.Time // of the state
-	conn      io.Closer // as the Dialer made it; nil while not attached
+	conn      Conn      // as the Dialer made it; nil while not attached
 	request   Request
 	requests  int // served so far
 	limit     int // pm.max_requests with its jitter; 0: none
@@ -64,7 +66,7 @@ type Worker struct {
 func (w *Worker) PID() int { return w.proc.pid }
 
 // Conn is the connection that [Dialer.Greet] made.
-func (w *Worker) Conn() io.Closer { return w.conn }
+func (w *Worker) Conn() Conn { return w.conn }
 
 // Done is closed when the worker's process has ended.
 func (w *Worker) Done() <-chan struct{} { return w.proc.done }

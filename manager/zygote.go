@@ -16,8 +16,17 @@ import (
 	"time"
 )
 
-// zygoteStartTimeout is how long php-cgi may take from its start until its zygote script reports.
-const zygoteStartTimeout = 20 * time.Second
+const (
+	// zygoteStartTimeout is how long php-cgi may take from its start until its zygote script reports.
+	zygoteStartTimeout = 20 * time.Second
+	// forkTimeout is how long a zygote may take to fork a worker. One that takes longer has been stopped or hangs.
+	forkTimeout = 10 * time.Second
+	// commandQueue is how many commands may wait for a zygote that does not read them.
+	commandQueue = 1024
+)
+
+// errZygoteEnded is the answer to who waits for a worker when the zygote ends.
+var errZygoteEnded = errors.New("the zygote ended")
 
 // zygoteEngine forks workers from one php-cgi that runs runtime/zygote.php.
 type zygoteEngine struct {
@@ -28,15 +37,23 @@ type zygoteEngine struct {
 	lifeline *lifeline
 	output   *output // what it and the workers write to fd 1 and 2
 	control  net.Conn
+	commands chan byte
 	boot     io.ReadCloser  // the zygote's request
 	gone     chan struct{}  // closed when the control connection ended
+	closing  sync.Once      // of control
 	wg       sync.WaitGroup // goroutines that end with the zygote, and the one that reads output
 	orphans  sync.WaitGroup // those that wait for workers that have outlived it
 
 	mu      sync.Mutex // guards the fields below
 	procs   map[int]*process
-	waiting []chan forked // callers of spawn, in order
+	waiting []*forking // callers of spawn, in order
 	ended   bool
+}
+
+// forking is one call of spawn.
+type forking struct {
+	result    chan forked // capacity 1
+	abandoned bool        // nobody takes the result; guarded by zygoteEngine.mu
 }
 
 type forked struct {
@@ -60,12 +77,12 @@ func newZygote(ctx context.Context, p *Pool, generation int) (*zygoteEngine, err
 	}
 	z := &zygoteEngine{
 		log: p.log, endpoint: newEndpoint("unix", addr), socket: socket, lifeline: line, output: newOutput(p.log),
-		gone: make(chan struct{}), procs: map[int]*process{},
+		gone: make(chan struct{}), procs: map[int]*process{}, commands: make(chan byte, commandQueue),
 	}
 	if z.child, err = z.output.start(func(out *os.File) (*child, error) {
 		// SIGTERM, not SIGKILL: the zygote must live to see its control connection close and to end its workers; a
 		// php-cgi that is not yet a zygote ends by it.
-		return startChild(&p.cfg, p.php, p.dir, socket, out, syscall.SIGTERM, line.inherited()...)
+		return startChild(p, socket, out, syscall.SIGTERM, line.inherited()...)
 	}, &z.wg); err != nil {
 		line.close()
 		socket.Close()
@@ -81,6 +98,7 @@ func newZygote(ctx context.Context, p *Pool, generation int) (*zygoteEngine, err
 		return nil, fmt.Errorf("%v%s", err, z.output.lines())
 	}
 	z.wg.Go(z.listen)
+	z.wg.Go(z.command)
 	return z, nil
 }
 
@@ -155,16 +173,37 @@ func acceptReady(l *net.UnixListener, pid int) (net.Conn, error) {
 	}
 }
 
+// command writes the commands to the zygote, which may have been stopped and read nothing.
+func (z *zygoteEngine) command() {
+	for {
+		select {
+		case c := <-z.commands:
+			if _, err := z.control.Write([]byte{c}); err != nil {
+				return // listen notices
+			}
+		case <-z.gone:
+			return
+		}
+	}
+}
+
 // listen reads the zygote's reports until the control connection ends.
 func (z *zygoteEngine) listen() {
 	lines := bufio.NewScanner(z.control)
 	for lines.Scan() {
-		z.report(lines.Text())
+		if err := z.report(lines.Text()); err != nil {
+			// Whoever speaks there is no zygote of ours any more: a script can make another process of its user say anything
+			// (ptrace(2)).
+			z.log.Error("the zygote is not to be trusted and is ended", "error", err)
+			_ = z.child.cmd.Process.Kill() // an error means that it has ended
+			break
+		}
 	}
+	z.hangUp()
 	z.mu.Lock()
 	z.ended = true
-	for _, ch := range z.waiting {
-		ch <- forked{err: errors.New("the zygote ended")}
+	for _, f := range z.waiting {
+		f.result <- forked{err: errZygoteEnded}
 	}
 	z.waiting = nil
 	orphans := z.procs
@@ -172,40 +211,48 @@ func (z *zygoteEngine) listen() {
 	z.mu.Unlock()
 	for _, proc := range orphans {
 		z.orphans.Go(func() {
-			awaitOrphan(proc.pid)
+			proc.awaitEnd()
 			proc.exited(exitStatus{})
 		})
 	}
 	close(z.gone)
 }
 
-// report handles one line of the zygote.
-func (z *zygoteEngine) report(line string) {
+// report handles one line of the zygote. An error is something that a zygote does not say.
+func (z *zygoteEngine) report(line string) error {
+	nonsense := fmt.Errorf("it reported %q", line)
 	verb, rest, _ := strings.Cut(line, " ")
 	switch verb {
 	case "forked":
 		pid, err := strconv.Atoi(rest)
-		if err != nil || pid <= 0 {
-			z.log.Error("the zygote reported nonsense", "line", line)
-			return
+		if err != nil || pid <= 1 {
+			return nonsense
 		}
 		proc, err := newProcess(pid, z.endpoint)
+		if err == nil && !proc.isChildOf(z.child.cmd.Process.Pid) {
+			return fmt.Errorf("it reported process %d, which is not its child, as a worker", pid)
+		}
 		z.mu.Lock()
+		defer z.mu.Unlock()
+		if z.procs[pid] != nil || len(z.waiting) == 0 {
+			return nonsense
+		}
 		if err == nil {
 			z.procs[pid] = proc
 		}
 		z.answer(forked{proc, err})
-		z.mu.Unlock()
 	case "failed":
 		z.mu.Lock()
+		defer z.mu.Unlock()
+		if len(z.waiting) == 0 {
+			return nonsense
+		}
 		z.answer(forked{err: fmt.Errorf("cannot fork a worker: %s", rest)})
-		z.mu.Unlock()
 	case "exited":
 		var pid int
 		var status uint32
 		if _, err := fmt.Sscanf(rest, "%d %d", &pid, &status); err != nil {
-			z.log.Error("the zygote reported nonsense", "line", line)
-			return
+			return nonsense
 		}
 		z.mu.Lock()
 		proc := z.procs[pid]
@@ -215,50 +262,76 @@ func (z *zygoteEngine) report(line string) {
 			proc.exited(waitStatus(status))
 		}
 	default:
-		z.log.Error("the zygote reported nonsense", "line", line)
+		return nonsense
 	}
+	return nil
 }
 
-// answer gives f to the caller of spawn that has waited longest. z.mu must be held.
+// answer gives f to the caller of spawn that has waited longest, which there must be. z.mu must be held.
 func (z *zygoteEngine) answer(f forked) {
-	if len(z.waiting) == 0 {
-		return
-	}
-	z.waiting[0] <- f
+	first := z.waiting[0]
 	z.waiting = z.waiting[1:]
+	if !first.abandoned {
+		first.result <- f
+	} else if f.proc != nil {
+		f.proc.signal(syscall.SIGKILL)
+	}
 }
 
 func (z *zygoteEngine) spawn(ctx context.Context) (*process, error) {
-	ch := make(chan forked, 1)
+	ctx, cancel := context.WithTimeout(ctx, forkTimeout)
+	defer cancel()
+	f := &forking{result: make(chan forked, 1)}
 	z.mu.Lock()
 	if z.ended {
 		z.mu.Unlock()
-		return nil, errors.New("the zygote ended")
+		return nil, errZygoteEnded
 	}
-	z.waiting = append(z.waiting, ch)
-	// Under the lock, so that answers come in the order of the callers; one byte never blocks on a unix socket.
-	_, err := z.control.Write([]byte{'f'})
-	z.mu.Unlock()
-	if err != nil {
-		return nil, fmt.Errorf("cannot ask the zygote for a worker: %v", err)
-	}
+	// Under the lock, so that answers come in the order of the callers.
 	select {
-	case f := <-ch:
-		return f.proc, f.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case z.commands <- 'f':
+		z.waiting = append(z.waiting, f)
+	default:
+		z.mu.Unlock()
+		return nil, errors.New("the zygote does not take commands")
 	}
+	z.mu.Unlock()
+	select {
+	case r := <-f.result:
+		return r.proc, r.err
+	case <-ctx.Done():
+	}
+	z.mu.Lock()
+	select {
+	case r := <-f.result: // at the same moment
+		z.mu.Unlock()
+		return r.proc, r.err
+	default:
+	}
+	f.abandoned = true
+	z.mu.Unlock()
+	// SIGKILL ends also a process that SIGSTOP has stopped; listen then sees its end, and another one takes its place.
+	_ = z.child.cmd.Process.Kill() // an error means that it has ended
+	return nil, fmt.Errorf("the zygote did not fork within %v and is ended", forkTimeout)
 }
 
+func (z *zygoteEngine) owns(proc *process) bool { return proc.inGroup(z.child.cmd.Process.Pid) }
+
 func (z *zygoteEngine) nudge() {
-	_, _ = z.control.Write([]byte{'r'}) // a zygote that is gone is noticed by listen
+	select {
+	case z.commands <- 'r':
+	default: // it has enough to do
+	}
 }
 
 func (z *zygoteEngine) lost() <-chan struct{} { return z.gone }
 
+// hangUp closes the control connection, which ends a zygote.
+func (z *zygoteEngine) hangUp() { z.closing.Do(func() { z.control.Close() }) }
+
 // close ends the zygote, which ends its workers, and waits for all of them.
 func (z *zygoteEngine) close() {
-	z.control.Close()
+	z.hangUp()
 	select {
 	case <-z.child.done:
 	case <-time.After(2 * time.Second):

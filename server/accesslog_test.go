@@ -207,6 +207,26 @@ func TestAccessLogFormatsAreGolden(t *testing.T) {
 	}
 }
 
+// net/http answers these by itself, in the version of the request.
+func TestAccessLogHasTheRequestsThatNetHTTPRefuses(t *testing.T) {
+	t.Parallel()
+	ts := startServer(t, engines[1], accessFiles, func(c *Config) { c.AccessFormat = AccessCommon })
+	for i, tt := range []struct{ request, status string }{
+		{"GET /a.txt HTTP/1.1\r\nHost: a\r\nExpect: foo\r\n\r\n", "417"},
+		{"GET /a.txt HTTP/1.0\r\nExpect: foo\r\n\r\n", "417"},
+		{"GET /a.txt HTTP/1.1\r\n\r\n", "400"},
+		{"GET /a.txt HTTP/9.9\r\nHost: a\r\n\r\n", "505"},
+	} {
+		if got := wire(t, ts, tt.request); !strings.Contains(got[:min(len(got), 20)], " "+tt.status+" ") {
+			t.Errorf("%q: got %q", tt.request, got)
+		}
+		eventually(t, "the line is there", func() bool { return strings.Count(ts.access.String(), "\n") == i+1 })
+		if lines := strings.Split(ts.access.String(), "\n"); !strings.Contains(lines[i], `"- - -" `+tt.status+" ") {
+			t.Errorf("%q: line %q", tt.request, lines[i])
+		}
+	}
+}
+
 func TestAccessLogFileIsAppendedAndPrivate(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "access.log")

@@ -25,26 +25,27 @@ echo 'end of the script';`
 
 func TestBadInputMalformedFastCGIFromAWorker(t *testing.T) {
 	t.Parallel()
+	// Every worker is new, so that its request has the id 2: the greeting had the first.
 	tests := []struct{ name, hex, then string }{
-		{"version of another protocol", "0206000100000000", ""},
+		{"version of another protocol", "0206000200000000", ""},
 		{"text instead of a record", fmt.Sprintf("%x", "HTTP/1.1 200 OK\r\n\r\n"), ""},
-		{"type that a worker does not send", "0101000100000000", ""},
-		{"unknown type", "01ff000100000000", ""},
-		{"id of another request", "0106000200000000", ""},
+		{"type that a worker does not send", "0101000200000000", ""},
+		{"unknown type", "01ff000200000000", ""},
+		{"id of another request", "0106000300000000", ""},
 		{"management record", "0109000000000000", ""},
-		{"END_REQUEST too short", "0103000100040000" + "00000000", ""},
-		{"END_REQUEST too long", "0103000100100000" + strings.Repeat("00", 16), ""},
-		{"END_REQUEST before any head", "0103000100080000" + strings.Repeat("00", 8), ""},
-		{"record cut short by the worker's death", "01060001ffff0000" + "41", "kill"},
+		{"END_REQUEST too short", "0103000200040000" + "00000000", ""},
+		{"END_REQUEST too long", "0103000200100000" + strings.Repeat("00", 16), ""},
+		{"END_REQUEST before any head", "0103000200080000" + strings.Repeat("00", 8), ""},
+		{"record cut short by the worker's death", "01060002ffff0000" + "41", "kill"},
 		{"header cut short by the worker's death", "010600", "kill"},
-		{"head without an end, then END_REQUEST", "0106000100040000" + "583a2061" + "0103000100080000" + strings.Repeat("00", 8), ""},
-		{"head with a NUL", "0106000100080000" + "583a00620d0a0d0a", ""},
-		{"head without a colon", "0106000100080000" + "585858580d0a0d0a", ""},
-		{"interim status as the last", "01060001000f0000" + fmt.Sprintf("%x", "Status: 100\r\n\r\n"), ""},
-		{"CVE-2025-23016 lengths that overflow", "01060001ffffff00" + strings.Repeat("ff", 64), "kill"},
+		{"head without an end, then END_REQUEST", "0106000200040000" + "583a2061" + "0103000200080000" + strings.Repeat("00", 8), ""},
+		{"head with a NUL", "0106000200080000" + "583a00620d0a0d0a", ""},
+		{"head without a colon", "0106000200080000" + "585858580d0a0d0a", ""},
+		{"interim status as the last", "01060002000f0000" + fmt.Sprintf("%x", "Status: 100\r\n\r\n"), ""},
+		{"CVE-2025-23016 lengths that overflow", "01060002ffffff00" + strings.Repeat("ff", 64), "kill"},
 	}
 	eachEngine(t, func(t *testing.T, engine string) {
-		ts := startServer(t, engine, map[string]string{"raw.php": rawScript, "ok.php": tellScript}, nil)
+		ts := startServer(t, engine, map[string]string{"raw.php": rawScript, "ok.php": tellScript}, func(c *Config) { c.Pools[0].MaxRequests = 1 })
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				got := askWire(t, ts, "POST", "/raw.php?hex="+tt.hex+"&then="+tt.then) // POST: never repeated

@@ -24,7 +24,7 @@ func leftBehind() []string {
 		}
 		names = append(names, name)
 	}
-	return names
+	return append(names, "x.php.gz", "x.php.br", "conf.php.zip", "conf.php.new", "conf.PHP.bz2", "lib/db.inc.1", "view.phtml.zip")
 }
 
 func TestBadInputProtectedFilesAreNeverServed(t *testing.T) {
@@ -37,7 +37,7 @@ func TestBadInputProtectedFilesAreNeverServed(t *testing.T) {
 			}
 			served := map[string]string{
 				".well-known/acme-challenge/token": "token", ".well-known/security.txt": "contact", "assets/vendor/jquery.js": "js",
-				"changelog.txt": "x", "a.b.css": "css",
+				"changelog.txt": "x", "a.b.css": "css", "a.b.css.gz": "gz", "jquery.php-parser.js": "js",
 			}
 			maps.Copy(files, served)
 			ts := startServer(t, engines[1], files, func(c *Config) { c.Sites[0].FrontController = frontController })

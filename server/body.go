@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,11 +20,26 @@ type clientError struct{ err error }
 func (e *clientError) Error() string { return e.err.Error() }
 func (e *clientError) Unwrap() error { return e.err }
 
-// body is a request's whole body, in memory or in a file, so that a slow upload never holds a worker.
+// body is a request's whole body, in memory or in a file, so that a slow upload never holds a worker. The handler and each
+// relay that sends it share it: a script that goes on behind its response may still read.
 type body struct {
-	mem  []byte
-	file *os.File
-	size int64
+	mem   []byte
+	file  *bodyFile
+	size  int64
+	users atomic.Int32
+}
+
+// newBody returns a body with one user.
+func newBody() *body {
+	b := &body{}
+	b.users.Store(1)
+	return b
+}
+
+// share adds a user. Each calls close once.
+func (b *body) share() *body {
+	b.users.Add(1)
+	return b
 }
 
 // reader starts at the beginning: a request may be sent twice.
@@ -37,64 +53,90 @@ func (b *body) reader() io.Reader {
 	return nil
 }
 
+// close ends one user's use, and with the last the file.
 func (b *body) close() {
-	if b.file != nil {
-		b.file.Close()
+	if b.users.Add(-1) == 0 && b.file != nil {
+		b.file.close()
 	}
 }
 
+// bodyLinger is how long the rest of a body that is not wanted may still come, so that the client gets to read the answer.
+const bodyLinger = time.Second
+
 // spoolBody reads the request's body to its end. limit is max_body_size, 0 for none.
-func spoolBody(w http.ResponseWriter, r *http.Request, c *Config, limit int64) (*body, error) {
+func spoolBody(w http.ResponseWriter, r *http.Request, c *Config, budget *bodyBudget, limit int64) (*body, error) {
 	if r.Body == nil || r.Body == http.NoBody {
-		return &body{}, nil
-	}
-	if limit > 0 && r.ContentLength > limit {
-		return nil, errBodyTooLarge // before a byte is read: no 100-continue is sent
+		return newBody(), nil
 	}
 	control := http.NewResponseController(w)
-	defer control.SetReadDeadline(time.Time{}) //nolint:errcheck // a connection that is gone needs no deadline
-	in := &pausingReader{r: r.Body, control: control, pause: c.BodyTimeout, left: limit}
-	b := &body{}
-	if n := r.ContentLength; n > 0 && n <= c.SpoolMemory {
-		b.mem = make([]byte, n)
-		if _, err := io.ReadFull(in, b.mem); err != nil {
-			return nil, bodyError(err)
-		}
-		b.size = n
-		return b, nil
-	}
-	var mem bytes.Buffer
-	n, err := io.CopyN(&mem, in, c.SpoolMemory)
-	if err == io.EOF {
-		b.mem, b.size = mem.Bytes(), n
-		return b, nil
-	}
+	b, err := readBody(control, r, c, budget, limit)
+	var deadline time.Time
 	if err != nil {
+		deadline = time.Now().Add(bodyLinger) // net/http goes on to read
+	}
+	_ = control.SetReadDeadline(deadline) // a connection that is gone needs no deadline
+	return b, err
+}
+
+// readBody is spoolBody with a body. It leaves a read deadline behind.
+func readBody(control *http.ResponseController, r *http.Request, c *Config, budget *bodyBudget, limit int64) (*body, error) {
+	b := newBody()
+	if limit == 0 {
+		limit = budget.limit
+	}
+	switch { // before a byte is read: no 100-continue is sent
+	case limit > 0 && r.ContentLength > limit:
+		return nil, errBodyTooLarge
+	case r.ContentLength > c.SpoolMemory && !budget.room(r.ContentLength):
+		return nil, errBodiesFull
+	}
+	in := &pausingReader{r: r.Body, control: control, pause: c.BodyTimeout, left: limit, start: time.Now()}
+	want := c.SpoolMemory
+	if n := r.ContentLength; n > 0 && n <= want {
+		want = n
+	}
+	mem, err := readMemory(in, want)
+	switch {
+	case err == io.EOF && r.ContentLength <= 0 || err == nil && r.ContentLength == want:
+		b.mem, b.size = mem, int64(len(mem))
+		return b, nil
+	case err != nil:
 		return nil, bodyError(err)
 	}
-	if b.file, err = spoolFile(c.SpoolDir); err != nil {
+	if b.file, err = newBodyFile(c.SpoolDir, budget); err != nil {
 		return nil, err
 	}
-	if _, err = b.file.Write(mem.Bytes()); err == nil {
-		var more int64
-		more, err = io.Copy(writerOnly{b.file}, in)
-		b.size = n + more
-	}
-	if err != nil {
+	if b.size, err = io.Copy(bodyWriter{b.file}, io.MultiReader(bytes.NewReader(mem), in)); err != nil {
 		b.close()
 		return nil, bodyError(err)
 	}
 	return b, nil
 }
 
-// writerOnly hides the file's ReadFrom, which would not see the deadlines of pausingReader.
-type writerOnly struct{ io.Writer }
+// readMemory reads want bytes, or less and io.EOF. The memory grows with what arrives: what a client only announces costs
+// nothing.
+func readMemory(in io.Reader, want int64) ([]byte, error) {
+	mem := make([]byte, 0, min(want, 4<<10))
+	for {
+		n, err := in.Read(mem[len(mem):cap(mem)])
+		mem = mem[:len(mem)+n]
+		if int64(len(mem)) == want && (err == nil || err == io.EOF) {
+			return mem, nil
+		}
+		if err != nil {
+			return mem, err
+		}
+		if len(mem) == cap(mem) {
+			mem = append(make([]byte, 0, min(want, 4*int64(cap(mem)))), mem...)
+		}
+	}
+}
 
 // bodyError tells the client's failures from our own.
 func bodyError(err error) error {
 	var pathError *os.PathError
 	switch {
-	case errors.Is(err, errBodyTooLarge):
+	case errors.Is(err, errBodyTooLarge), errors.Is(err, errBodiesFull):
 		return err
 	case errors.As(err, &pathError):
 		return fmt.Errorf("cannot write the spool file: %v", err)
@@ -102,13 +144,21 @@ func bodyError(err error) error {
 	return &clientError{fmt.Errorf("cannot read the request body: %w", err)}
 }
 
-// pausingReader allows each read its pause and the whole a limit.
+// minBodyRate is what a body must make on the whole once timeouts.body is over, in bytes per second: a client that sends one
+// byte within each pause would never end.
+const minBodyRate = 1 << 10
+
+// errBodySlow is a body below minBodyRate.
+var errBodySlow = fmt.Errorf("less than %d bytes per second: %w", minBodyRate, os.ErrDeadlineExceeded)
+
+// pausingReader allows each read its pause, and the whole a limit and a time that grows with what has arrived.
 type pausingReader struct {
 	r       io.Reader
 	control *http.ResponseController
 	pause   time.Duration
 	left    int64 // 0 at the beginning: no limit; then counted down below zero
 	read    int64
+	start   time.Time
 }
 
 func (p *pausingReader) Read(b []byte) (int, error) {
@@ -117,6 +167,9 @@ func (p *pausingReader) Read(b []byte) (int, error) {
 	p.read += int64(n)
 	if p.left > 0 && p.read > p.left {
 		return 0, errBodyTooLarge
+	}
+	if err == nil && time.Since(p.start) > p.pause+time.Duration(p.read/minBodyRate)*time.Second {
+		return 0, errBodySlow
 	}
 	return n, err
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -10,13 +11,16 @@ import (
 	"time"
 )
 
-// clientConn is an accepted plain connection. It does two things that net/http cannot: it joins the pieces that net/http
-// writes for one part of a response into one system call, and it tells the access log about requests that net/http
-// refuses by itself. Embedding the TCP connection keeps sendfile(2).
+// clientConn is an accepted plain connection. It does three things that net/http cannot: it joins the pieces that net/http
+// writes for one part of a response into one system call, it gives the client timeouts.write for each of these, and it
+// tells the access log about requests that net/http refuses by itself. Embedding the TCP connection keeps sendfile(2).
 type clientConn struct {
 	*net.TCPConn
 	refused func(peer net.Addr, status int)
 	handled bool // the request has reached a handler: what is written is no refusal of net/http
+
+	writeTimeout time.Duration // timeouts.write, zero before the first request
+	writeUntil   time.Time     // the write deadline
 
 	holding bool
 	small   []byte      // copies of short pieces: they are net/http's buffer
@@ -26,11 +30,29 @@ type clientConn struct {
 // httpBuffer is the size of net/http's buffer: shorter pieces come from it.
 const httpBuffer = 4 << 10
 
-// handle tells that a request has reached a handler.
-func (c *clientConn) handle() {
+// handle tells that a request has reached a handler. Before the first one there is nothing to write that could block.
+func (c *clientConn) handle(writeTimeout time.Duration) {
 	if c != nil {
-		c.handled = true
+		c.handled, c.writeTimeout = true, writeTimeout
 	}
+}
+
+// allow sets the deadline of the write that follows: at least timeouts.write from now, at most an eighth more, so that most
+// writes find one that is late enough. One that passes while nothing is written harms nobody.
+func (c *clientConn) allow() {
+	if now := time.Now(); c.writeTimeout > 0 && c.writeUntil.Sub(now) < c.writeTimeout {
+		c.writeUntil = now.Add(c.writeTimeout + c.writeTimeout/8)
+		_ = c.TCPConn.SetWriteDeadline(c.writeUntil) // only a closed connection refuses, and the write will say so
+	}
+}
+
+// SetWriteDeadline does nothing: it is how net/http takes the deadline off after each response, and allow sets another.
+func (c *clientConn) SetWriteDeadline(time.Time) error { return nil }
+
+// ReadFrom sends a piece of a file.
+func (c *clientConn) ReadFrom(r io.Reader) (int64, error) {
+	c.allow()
+	return c.TCPConn.ReadFrom(r)
 }
 
 // hold keeps what is written until release. Only the handler of the connection's request calls these.
@@ -49,6 +71,7 @@ func (c *clientConn) release() error {
 	if len(c.held) == 0 {
 		return nil
 	}
+	c.allow()
 	pieces := c.held // WriteTo consumes its receiver
 	_, err := pieces.WriteTo(c.TCPConn)
 	clear(c.held)
@@ -76,16 +99,17 @@ func (c *clientConn) Write(p []byte) (int, error) {
 			c.refused(c.RemoteAddr(), status)
 		}
 	}
+	c.allow()
 	return c.TCPConn.Write(p)
 }
 
 // refusalStatus is the status of an answer that net/http gives without a handler (net/http/server.go:conn.serve).
 func refusalStatus(p []byte) int {
-	rest, ok := bytes.CutPrefix(p, []byte("HTTP/1.1 "))
-	if !ok || len(rest) < 3 {
+	const version = len("HTTP/1.1 ") // 1.0 to a client of that version
+	if !bytes.HasPrefix(p, []byte("HTTP/1.")) || len(p) < version+3 {
 		return 0
 	}
-	status, err := strconv.Atoi(string(rest[:3]))
+	status, err := strconv.Atoi(string(p[version : version+3]))
 	if err != nil {
 		return 0
 	}

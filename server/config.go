@@ -61,7 +61,8 @@ type Config struct {
 
 	// HeaderTimeout is how long a client may take to send the head of a request.
 	HeaderTimeout time.Duration
-	// BodyTimeout is how long a client may pause while it sends a body.
+	// BodyTimeout is how long a client may pause while it sends a body. After as long, what has arrived must make up for
+	// the time, one second for each KiB.
 	BodyTimeout time.Duration
 	// WriteTimeout is how long a client may take to accept the next part of a response.
 	WriteTimeout time.Duration
@@ -76,6 +77,8 @@ type Config struct {
 	SpoolMemory int64
 	// SpoolDisk limits the file of one response; when it is full, PHP has to wait for the client.
 	SpoolDisk int64
+	// SpoolBodies limits the files of all request bodies together; a body that finds no room gets 503. Zero: no limit.
+	SpoolBodies int64
 	// SpoolDir is the folder for these files. Empty: the system's temporary folder.
 	SpoolDir string
 
@@ -124,7 +127,7 @@ func DefaultConfig() Config {
 		HeaderTimeout:   30 * time.Second, BodyTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes:        32 << 10,
 		ProcessControlTimeout: 10 * time.Second,
-		SpoolMemory:           256 << 10, SpoolDisk: 1 << 30,
+		SpoolMemory:           256 << 10, SpoolDisk: 1 << 30, SpoolBodies: 4 << 30,
 		AccessLog: "-", AccessFormat: AccessCombined,
 		TLS: DefaultTLSConfig(),
 	}
@@ -178,6 +181,9 @@ func (c *Config) Validate() error {
 	if c.SpoolMemory < 4096 || c.SpoolDisk < c.SpoolMemory {
 		bad("spool.memory must be at least 4K and spool.disk not less than spool.memory")
 	}
+	if c.SpoolBodies < 0 {
+		bad("spool.bodies must be 0 (no limit) or greater, not %d", c.SpoolBodies)
+	}
 	if len(c.Sites) == 0 {
 		bad("there is no site to serve")
 	}
@@ -219,6 +225,10 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 	oneOf(&errs, "cgi", s.CGI, CGIPHP, CGIRFC3875)
 	if s.MaxBodySize < 0 {
 		bad("max_body_size must be 0 (no limit) or greater, not %d", s.MaxBodySize)
+	}
+	if c.SpoolBodies > 0 && s.MaxBodySize > c.SpoolBodies {
+		bad("spool.bodies, which is %d for all bodies together, must be 0 (no limit) or at least max_body_size, %d",
+			c.SpoolBodies, s.MaxBodySize)
 	}
 	if len(s.ScriptExtensions) == 0 {
 		bad("script_extensions must name at least one, such as .php")

@@ -15,6 +15,7 @@ func TestConfigRefusesWhatCannotWork(t *testing.T) {
 	}{
 		"one host of two sites":    {func(c *Config) { c.Sites[1].Hosts = []string{"A.test"} }, `hosts: "a.test" is a host of the site in /srv/a already`},
 		"a spool folder too few":   {func(c *Config) { c.SpoolDir = "/nonexistent" }, `spool.dir: there is no folder "/nonexistent"`},
+		"no room for one body":     {func(c *Config) { c.SpoolBodies = 1 << 20 }, `[site a.test] spool.bodies, which is 1048576 for all bodies together, must be`},
 		"a pool that is not there": {func(c *Config) { c.Sites[0].Pool = "other" }, `there is no pool "other"`},
 	} {
 		c := DefaultConfig()

@@ -12,7 +12,6 @@ func (y *relay) deliver() error {
 	if y.bodyAllowed(status) {
 		large := len(y.raw) > httpBuffer
 		if large {
-			y.x.allowWrite()
 			y.x.conn.hold()
 		}
 		_, err := y.x.Write(y.raw[y.bodyAt:])

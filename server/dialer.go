@@ -10,6 +10,7 @@ import (
 	"sort"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/manager"
 )
 
 // dialer speaks FastCGI to new workers for package manager.
@@ -36,7 +37,7 @@ func bootParams(script string, more map[string]string) []byte {
 }
 
 // Greet implements manager.Dialer.
-func (dialer) Greet(ctx context.Context, network, addr, script string) (io.Closer, string, error) {
+func (dialer) Greet(ctx context.Context, network, addr, script string) (manager.Conn, string, error) {
 	nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, "", err

@@ -12,7 +12,7 @@ import (
 // see, because it counts what is sent.
 type exchange struct {
 	http.ResponseWriter
-	conn   *clientConn // nil for HTTPS
+	conn   *clientConn // nil for HTTPS; it sets its write deadlines by itself
 	start  time.Time
 	id     string         // request id
 	peer   netip.AddrPort // who is at the other end of the connection
@@ -21,6 +21,7 @@ type exchange struct {
 	host   string // host of the request, without port
 	site   *site
 	close  bool // the connection ends with this response
+	timed  bool // a write deadline is set
 
 	writeTimeout time.Duration // timeouts.write
 
@@ -47,6 +48,9 @@ func (x *exchange) WriteHeader(status int) {
 
 func (x *exchange) Write(p []byte) (int, error) {
 	x.begin(http.StatusOK)
+	if !x.timed {
+		x.allowWrite()
+	}
 	n, err := x.ResponseWriter.Write(p)
 	x.bytes += int64(n)
 	return n, err
@@ -77,9 +81,25 @@ func (x *exchange) ReadFrom(r io.Reader) (total int64, err error) {
 }
 
 // allowWrite gives the client its time for the next part of the response.
-func (x *exchange) allowWrite() {
-	// Unsupported by nothing that the server is run with.
-	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(x.writeTimeout))
+func (x *exchange) allowWrite() { x.setWriteDeadline(time.Now().Add(x.writeTimeout)) }
+
+// pauseWrite takes the deadline off while there is nothing to write. Over HTTP/2 the stream would be reset all the same.
+func (x *exchange) pauseWrite() { x.setWriteDeadline(time.Time{}) }
+
+func (x *exchange) setWriteDeadline(t time.Time) {
+	x.timed = !t.IsZero()
+	if x.conn == nil {
+		// Unsupported by nothing that the server is run with.
+		_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(t)
+	}
+}
+
+// end gives the client its time for what net/http writes after the handler. Over HTTP/2 that is a body whose Write has set
+// the deadline, or what no flow control holds up; a deadline that reaches a stream after its end would keep it in memory.
+func (x *exchange) end(r *http.Request) {
+	if r.ProtoMajor == 1 {
+		x.allowWrite()
+	}
 }
 
 // begin notes the status of a response whose head is about to be sent.

@@ -43,7 +43,7 @@ func judge(err error) verdict {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return verdict{
 				status: http.StatusRequestTimeout, summary: "The request body did not arrive in time.",
-				hint: "timeouts.body is how long a client may pause.",
+				hint: "timeouts.body is how long a client may pause; after it a body must have made 1 KiB per second on the whole.",
 			}
 		}
 		return verdict{status: http.StatusBadRequest, summary: "The request body could not be read: " + client.Error() + "."}
@@ -51,6 +51,11 @@ func judge(err error) verdict {
 		return verdict{
 			status: http.StatusRequestEntityTooLarge, summary: "The request body is larger than this site allows.",
 			hint: "max_body_size is the limit; PHP's own are post_max_size and upload_max_filesize.",
+		}
+	case errors.Is(err, errBodiesFull):
+		return verdict{
+			status: http.StatusServiceUnavailable, retryAfter: 5, summary: "The server has no room for another request body.",
+			hint: "spool.bodies is what all bodies that are larger than spool.memory may take on disk together.",
 		}
 	case errors.Is(err, errMethod):
 		return verdict{status: http.StatusMethodNotAllowed, summary: "This method is not allowed."}
@@ -135,7 +140,6 @@ func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step)
 	}
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	x.allowWrite()
 	writePage(x, r, page)
 }
 

@@ -329,3 +329,37 @@ func TestClientThatLeavesAfterItsResponseDoesNotEndTheScript(t *testing.T) {
 		ts.idleWorkers(2)
 	})
 }
+
+func TestFinishRequestLeavesTheScriptItsBody(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, engine string) {
+		dir := t.TempDir()
+		ts := startServer(t, engine, map[string]string{
+			"finish.php": finishLib + `echo 'ok'; fastcgi_finish_request(); await('go'); say(sha1(file_get_contents('php://input')));`,
+			// This one streams before, so that its response leaves by the other way.
+			"stream.php": finishLib + `while (ob_get_level()) { ob_end_flush(); } echo 'o'; flush(); await('begin'); echo 'k';
+				fastcgi_finish_request(); await('go'); say(sha1(file_get_contents('php://input')) . ' streamed');`,
+		}, func(c *Config) { c.SpoolDir = dir; c.Pools[0].PHPValue = []string{"enable_post_data_reading=0"} })
+		workers := ts.idleWorkers(2)
+		body := sizedBody(5 << 20)
+		// Streaming begins gatherTime after the first piece; a script that still waits proves it.
+		begun := make(chan answer, 1)
+		go func() {
+			begun <- ts.do(http.MethodPut, "/stream.php", bytes.NewReader(body), "Content-Type", "application/octet-stream")
+		}()
+		if got := ts.do(http.MethodPut, "/finish.php", bytes.NewReader(body), "Content-Type", "application/octet-stream"); got.StatusCode != 200 || got.body != "ok" {
+			t.Errorf("got %d %q", got.StatusCode, got.body)
+		}
+		ts.touch("begin")
+		if got := <-begun; got.StatusCode != 200 || got.body != "ok" {
+			t.Errorf("got %d %q", got.StatusCode, got.body)
+		}
+		ts.touch("go")
+		ts.said(sha1Hex(body))
+		ts.said(sha1Hex(body) + " streamed")
+		if now := ts.idleWorkers(2); !slices.Equal(now, workers) {
+			t.Errorf("workers were %v and are %v", workers, now)
+		}
+		eventually(t, "the files are given back", func() bool { return ts.bodies.used.Load() == 0 && len(openSpoolFiles(t, dir)) == 0 })
+	})
+}

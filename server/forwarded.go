@@ -7,11 +7,16 @@ import (
 	"strings"
 )
 
-// forwardedHeaders are believed only from a trusted proxy; from anybody else they are taken off, because applications
-// that trust every proxy would believe them.
-var forwardedHeaders = []string{
-	"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Forwarded-Proto",
-	"X-Forwarded-Ssl", "X-Forwarded-Server", "X-Real-Ip", "X-Client-Ip", "Client-Ip", "True-Client-Ip",
+// forwardedField says whether a field is one that proxies tell the client or the original request in. These are believed
+// only from a trusted proxy; from anybody else they are taken off, because applications that trust every proxy would
+// believe them. X-Original-Url and X-Rewrite-Url replace the path in some frameworks (CVE-2018-14773).
+func forwardedField(name string) bool {
+	switch name {
+	case "Forwarded", "Forwarded-For", "Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Real-Ip", "True-Client-Ip",
+		"Cf-Connecting-Ip", "X-Original-Url", "X-Rewrite-Url":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Forwarded")
 }
 
 // trustedProxies knows whose X-Forwarded-* headers count.
@@ -26,8 +31,10 @@ func (t trustedProxies) contains(a netip.Addr) bool {
 func (t trustedProxies) apply(x *exchange, r *http.Request) (fromProxy bool) {
 	x.client = x.peer.Addr()
 	if !t.contains(x.client) {
-		for _, h := range forwardedHeaders {
-			delete(r.Header, h)
+		for name := range r.Header {
+			if forwardedField(name) {
+				delete(r.Header, name)
+			}
 		}
 		return false
 	}

@@ -20,16 +20,22 @@ var errMethod = errors.New("method not allowed")
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil, writeTimeout: s.cfg.WriteTimeout}
 	x.conn, _ = r.Context().Value(connKey{}).(*clientConn)
-	x.conn.handle()
+	x.conn.handle(s.cfg.WriteTimeout)
 	defer func() { // also when a handler panics
+		x.end(r)
 		if x.status == 0 {
 			x.status = http.StatusInternalServerError // what the client gets is a closed connection
 		}
 		s.access.write(x, r)
 	}()
 	// Transfer-Encoding next to Content-Length must end the connection (RFC 9112 §6.1), because a proxy in front may have
-	// seen the body end elsewhere; net/http keeps from us whether there was a Content-Length.
-	x.close = len(r.TransferEncoding) > 0
+	// seen the body end elsewhere; net/http keeps from us whether there was a Content-Length. So must Transfer-Encoding in
+	// HTTP/1.0, which net/http takes off unseen.
+	x.close = len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1)
+	if r.ProtoMajor == 1 && r.Body != http.NoBody {
+		// For all who do not read the body, which net/http then does itself. HTTP/2 waits for none.
+		_ = http.NewResponseController(w).SetReadDeadline(x.start.Add(s.cfg.BodyTimeout)) // a connection supports it
+	}
 	x.peer = peerAddr(r)
 	fromProxy := s.trusted.apply(x, r)
 	s.identify(x, r, fromProxy)
@@ -38,7 +44,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name, _, ok := r.BasicAuth(); ok {
 		x.user = name
 	}
-	if r.TLS == nil {
+	if err := checkTarget(r); err != nil {
+		s.fail(x, r, err, nil)
+	} else if r.TLS == nil {
 		s.plain.ServeHTTP(x, r)
 	} else {
 		s.answer(x, r)
@@ -77,6 +85,47 @@ func (s *Server) answer(x *exchange, r *http.Request) {
 	s.serveTarget(x, r, t)
 }
 
+// checkTarget refuses a target that is neither a path nor a URL of this server's schemes, and hosts that are none: what
+// applications build links and redirects of. An HTTP/1.0 request may have no host.
+func checkTarget(r *http.Request) error {
+	u := r.URL
+	switch {
+	case u.Opaque != "" || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https":
+		return &badPathError{path: r.RequestURI, reason: "it is neither a path nor a URL of http or https", part: "target"}
+	case u.Scheme != "" && u.Host == "": // RFC 9110 §4.2.1
+		return &badPathError{path: r.RequestURI, reason: "it has no host", part: "target"}
+	case r.Host != "" && !validHost(r.Host):
+		return &badPathError{path: r.Host, reason: "it is not a name or address with an optional port", part: "host"}
+	}
+	return nil
+}
+
+// validHost accepts the names and addresses that a request can be for, with or without a port. RFC 3986 §3.2.2 allows more
+// characters, but no site has such a name: those of other scripts arrive as Punycode.
+func validHost(host string) bool {
+	name, port := host, ""
+	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
+		name, port = host[:i], host[i+1:]
+	}
+	for i := range len(port) {
+		if port[i] < '0' || port[i] > '9' || i == len("65535") {
+			return false
+		}
+	}
+	if inner, ok := strings.CutPrefix(name, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		ip, err := netip.ParseAddr(inner)
+		return ok && err == nil && ip.Is6() && ip.Zone() == ""
+	}
+	for i := range len(name) {
+		c := name[i]
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '_' {
+			return false
+		}
+	}
+	return name != ""
+}
+
 // peerAddr is who is at the other end of the connection.
 func peerAddr(r *http.Request) netip.AddrPort {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
@@ -88,13 +137,13 @@ func peerAddr(r *http.Request) netip.AddrPort {
 
 // identify gives the request its id: the proxy's, if it is trusted and sane, else a new one.
 func (s *Server) identify(x *exchange, r *http.Request, fromProxy bool) {
-	name := s.cfg.RequestIDHeader
+	name, known := s.cfg.RequestIDHeader, false
 	if name != "" && fromProxy {
 		if id := r.Header.Get(name); saneID(id) {
-			x.id = id
+			x.id, known = id, true
 		}
 	}
-	if x.id == "" {
+	if !known {
 		var raw [16]byte
 		for i := range 2 {
 			n := rand.Uint64()
@@ -105,7 +154,14 @@ func (s *Server) identify(x *exchange, r *http.Request, fromProxy bool) {
 		x.id = hex.EncodeToString(raw[:])
 	}
 	if name != "" {
-		x.Header()[http.CanonicalHeaderKey(name)] = []string{x.id}
+		name = http.CanonicalHeaderKey(name)
+		one := []string{x.id}
+		x.Header()[name] = one
+		if known {
+			r.Header[name] = one
+		} else {
+			delete(r.Header, name) // PHP would see an id that is in no log
+		}
 	}
 }
 

@@ -25,7 +25,7 @@ func (s *Server) servePHP(x *exchange, r *http.Request, t *target) {
 // another worker if that is safe (RFC 9110 §9.2.1), and as often as needed while the workers cannot have started it: they
 // had died idle and the pool did not know yet.
 func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
-	in, err := spoolBody(x.ResponseWriter, r, s.cfg, x.site.cfg.MaxBodySize)
+	in, err := spoolBody(x.ResponseWriter, r, s.cfg, &s.bodies, x.site.cfg.MaxBodySize)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 			}
 			return err
 		}
-		err = s.relayOnce(x, r, worker, &fastcgi.Request{Params: *params, Body: in.reader(), BodyLen: in.size, KeepConn: true})
+		err = s.relayOnce(x, r, worker, in, *params)
 		var we *workerError
 		if !errors.As(err, &we) || x.sent() || !we.unsent && (repeated || !safeMethod(r.Method)) {
 			return err
@@ -61,12 +61,17 @@ var paramBuffers = newBufferPool(4 << 10)
 var rawBuffers = newBufferPool(16 << 10)
 
 // relayOnce relays through one worker.
-func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, req *fastcgi.Request) error {
+func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, in *body, params []byte) error {
 	x.pid = worker.PID()
-	worker.Begin(manager.Request{ID: x.id, Method: r.Method, URI: r.RequestURI, Script: x.script})
+	begun := manager.Request{ID: x.id, Method: r.Method, URI: r.RequestURI, Script: x.script}
+	if limit := s.terminateTimeout(x.site); limit > 0 {
+		begun.Deadline = time.Now().Add(limit)
+	}
+	worker.Begin(begun)
 	raw := rawBuffers.Get().(*[]byte)
 	y := &relay{
 		s: s, x: x, r: r, worker: worker, conn: worker.Conn().(*fastcgi.Conn), token: x.site.token, raw: (*raw)[:0],
+		body: in.share(),
 	}
 	defer func() {
 		if cap(y.raw) <= maxPooledBuffer {
@@ -74,7 +79,7 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 			rawBuffers.Put(raw)
 		}
 	}()
-	err := y.run(req)
+	err := y.run(&fastcgi.Request{Params: params, Body: in.reader(), BodyLen: in.size, KeepConn: true})
 	if err != nil {
 		x.phpTime, x.stderr = time.Since(y.started), y.said
 	}

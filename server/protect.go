@@ -22,7 +22,9 @@ const wellKnown = ".well-known"
 // Three rules hold without a pattern and cannot be configured away: a segment
 // that starts with a dot is never served, except /.well-known/; neither is the
 // source of anything that looks like PHP (.inc, .phar, .phtml, .PHP, ...) and
-// is not one of the site's script extensions.
+// is not one of the site's script extensions, or a copy of one: x.php.gz,
+// x.php.new and x.inc.1 have such an extension before their last. Pages and
+// their parts are none (Foo.php.html, as documentation and coverage have it).
 //
 // /vendor/ is here for Composer's folder. An application that publishes assets
 // under the same name inside its document root (Laravel's public/vendor) needs
@@ -31,8 +33,8 @@ func DefaultDeny() []string {
 	return []string{
 		// Editors, diff and patch.
 		"*~", "*.swp", "*.swo", "*.swn", "*.bak", "*.bak?", "*.backup", "*.old", "*.orig", "*.rej", "*.save", "*.tmp", "#*#",
-		// Copies of scripts that would be sent as text.
-		"*.php.txt", "*.php.?", "*.php-old", "*.php-bak", "*.php_old", "*.php_bak",
+		// Copies of scripts that would be sent as text and whose only extension is none of a script.
+		"*.php-old", "*.php-bak", "*.php_old", "*.php_bak",
 		// Data and logs.
 		"*.sql", "*.sql.*", "*.sqlite", "*.sqlite3", "*.db", "*.db-wal", "*.db-journal", "*.log", "error_log", "*.dist",
 		// Composer, build files, configuration.
@@ -191,7 +193,7 @@ func (p *protection) deniedSegment(segment string, first, last bool) (string, bo
 		if pattern, ok := p.extensions[string(name[dot:])]; ok {
 			return pattern, true
 		}
-		if last && p.sources[string(name[dot:])] && !p.isScript(segment) {
+		if last && p.isSource(name) && !p.isScript(segment) {
 			return ruleSource, true
 		}
 	}
@@ -203,6 +205,25 @@ func (p *protection) deniedSegment(segment string, first, last bool) (string, bo
 	}
 	return "", false
 }
+
+// isSource reports whether any extension of name, which is folded, is one of a
+// script: x.php.gz is as readable as x.php.
+func (p *protection) isSource(name []byte) bool {
+	dot := lastDot(name)
+	if dot < 0 || slices.Contains(pageExtensions, string(name[dot:])) {
+		return false
+	}
+	for end := len(name); dot >= 0; end, dot = dot, lastDot(name[:dot]) {
+		if p.sources[string(name[dot:end])] {
+			return true
+		}
+	}
+	return false
+}
+
+// pageExtensions are those of what is made for browsers and is no copy of the
+// script that it has in its name.
+var pageExtensions = []string{".html", ".htm", ".css", ".js", ".mjs", ".map", ".svg", ".png"}
 
 // isScript reports whether name ends in a script extension, exactly.
 func (p *protection) isScript(name string) bool {

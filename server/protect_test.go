@@ -28,8 +28,17 @@ func TestDefaultProtectionDenies(t *testing.T) {
 		{"/backup.old/readme.txt", "*.old"},
 		{"/logs/debug.log", "*.log"},
 		{"/phpunit.xml.dist", "*.dist"},
-		{"/config.php.txt", "*.php.txt"},
-		{"/config.php.1", "*.php.?"},
+		{"/config.php.txt", ruleSource},
+		{"/config.php.1", ruleSource},
+		{"/x.php.gz", ruleSource},
+		{"/x.php.br", ruleSource},
+		{"/x.PHP.zst", ruleSource},
+		{"/conf.php.zip", ruleSource},
+		{"/conf.php.new", ruleSource},
+		{"/conf.php.2024-01-01.tar.gz", ruleSource},
+		{"/a/db.inc.1", ruleSource},
+		{"/view.phtml.gz", ruleSource},
+		{"/x.php.", ruleSource},
 		{"/composer.json", "composer.json"},
 		{"/Composer.JSON", "composer.json"},
 		{"/app/composer.lock", "composer.lock"},
@@ -65,7 +74,8 @@ func TestDefaultProtectionAllows(t *testing.T) {
 	for _, path := range []string{
 		"/", "/index.php", "/a.b/index.php", "/.well-known/acme-challenge/token", "/.well-known/security.txt", "/.well-known",
 		"/assets/vendor/jquery.js", "/vendors/x.js", "/vendor.js", "/composer.json.html", "/catalog", "/blog/", "/sql", "/changelog",
-		"/js/php.js", "/coverage/Foo.php.html", "/a.phpx", "/inc/a.js", "/shell.php.txt.php", "/dist/app.js", "/\u023a\u023ashell.php.txt.php",
+		"/js/php.js", "/a.phpx", "/coverage/Foo.php.html", "/x.inc.js",
+		"/style.css.gz", "/app.min.js.br", "/jquery.php-parser.js", "/jquery.phpjs.min.js", "/php.gz", "/a.php.d/x.gz", "/archive.tar.gz", "/inc/a.js", "/shell.php.txt.php", "/dist/app.js", "/\u023a\u023ashell.php.txt.php",
 		// Compatibility forms are other letters (GHSA-v4h7-cj44-8fc8): plain files, if there are such.
 		"/a.ⓟⓗⓟ", "/a﹒php", "/a．php", "/a.ｐhp", "/a.𝓅𝒽𝓅", "/up/evil.jpg/x.php",
 		"/" + strings.Repeat("n", 300),
@@ -81,7 +91,7 @@ func TestDefaultProtectionAllows(t *testing.T) {
 func TestScriptExtensionsOfTheSiteAreNotDenied(t *testing.T) {
 	p := newProtection(nil, []string{".php", ".phtml", ".foo"})
 	for path, want := range map[string]bool{
-		"/a.php": false, "/a.phtml": false, "/a.foo": false, "/a.FOO": true, "/a.PHTML": true, "/a.php7": true, "/a.foo/b.txt": false,
+		"/a.php": false, "/a.phtml": false, "/a.foo": false, "/a.foo.gz": true, "/a.inc.foo": false, "/a.FOO": true, "/a.PHTML": true, "/a.php7": true, "/a.foo/b.txt": false,
 	} {
 		if _, denied := p.denied(path); denied != want {
 			t.Errorf("denied(%q) = %v, want %v", path, denied, want)

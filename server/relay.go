@@ -23,6 +23,7 @@ type relay struct {
 	worker *manager.Worker
 	conn   *fastcgi.Conn
 	token  []byte
+	body   *body // its own share, until release
 
 	head     fastcgi.Head
 	headDone bool
@@ -190,7 +191,7 @@ func (y *relay) readError(err error) error {
 	case y.abort.hitNow():
 		return errClientGone
 	}
-	if _, ok := errors.AsType[*fastcgi.ProtocolError](err); ok {
+	if protocol, ok := errors.AsType[*fastcgi.ProtocolError](err); ok && !protocol.Foreign {
 		return err // the worker did not die, and another would hardly do better
 	}
 	var conn *fastcgi.ConnError
@@ -229,4 +230,5 @@ func (y *relay) release(o manager.Outcome) {
 		o = manager.Aborted
 	}
 	y.worker.Release(o)
+	y.body.close() // the connection is done with it: it has joined its writer
 }

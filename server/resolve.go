@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/phpserve/phpserve/manager"
 )
 
 const onWindows = runtime.GOOS == "windows"
@@ -30,6 +32,9 @@ type docRootOptions struct {
 	// ResolveSymlinks reports real paths in found, so that PHP and opcache see
 	// a new path after a release folder was switched (current -> releases/7).
 	ResolveSymlinks bool
+	// As opens files: what PHP's user cannot read is not served, however many
+	// rights phpserve has.
+	As *manager.Identity
 }
 
 // fileInfo is what the server needs to know of a file; unlike fs.FileInfo it

@@ -255,7 +255,13 @@ func (d *docRoot) lookupName(name string) (found, error) {
 // open opens the regular file at urlPath for reading. Anything else is
 // errNotRegular, with found filled in. O_NONBLOCK keeps a FIFO from hanging
 // the open; on a regular file it means nothing (open(2)).
-func (d *docRoot) open(urlPath string) (*os.File, found, error) {
+func (d *docRoot) open(urlPath string) (f *os.File, fnd found, err error) {
+	d.opts.As.Do(func() { f, fnd, err = d.openAsIs(urlPath) })
+	return f, fnd, err
+}
+
+// openAsIs is open with the rights that the thread has.
+func (d *docRoot) openAsIs(urlPath string) (*os.File, found, error) {
 	if d.portable != nil {
 		return d.portable.open(urlPath)
 	}

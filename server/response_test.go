@@ -37,6 +37,13 @@ func TestResponseHeadIsAsTheScriptSays(t *testing.T) {
 		{"duplicate Link in order", `header('Link: <a>'); header('Link: <b>', false); echo 'x';`, 200, map[string][]string{"Link": {"<a>", "<b>"}}, "x"},
 		{"no Content-Type", `header_remove('Content-Type'); ini_set('default_mimetype', ''); echo '<html>';`, 200, map[string][]string{"Content-Type": nil}, "<html>"},
 		{"own Content-Length", `header('Content-Length: 3'); echo 'abc';`, 200, map[string][]string{"Content-Length": {"3"}}, "abc"},
+		{"Content-Length that is no number", `header('Content-Length: +3'); echo 'abc';`, 200, map[string][]string{"Content-Length": {"3"}}, "abc"},
+		{
+			"RFC 9110 5.5 fields with control characters are dropped", `foreach (['X-A: x' . chr(1), 'X-B: x' . chr(11) . 'y', 'X-C: ' . chr(127),
+			"X-D: x\ty", 'X-E: x'] as $h) { header($h); } echo 'x';`, 200,
+			map[string][]string{"X-A": nil, "X-B": nil, "X-C": nil, "X-D": {"x\ty"}, "X-E": {"x"}},
+			"x",
+		},
 		{
 			"RFC 9110 7.6.1 hop-by-hop fields are dropped", `foreach (['Connection: X-Secret, keep-alive', 'X-Secret: s', 'Keep-Alive: timeout=9',
 			'Transfer-Encoding: chunked', 'Upgrade: h2c', 'TE: x', 'Trailer: X', 'Proxy-Connection: x'] as $h) { header($h); } echo 'x';`, 200,
@@ -88,6 +95,26 @@ func TestResponseHeadIsAsTheScriptSays(t *testing.T) {
 						}
 					}
 				})
+			}
+		}
+	})
+}
+
+// What is no number must not go to the client where phpserve does not know the length itself.
+func TestResponseNeverHasAContentLengthThatIsNoNumber(t *testing.T) {
+	t.Parallel()
+	values := []string{"+9", "-0", "-9", "abc", "0x9", "9,9", "9 9", "18446744073709551625"}
+	files := map[string]string{}
+	for i, v := range values {
+		files[fmt.Sprintf("%d.php", i)] = "<?php header('Content-Length: " + v + "'); echo 'abc'; ob_flush(); flush(); usleep(20000); echo 'def';"
+	}
+	eachEngine(t, func(t *testing.T, engine string) {
+		ts := startServer(t, engine, files, nil)
+		for i, v := range values {
+			head := askWire(t, ts, "HEAD", fmt.Sprintf("/%d.php", i))
+			got := askWire(t, ts, "GET", fmt.Sprintf("/%d.php", i))
+			if head.Header["Content-Length"] != nil || got.Header["Content-Length"] != nil || got.body != "abcdef" {
+				t.Errorf("%q: HEAD %q, GET %q %q", v, head.Header["Content-Length"], got.Header["Content-Length"], got.body)
 			}
 		}
 	})

@@ -168,7 +168,6 @@ func (s *Server) serveTarget(x *exchange, r *http.Request, t *target) {
 			return
 		}
 		defer f.Close()
-		x.allowWrite()
 		x.site.static.serve(x, r, f, fnd)
 	}
 }

@@ -28,6 +28,7 @@ type Server struct {
 	sites        *sites
 	trusted      trustedProxies
 	tls          *certificates
+	bodies       bodyBudget   // of request bodies on disk
 	plain        http.Handler // answers what comes without TLS
 	listeners    []net.Listener
 	addrs        []listenAddr // of listeners, with the real port
@@ -53,6 +54,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 		cfg: &cfg, log: logger, stdout: stdout, software: "phpserve/" + version,
 		pools: map[string]*manager.Pool{}, trusted: cfg.TrustedProxies, failed: make(chan error, len(cfg.Listen)+1),
 	}
+	s.bodies.limit = cfg.SpoolBodies
 	for i := range cfg.Pools {
 		p := cfg.Pools[i]
 		for _, site := range cfg.Sites {
@@ -139,6 +141,8 @@ func (s *Server) serve(l net.Listener, isTLS bool) {
 		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
 		// OPTIONS * is answered, and logged, by our own handler.
 		DisableGeneralOptionsHandler: true,
+		// The deadlines of responses are those of streams: this is for a client that reads nothing from its connection.
+		HTTP2: &http.HTTP2Config{WriteByteTimeout: s.cfg.WriteTimeout},
 
 		ErrorLog: log.New(&httpErrors{s.log}, "", 0),
 	}

@@ -30,14 +30,19 @@ func newSite(cfg SiteConfig, pool *manager.Pool) (*site, error) {
 	}
 	cfg.Root = abs
 	cfg.Deny = denyVendor(cfg.Deny, abs)
-	root, err := newDocRoot(abs, docRootOptions{FollowSymlinks: cfg.FollowSymlinks, ResolveSymlinks: cfg.ResolveSymlinks})
+	poolConfig := pool.Config()
+	as, err := poolConfig.Identity()
+	if err != nil {
+		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
+	}
+	root, err := newDocRoot(abs, docRootOptions{FollowSymlinks: cfg.FollowSymlinks, ResolveSymlinks: cfg.ResolveSymlinks, As: as})
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
 	return &site{
 		cfg: cfg, root: root, pool: pool,
 		protect: newProtection(cfg.Deny, cfg.ScriptExtensions), static: newStaticFiles(root),
-		token: []byte(pool.FinishToken()), terminate: pool.Config().RequestTerminateTimeout,
+		token: []byte(pool.FinishToken()), terminate: poolConfig.RequestTerminateTimeout,
 	}, nil
 }
 

@@ -58,6 +58,21 @@ func TestBadInputRequestSmuggling(t *testing.T) {
 			"TE in HTTP/1.0", strings.Replace(post("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", "abc"), "HTTP/1.1", "HTTP/1.0", 1),
 			[]string{"200 [POST /in.php 3 abc]"},
 		},
+		// net/http takes Transfer-Encoding off an HTTP/1.0 request unseen, and the chunks would be the next one.
+		{
+			"TE in HTTP/1.0 that is to be kept alive", "POST /in.php HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" +
+				"26\r\nGET /in.php?smuggled HTTP/1.1\r\nHost: a\r\n\r\n\r\n0\r\n\r\n",
+			[]string{"200 [POST /in.php - ]"},
+		},
+		{
+			"TE in HTTP/1.0 with a length that hides a request", "POST /in.php HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n" +
+				"Content-Length: 0\r\n\r\nGET /in.php?smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+			[]string{"200 [POST /in.php - ]"},
+		},
+		{"HTTP/1.0 is never kept alive", "GET /in.php HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", []string{"200 [GET /in.php - ]"}},
+		{"HTTP/1.0 is never kept alive: static file", "GET /a.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", []string{"200 static"}},
+		{"HTTP/1.0 is never kept alive: error", "GET /none HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", []string{"404"}},
+		{"HTTP/1.0 is never kept alive: redirect", "GET /dir HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", []string{"301"}},
 		{"chunked", post("Transfer-Encoding: chunked\r\n", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), []string{"200 [POST /in.php 5 abcde]"}},
 		{"chunk extension", post("Transfer-Encoding: chunked\r\n", "3;a=b\r\nabc\r\n0;x\r\n\r\n"), []string{"200 [POST /in.php 3 abc]"}},
 		{"chunk extension too long", post("Transfer-Encoding: chunked\r\n", "3;"+strings.Repeat("a", 8192)+"\r\nabc\r\n0\r\n\r\n"), []string{"400"}},
@@ -76,7 +91,7 @@ func TestBadInputRequestSmuggling(t *testing.T) {
 		{"tab in the target", "GET /in.php?a\tb HTTP/1.1\r\nHost: a\r\n\r\n", []string{"400"}},
 	}
 	eachEngine(t, func(t *testing.T, engine string) {
-		ts := startServer(t, engine, map[string]string{"in.php": inputScript}, nil)
+		ts := startServer(t, engine, map[string]string{"in.php": inputScript, "a.txt": "static", "dir/b.txt": ""}, nil)
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
 				var got []string

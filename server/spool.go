@@ -22,7 +22,8 @@ func spoolFile(dir string) (*os.File, error) {
 }
 
 // responseSpool takes a response as fast as PHP writes it and gives it out as fast as the client reads it. What the
-// client has not read yet is in memory first, then in a file, and only when that is full must PHP wait.
+// client has not read yet is in memory first, then in a file, and only when that is full must PHP wait. The file is a ring
+// of diskLimit bytes: what has been read makes room for what comes, so it never becomes larger.
 type responseSpool struct {
 	dir                 string
 	memLimit, diskLimit int64
@@ -32,8 +33,8 @@ type responseSpool struct {
 	mem     []byte   // not yet read, older than what is in the file
 	spare   []byte   // the reader's previous buffer, for reuse
 	file    *os.File // nil until needed
-	roff    int64    // of the file: read up to here
-	woff    int64    // of the file: written up to here
+	roff    int64    // bytes read from the file; the place in it is the rest by diskLimit
+	woff    int64    // bytes written to the file, at most diskLimit more
 	ended   bool     // no more will be written
 	err     error    // why it ended, nil if complete
 	gone    bool     // the reader has left
@@ -52,17 +53,30 @@ func newResponseSpool(c *Config) *responseSpool {
 func (s *responseSpool) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for !s.gone && s.woff-s.roff >= s.diskLimit {
-		s.changed.Wait()
-	}
-	if s.gone {
-		return 0, errReaderGone
-	}
-	if s.woff == s.roff && int64(len(s.mem)+len(p)) <= s.memLimit {
-		s.mem = append(s.mem, p...)
+	for left := p; len(left) > 0; {
+		for !s.gone && s.woff-s.roff == s.diskLimit {
+			s.changed.Wait()
+		}
+		if s.gone {
+			return len(p) - len(left), errReaderGone
+		}
+		n, err := len(left), error(nil)
+		if s.woff == s.roff && int64(len(s.mem)+n) <= s.memLimit {
+			s.mem = append(s.mem, left...)
+		} else {
+			n, err = s.writeFile(left)
+		}
+		left = left[n:]
 		s.changed.Broadcast()
-		return len(p), nil
+		if err != nil {
+			return len(p) - len(left), err
+		}
 	}
+	return len(p), nil
+}
+
+// writeFile writes as much of p as the file takes in one piece. s.mu must be held.
+func (s *responseSpool) writeFile(p []byte) (int, error) {
 	if s.file == nil {
 		f, err := spoolFile(s.dir)
 		if err != nil {
@@ -70,9 +84,9 @@ func (s *responseSpool) Write(p []byte) (int, error) {
 		}
 		s.file = f
 	}
-	n, err := s.file.WriteAt(p, s.woff)
+	at := s.woff % s.diskLimit
+	n, err := s.file.WriteAt(p[:min(int64(len(p)), s.diskLimit-at, s.diskLimit-(s.woff-s.roff))], at)
 	s.woff += int64(n)
-	s.changed.Broadcast()
 	if err != nil {
 		return n, fmt.Errorf("cannot write the spool file: %v", err)
 	}
@@ -115,14 +129,17 @@ func (s *responseSpool) next() ([]byte, error) {
 	}
 }
 
-// readFile reads the next piece of the file, and starts the file over once all of it is read. s.mu must be held.
+// spoolPiece is the most that is read from the file at once, in bytes.
+const spoolPiece = 64 << 10
+
+// readFile reads the next piece of the file, and starts the file over and empty once all of it is read. s.mu must be held.
 func (s *responseSpool) readFile() ([]byte, error) {
-	const piece = 64 << 10
-	if cap(s.spare) < piece {
-		s.spare = make([]byte, piece)
+	if cap(s.spare) < spoolPiece {
+		s.spare = make([]byte, spoolPiece)
 	}
-	buf := s.spare[:min(piece, s.woff-s.roff)]
-	n, err := s.file.ReadAt(buf, s.roff)
+	at := s.roff % s.diskLimit
+	buf := s.spare[:min(spoolPiece, s.woff-s.roff, s.diskLimit-at)]
+	n, err := s.file.ReadAt(buf, at)
 	if n == 0 {
 		return nil, fmt.Errorf("cannot read the spool file: %v", err)
 	}

@@ -22,7 +22,6 @@ func (y *relay) stream() error {
 	}
 	x := y.x
 	y.s.tails.Go(func() { y.tail(spool) })
-	x.allowWrite()
 	err := copySpool(x, spool, send)
 	spool.leave()
 	x.phpTime = time.Since(y.started)
@@ -34,7 +33,8 @@ func (y *relay) stream() error {
 	return nil
 }
 
-// copySpool writes what arrives in the spool to the client, each piece at once.
+// copySpool writes what arrives in the spool to the client, each piece at once. Each has timeouts.write, but not the
+// pauses of the script between them.
 func copySpool(x *exchange, spool *responseSpool, send bool) error {
 	control := http.NewResponseController(x.ResponseWriter)
 	left := announced(x.Header())
@@ -53,7 +53,6 @@ func copySpool(x *exchange, spool *responseSpool, send bool) error {
 			p = p[:left]
 		}
 		left -= int64(len(p))
-		x.allowWrite()
 		x.conn.hold()
 		_, err = x.Write(p)
 		if err == nil {
@@ -62,6 +61,7 @@ func copySpool(x *exchange, spool *responseSpool, send bool) error {
 		if released := x.conn.release(); err != nil || released != nil {
 			return errClientGone
 		}
+		x.pauseWrite()
 		if tooLong {
 			return nil // the script announced less than it sent: the rest is dropped, as nginx does
 		}

@@ -241,3 +241,97 @@ func TestUploadThatStopsEndsWithoutAWorker(t *testing.T) {
 		t.Errorf("%d access lines for 4 requests:\n%s", n, ts.access)
 	}
 }
+
+func TestUploadBelowTheMinimumRateGets408(t *testing.T) {
+	t.Parallel()
+	ts := startServer(t, engines[1], map[string]string{"in.php": bodyScript}, func(c *Config) { c.BodyTimeout = 300 * time.Millisecond })
+	for _, head := range []string{"Content-Length: 100000", "Transfer-Encoding: chunked"} {
+		t.Run(head, func(t *testing.T) {
+			conn := connect(t, ts)
+			send(t, conn, "POST /in.php HTTP/1.1\r\nHost: a\r\n"+head+"\r\n\r\n")
+			done := make(chan struct{})
+			defer close(done)
+			go func() { // never a pause of timeouts.body
+				tick := time.NewTicker(20 * time.Millisecond)
+				defer tick.Stop()
+				for {
+					select {
+					case <-tick.C:
+						io.WriteString(conn, "1\r\nx\r\n") //nolint:errcheck // the server may have closed it
+					case <-done:
+						return
+					}
+				}
+			}()
+			if got := readAnswer(t, bufio.NewReader(conn), "POST"); got.StatusCode != http.StatusRequestTimeout || !got.Close {
+				t.Errorf("got %d, connection closed: %v", got.StatusCode, got.Close)
+			}
+		})
+	}
+}
+
+func TestUploadsShareTheRoomOnDisk(t *testing.T) {
+	t.Parallel()
+	const room = 1 << 20
+	eachEngine(t, func(t *testing.T, engine string) {
+		dir := t.TempDir()
+		ts := startServer(t, engine, map[string]string{"in.php": bodyScript}, func(c *Config) {
+			c.SpoolDir, c.SpoolMemory, c.SpoolBodies, c.Sites[0].MaxBodySize = dir, 4096, room, room
+		})
+		// Unfinished uploads of a client that only announces much take no room; what has arrived does.
+		idle, first := connect(t, ts), connect(t, ts)
+		body := sizedBody(room * 3 / 4)
+		send(t, idle, fmt.Sprintf("POST /in.php HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", room))
+		send(t, first, fmt.Sprintf("POST /in.php HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", len(body)))
+		send(t, first, string(body[:len(body)-1]))
+		eventually(t, "the body has arrived up to its last byte", func() bool { return ts.bodies.used.Load() == int64(len(body)-1) })
+		second := body[:room/2]
+		for head, rest := range map[string]string{
+			fmt.Sprintf("Content-Length: %d", len(second)): "", // refused before it sends anything
+			"Transfer-Encoding: chunked":                   fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(second), second),
+		} {
+			conn := connect(t, ts)
+			go io.WriteString(conn, "POST /in.php HTTP/1.1\r\nHost: a\r\n"+head+"\r\n\r\n"+rest) //nolint:errcheck // it is refused on the way
+			got := readAnswer(t, bufio.NewReader(conn), "POST")
+			if got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" || !got.Close {
+				t.Errorf("%s: got %d, Retry-After %q, connection closed: %v", head, got.StatusCode, got.Header.Get("Retry-After"), got.Close)
+			}
+		}
+		if log := ts.log.waitFor(t, "spool.bodies"); !hasLine(log, "request failed", "level=ERROR", "status=503", "reached spool.bodies") {
+			t.Errorf("log:\n%s", log)
+		}
+		if got := ts.do("POST", "/in.php", bytes.NewReader(second[:4096])); got.StatusCode != 200 {
+			t.Errorf("a body that stays in memory: %d", got.StatusCode)
+		}
+		for _, size := range openSpoolFiles(t, dir) {
+			if size >= int64(len(body)) {
+				t.Errorf("a file of %d bytes", size)
+			}
+		}
+		send(t, first, string(body[len(body)-1:]))
+		if got := readAnswer(t, bufio.NewReader(first), "POST"); got.body != fmt.Sprintf("%d %d %s", len(body), len(body), sha1Hex(body)) {
+			t.Errorf("the first: %d %q", got.StatusCode, got.body)
+		}
+		eventually(t, "the room is given back", func() bool { return ts.bodies.used.Load() == 0 && len(openSpoolFiles(t, dir)) == 0 })
+		if got := ts.do("POST", "/in.php", bytes.NewReader(second)); got.body != fmt.Sprintf("%d %d %s", len(second), len(second), sha1Hex(second)) {
+			t.Errorf("the second: %d %q", got.StatusCode, got.body)
+		}
+	})
+}
+
+// The first worker dies with the body half on its way; the second gets all of it.
+func TestUploadIsRepeatedWhole(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, engine string) {
+		dir := t.TempDir()
+		ts := startServer(t, engine, map[string]string{
+			"in.php": `<?php if (!file_exists(__DIR__ . '/died')) { touch(__DIR__ . '/died'); posix_kill(getmypid(), SIGKILL); } ?>` + bodyScript,
+		}, func(c *Config) { c.SpoolDir = dir })
+		body := sizedBody(5 << 20)
+		if got := ts.do("GET", "/in.php", bytes.NewReader(body), "Content-Type", "application/octet-stream"); got.body != fmt.Sprintf("%d %d %s", len(body), len(body), sha1Hex(body)) {
+			t.Errorf("got %d %q", got.StatusCode, got.body)
+		}
+		ts.log.waitFor(t, "request repeated on another")
+		eventually(t, "the file is given back", func() bool { return ts.bodies.used.Load() == 0 && len(openSpoolFiles(t, dir)) == 0 })
+	})
+}

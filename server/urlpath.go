@@ -1,24 +1,33 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 )
 
-// badPathError says why the path of a request target cannot be looked up at
-// all. The caller answers 400 (RFC 9110 section 15.5.1).
+// badPathError says why a part of a request target, its path unless part says
+// otherwise, cannot be looked up at all. The caller answers 400 (RFC 9110
+// section 15.5.1).
 type badPathError struct {
 	path   string
 	reason string
+	part   string
 }
 
 func (e *badPathError) Error() string {
-	path := e.path
+	path, part := e.path, e.part
 	if len(path) > maxQuotedPath {
 		path = path[:maxQuotedPath] + "..."
 	}
-	return fmt.Sprintf("cannot use path %q: %s", path, e.reason)
+	if part == "" {
+		part = "path"
+	}
+	return fmt.Sprintf("cannot use %s %q: %s", part, path, e.reason)
 }
+
+// badPath refuses a path.
+func badPath(path, reason string) error { return &badPathError{path: path, reason: reason} }
 
 // maxQuotedPath bounds how much of a hostile path reaches an error or a log.
 const maxQuotedPath = 200
@@ -44,13 +53,13 @@ func cleanURLPath(escaped string) (string, error) {
 		return "/", nil
 	}
 	if escaped[0] != '/' {
-		return "", &badPathError{escaped, "it does not start with a slash"}
+		return "", badPath(escaped, "it does not start with a slash")
 	}
 	path := escaped
 	if strings.IndexByte(path, '%') >= 0 {
 		decoded, ok := unescapeOnce(path)
 		if !ok {
-			return "", &badPathError{escaped, "invalid percent escape"}
+			return "", badPath(escaped, "invalid percent escape")
 		}
 		path = decoded
 	}
@@ -58,9 +67,9 @@ func cleanURLPath(escaped string) (string, error) {
 	for i := 0; i < len(path); i++ {
 		switch c := path[i]; {
 		case c < 0x20 || c == 0x7f:
-			return "", &badPathError{escaped, "control character"}
+			return "", badPath(escaped, "control character")
 		case c == '\\' && onWindows:
-			return "", &badPathError{escaped, "backslash"}
+			return "", badPath(escaped, "backslash")
 		case c == '.' && path[i-1] == '/': // path[0] is a slash, so i > 0
 			dots = dots || dotSegment(path[i:]) > 0
 		}
@@ -70,7 +79,7 @@ func cleanURLPath(escaped string) (string, error) {
 	}
 	path, ok := removeDotSegments(path)
 	if !ok {
-		return "", &badPathError{escaped, "dot segments lead above the root"}
+		return "", badPath(escaped, "dot segments lead above the root")
 	}
 	return path, nil
 }
@@ -142,7 +151,7 @@ func removeDotSegments(path string) (string, bool) {
 			if len(out) == 0 {
 				return "", false
 			}
-			out = out[:strings.LastIndexByte(string(out), '/')]
+			out = out[:bytes.LastIndexByte(out, '/')]
 			fallthrough
 		case 1:
 			// "/a/." and "/a/.." name folders, so the slash stays.

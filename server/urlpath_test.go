@@ -45,6 +45,17 @@ func TestCleanURLPath(t *testing.T) {
 	}
 }
 
+// Each copy of what is before would be as long as the path: a long path of dot segments would cost its square.
+func TestRemoveDotSegmentsCopiesOnce(t *testing.T) {
+	path := strings.Repeat("/aaaaaaaaaaaaaaaa", 100) + strings.Repeat("/b/..", 1000) + "/c"
+	if n := testing.AllocsPerRun(10, func() { removeDotSegments(path) }); n > 2 {
+		t.Errorf("%v allocations", n)
+	}
+	if got, ok := removeDotSegments(path); !ok || got != strings.Repeat("/aaaaaaaaaaaaaaaa", 100)+"/c" {
+		t.Errorf("got %q, %v", got, ok)
+	}
+}
+
 func TestCleanURLPathRefuses(t *testing.T) {
 	tests := []struct{ name, in string }{
 		{"asterisk form", "*"},

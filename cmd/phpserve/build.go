@@ -78,7 +78,10 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 // wantedPHP is what the setting php says: a version, a path, or a name to be found on PATH.
 func wantedPHP(php string, l *loader) string {
 	if strings.ContainsAny(php, `/\`) {
-		return l.relative("php", php)
+		if path := l.relative("php", php); strings.ContainsAny(path, `/\`) {
+			return path
+		}
+		return "./" + filepath.Base(php) // not a name to look for
 	}
 	if php != "" && strings.Trim(php, "0123456789.") != "" {
 		if path, err := exec.LookPath(php); err == nil {
@@ -95,7 +98,8 @@ func (p *plan) serverConfig(s *settings, l *loader) error {
 	c.HeaderTimeout, c.BodyTimeout = time.Duration(s.HeaderTimeout), time.Duration(s.BodyTimeout)
 	c.WriteTimeout, c.IdleTimeout = time.Duration(s.WriteTimeout), time.Duration(s.IdleTimeout)
 	c.MaxHeaderBytes, c.ProcessControlTimeout = int(s.MaxHeaderSize), time.Duration(s.ProcessControl)
-	c.SpoolMemory, c.SpoolDisk, c.SpoolDir = int64(s.SpoolMemory), int64(s.SpoolDisk), l.relative("spool.dir", s.SpoolDir)
+	c.SpoolMemory, c.SpoolDisk, c.SpoolBodies = int64(s.SpoolMemory), int64(s.SpoolDisk), int64(s.SpoolBodies)
+	c.SpoolDir = l.relative("spool.dir", s.SpoolDir)
 	c.AccessLog, c.AccessFormat = s.AccessLog, s.AccessFormat
 	if c.AccessLog != "-" && c.AccessLog != "off" {
 		c.AccessLog = l.relative("access.log", c.AccessLog)

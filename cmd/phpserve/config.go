@@ -71,6 +71,12 @@ func (l *loader) readFile(flags *pflag.FlagSet) error {
 			return nil
 		case 1:
 			file = found[0]
+			if other := otherAuthor(file); other != "" {
+				return &hintError{
+					fmt.Errorf("cannot use %s as root: %s can write it, and could so have root run or write anything", file, other),
+					"if you trust it, name it: --config " + file + "; or start phpserve as the user of the site",
+				}
+			}
 		default:
 			return &hintError{fmt.Errorf("cannot choose a configuration: %s are both here", strings.Join(found[:2], " and ")), "keep one of them, or name one with --config"}
 		}

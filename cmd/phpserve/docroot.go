@@ -21,8 +21,15 @@ func guessRoot(dir string) (root, why string, err error) {
 		return filepath.Join(dir, public), "extra.public-dir of composer.json", nil
 	}
 	for _, name := range publicFolders {
-		if isDir(filepath.Join(dir, name)) {
-			return filepath.Join(dir, name), "the usual folder", nil
+		path := filepath.Join(dir, name)
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 && os.Geteuid() == 0 {
+			return "", "", &hintError{ // PHP would run as the owner of what it points to
+				fmt.Errorf("cannot guess the document root: %s is a symbolic link, which root does not follow by itself", path),
+				"if it is meant, name it: phpserve run " + path,
+			}
+		}
+		if isDir(path) {
+			return path, "the usual folder", nil
 		}
 	}
 	return dir, "this folder", nil
@@ -59,12 +66,18 @@ func checkRoot(root string) error {
 	return &hintError{fmt.Errorf("cannot serve %s: it holds composer.json but no index.php, so it is a project and not its document root", root), hint}
 }
 
+// composerLimit is the size of the largest composer.json that is looked into, in bytes.
+const composerLimit = 4 << 20
+
 // composerPublicDir is extra.public-dir of dir/composer.json, empty if there is none.
 func composerPublicDir(dir string) (string, error) {
 	file := filepath.Join(dir, "composer.json")
+	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() || info.Size() > composerLimit {
+		return "", nil //nolint:nilerr // no composer.json, no opinion
+	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", nil //nolint:nilerr // no composer.json, no opinion
+		return "", nil //nolint:nilerr // as above
 	}
 	var composer struct {
 		Extra struct {

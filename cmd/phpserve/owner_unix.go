@@ -3,8 +3,10 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
 )
@@ -24,4 +26,45 @@ func ownerOf(dir string) string {
 		return ""
 	}
 	return u.Username
+}
+
+// otherAuthor names who else than root can change a file that root found by itself, by the file or by its folder; empty if
+// nobody can, or if phpserve does not run as root.
+func otherAuthor(file string) string {
+	if os.Geteuid() != 0 {
+		return ""
+	}
+	path, err := filepath.Abs(file)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return "somebody"
+	}
+	for _, p := range []string{path, filepath.Dir(path)} {
+		info, err := os.Stat(p)
+		if err != nil {
+			return "somebody"
+		}
+		st, ok := info.Sys().(*syscall.Stat_t)
+		switch {
+		case !ok:
+			return "somebody"
+		case st.Uid != 0:
+			return "user " + userName(st.Uid)
+		case st.Mode&0o002 != 0 && (st.Mode&syscall.S_ISVTX == 0 || p == path):
+			return "everybody"
+		case st.Mode&0o020 != 0 && st.Gid != 0:
+			return fmt.Sprintf("group %d", st.Gid)
+		}
+	}
+	return ""
+}
+
+func userName(uid uint32) string {
+	id := strconv.FormatUint(uint64(uid), 10)
+	if u, err := user.LookupId(id); err == nil {
+		return u.Username
+	}
+	return id
 }

@@ -77,6 +77,7 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
 
+	buryForeign()
 	settings, l, err := load(flags, os.Environ())
 	if err != nil {
 		return err
@@ -110,6 +111,7 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 			logger.Warn("cannot open the browser", "error", err)
 		}
 	}
+	favourFrontEnd()
 	var broken error
 	select {
 	case sig := <-signals:

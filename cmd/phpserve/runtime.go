@@ -10,6 +10,7 @@ import (
 // only wakes threads that compete with it. GOMAXPROCS and GOGC of the environment win.
 func tuneRuntime() {
 	calmMonitor()
+	closeToChildren()
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
 	}

@@ -2,5 +2,9 @@
 
 package main
 
-// calmMonitor does nothing: only Linux lets one thread's timers be put off.
-func calmMonitor() {}
+// Only Linux has threads with priorities and timers of their own, and phpserve as process 1.
+
+func calmMonitor()     {}
+func favourFrontEnd()  {}
+func closeToChildren() {}
+func buryForeign()     {}

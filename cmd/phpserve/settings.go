@@ -28,6 +28,7 @@ type settings struct {
 	ProcessControl  duration `mapstructure:"process_control_timeout"`
 	SpoolMemory     size     `mapstructure:"spool.memory"`
 	SpoolDisk       size     `mapstructure:"spool.disk"`
+	SpoolBodies     size     `mapstructure:"spool.bodies"`
 	SpoolDir        string   `mapstructure:"spool.dir"`
 	AccessLog       string   `mapstructure:"access.log"`
 	AccessFormat    string   `mapstructure:"access.format"`
@@ -104,7 +105,7 @@ func defaultSettings() settings {
 		Listen: c.Listen, RequestIDHeader: c.RequestIDHeader, ErrorPages: c.ErrorPages,
 		HeaderTimeout: duration(c.HeaderTimeout), BodyTimeout: duration(c.BodyTimeout), WriteTimeout: duration(c.WriteTimeout),
 		IdleTimeout: duration(c.IdleTimeout), MaxHeaderSize: size(c.MaxHeaderBytes), ProcessControl: duration(c.ProcessControlTimeout),
-		SpoolMemory: size(c.SpoolMemory), SpoolDisk: size(c.SpoolDisk), SpoolDir: c.SpoolDir,
+		SpoolMemory: size(c.SpoolMemory), SpoolDisk: size(c.SpoolDisk), SpoolBodies: size(c.SpoolBodies), SpoolDir: c.SpoolDir,
 		AccessLog: c.AccessLog, AccessFormat: c.AccessFormat, LogFormat: "text", LogLevel: "info",
 		Proxies: []string{}, Sites: []any{},
 		TLS: tlsSettings{

@@ -1,0 +1,284 @@
+package server
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+)
+
+// pattern is bytes from..from+n of an endless text whose pieces can be told apart.
+func pattern(from, n int) []byte {
+	p := make([]byte, n)
+	for i := range p {
+		at := from + i
+		p[i] = byte(at ^ at>>8 ^ at>>16)
+	}
+	return p
+}
+
+// patternReader reads a spool and checks that it gives the pattern.
+type patternReader struct {
+	*responseSpool
+	at int
+}
+
+// piece returns how long the next piece is.
+func (r *patternReader) piece(t *testing.T) int {
+	t.Helper()
+	p, err := r.next()
+	if err != nil {
+		t.Fatalf("after %d bytes: %v", r.at, err)
+	}
+	if string(p) != string(pattern(r.at, len(p))) {
+		t.Fatalf("the %d bytes after %d are wrong", len(p), r.at)
+	}
+	r.at += len(p)
+	return len(p)
+}
+
+// fileSize is how large the spool's file is.
+func (s *responseSpool) fileSize(t *testing.T) int64 {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.file == nil {
+		return 0
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
+func testSpool(t *testing.T, memory, disk int64) *responseSpool {
+	s := newResponseSpool(&Config{SpoolDir: t.TempDir(), SpoolMemory: memory, SpoolDisk: disk})
+	t.Cleanup(s.leave)
+	return s
+}
+
+func TestResponseSpoolKeepsTheOrderAroundTheEndOfItsFile(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		memory, disk int64
+		steps        []int // what is written, or with a minus read
+	}{
+		"memory alone":                          {10, 100, []int{4, 6, -10, 10, -10}},
+		"memory before the file":                {10, 100, []int{8, 5, -8, -5, 4, -4}},
+		"nothing overtakes what is in the file": {10, 100, []int{8, 5, -8, 1, -6}},
+		"an empty file starts over":             {0, 10, []int{7, -7, 10, -10, 1, -1}},
+		"one byte of room":                      {0, 1, []int{1, -1, 1, -1}},
+		"written up to the end, then on":        {0, 100_000, []int{100_000, -65_536, 65_536, -34_464, -65_536}},
+		"a piece over the end":                  {0, 100_000, []int{90_000, -65_536, 30_000, -34_464, -20_000}},
+		"a piece up to the end":                 {0, 100_000, []int{90_000, -65_536, 10_000, -34_464, 5, -5}},
+		"full again over the end":               {0, 100_000, []int{99_999, -65_536, 65_537, -34_464, -65_536}},
+		"a file as large as a piece":            {0, 65_536, []int{65_536, -65_536, 3, -3}},
+		"one byte more than a piece":            {0, 65_537, []int{65_537, -65_536, 65_536, -1, -65_536}},
+		"three laps": {0, 100_000, []int{
+			100_000, -65_536, 65_536, -34_464, 34_464, -65_536, 65_536, -34_464, 34_464, -65_536, 65_536, -34_464, -65_536,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testSpool(t, test.memory, test.disk)
+			r, written := patternReader{responseSpool: s}, 0
+			for i, step := range test.steps {
+				if step > 0 {
+					n, err := s.Write(pattern(written, step))
+					if n != step || err != nil {
+						t.Fatalf("step %d: wrote %d of %d: %v", i, n, step, err)
+					}
+					written += n
+				} else if n := r.piece(t); n != -step {
+					t.Fatalf("step %d: a piece of %d, want %d", i, n, -step)
+				}
+				if size := s.fileSize(t); size > test.disk {
+					t.Fatalf("step %d: the file has %d bytes of %d", i, size, test.disk)
+				}
+			}
+			s.end(nil)
+			if p, err := s.next(); err != io.EOF || r.at != written {
+				t.Errorf("%d of %d bytes were read, then %d and %v", r.at, written, len(p), err)
+			}
+		})
+	}
+}
+
+// One goroutine writes and reads by chance; the model is how much is in the spool.
+func TestResponseSpoolByChanceInOneGoroutine(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(150) {
+		rnd := rand.New(rand.NewPCG(seed, 1))
+		memory, disk := rnd.Int64N(3000), 1+rnd.Int64N(1+1<<rnd.IntN(19))
+		if seed%2 == 0 {
+			disk += spoolPiece // only then can a reader be behind in the middle of the file
+		}
+		s := testSpool(t, memory, disk)
+		r, written, inFile := patternReader{responseSpool: s}, 0, int64(0)
+		for range 300 {
+			if n := rnd.IntN(1 + 1<<rnd.IntN(18)); rnd.IntN(2) == 0 {
+				before := written - r.at
+				inFile = min(inFile, int64(before))
+				n = min(n, int(disk-inFile)) // more would block
+				if got, err := s.Write(pattern(written, n)); got != n || err != nil {
+					t.Fatalf("seed %d: wrote %d of %d: %v", seed, got, n, err)
+				}
+				written += n
+				inFile += int64(n) // at most
+			} else if r.at < written {
+				r.piece(t)
+			}
+			if size := s.fileSize(t); size > disk {
+				t.Fatalf("seed %d: the file has %d bytes of %d", seed, size, disk)
+			}
+		}
+		for r.at < written {
+			r.piece(t)
+		}
+		s.end(errTerminated)
+		if _, err := s.next(); !errors.Is(err, errTerminated) {
+			t.Fatalf("seed %d: ended with %v", seed, err)
+		}
+		s.leave()
+	}
+}
+
+// A writer and a reader of changing speed; either waits for the other.
+func TestResponseSpoolFileNeverExceedsItsLimit(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(40) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		disk := []int64{1, 1000, spoolPiece, spoolPiece + 1, 100_000, 200_000}[seed%6]
+		s := testSpool(t, rnd.Int64N(5000), disk)
+		total := min(2_000_000, 20_000*int(disk))
+		var failed atomic.Pointer[string]
+		go func() {
+			rnd := rand.New(rand.NewPCG(seed, 3))
+			for at := 0; at < total; {
+				n := min(total-at, 1+rnd.IntN(1<<rnd.IntN(19)))
+				if got, err := s.Write(pattern(at, n)); got != n || err != nil {
+					text := "wrote " + strconv.Itoa(got) + " of " + strconv.Itoa(n)
+					failed.Store(&text)
+					break
+				}
+				at += n
+			}
+			s.end(nil)
+		}()
+		r := patternReader{responseSpool: s}
+		for r.at < total && failed.Load() == nil {
+			for range rnd.IntN(20) {
+				runtime.Gosched()
+			}
+			r.piece(t)
+			if size := s.fileSize(t); size > disk {
+				t.Fatalf("seed %d: the file has %d bytes of %d", seed, size, disk)
+			}
+		}
+		if _, err := s.next(); err != io.EOF || failed.Load() != nil {
+			t.Fatalf("seed %d: ended with %v", seed, err)
+		}
+		s.leave()
+	}
+}
+
+func TestResponseSpoolThatIsFullHasTheWriterWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newResponseSpool(&Config{SpoolDir: t.TempDir(), SpoolMemory: 10, SpoolDisk: 100})
+		var n int
+		var err error
+		returned := make(chan struct{})
+		go func() {
+			defer close(returned)
+			n, err = s.Write(pattern(0, 250))
+		}()
+		synctest.Wait()
+		if size := s.fileSize(t); size != 100 {
+			t.Errorf("the file has %d bytes of 100", size)
+		}
+		r := patternReader{responseSpool: s}
+		if got := r.piece(t); got != 100 {
+			t.Errorf("a piece of %d", got)
+		}
+		synctest.Wait()
+		select {
+		case <-returned:
+			t.Errorf("the writer did not wait: %d %v", n, err)
+		default:
+		}
+		s.leave()
+		<-returned
+		if n != 200 || !errors.Is(err, errReaderGone) {
+			t.Errorf("wrote %d: %v", n, err)
+		}
+		if n, err := s.Write([]byte("x")); n != 0 || !errors.Is(err, errReaderGone) {
+			t.Errorf("behind the end: wrote %d: %v", n, err)
+		}
+	})
+}
+
+// openSpoolFiles are the sizes of this process's files in a spool folder, which have no name.
+func openSpoolFiles(t *testing.T, dir string) (sizes []int64) {
+	t.Helper()
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if to, err := os.Readlink(fd); err != nil || !strings.HasPrefix(to, dir+"/") { // others come and go meanwhile
+			continue
+		}
+		if info, err := os.Stat(fd); err == nil {
+			sizes = append(sizes, info.Size())
+		}
+	}
+	return sizes
+}
+
+// A reader that is always a little behind must not let the file become as large as the response.
+func TestResponseToASlowReaderTakesNoMoreDiskThanAllowed(t *testing.T) {
+	t.Parallel()
+	const disk, size = 1 << 20, 32 << 20
+	eachEngine(t, func(t *testing.T, engine string) {
+		dir := t.TempDir()
+		ts := startServer(t, engine, map[string]string{"big.php": bigScript}, func(c *Config) {
+			c.SpoolDir, c.SpoolMemory, c.SpoolDisk = dir, 64<<10, disk
+		})
+		conn := connect(t, ts)
+		if err := conn.SetReadBuffer(64 << 10); err != nil {
+			t.Fatal(err)
+		}
+		send(t, conn, "GET /big.php HTTP/1.0\r\nHost: a\r\n\r\n")
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		total, largest := int64(0), int64(0)
+		for buf := make([]byte, 128<<10); err == nil; {
+			var n int
+			n, err = io.ReadFull(resp.Body, buf)
+			if bad := strings.Trim(string(buf[:n]), "x"); bad != "" {
+				t.Fatalf("after %d bytes: %.20q", total, bad)
+			}
+			total += int64(n)
+			for _, size := range openSpoolFiles(t, dir) {
+				largest = max(largest, size)
+			}
+		}
+		if total != size || largest > disk || largest == 0 {
+			t.Errorf("%d bytes arrived (%v), the file took up to %d of %d", total, err, largest, disk)
+		}
+		eventually(t, "the file is given back", func() bool { return len(openSpoolFiles(t, dir)) == 0 })
+	})
+}
