@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// monitorSlack is by how much the Go runtime's monitor may oversleep. It stays below the 10 ms that the runtime itself lets
+// monitorSlack is by how much the Go runtime's monitor may oversleep. It is the 10 ms that the runtime itself lets
 // it sleep at most (runtime/proc.go:sysmon).
-const monitorSlack = "5000000" // nanoseconds
+const monitorSlack = "10000000" // nanoseconds
 
 // calmMonitor lets the kernel put off the wake-ups of the Go runtime's monitor thread. Whenever there is something to do it
 // wakes every 20 µs to look for goroutines that stay in a system call. For a server whose requests wait for PHP most of the
