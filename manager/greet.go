@@ -79,10 +79,10 @@ func (p *Pool) greet(w *Worker) {
 // expel ends a php-cgi that nobody asked for and that answered a worker's greeting: what a script forked takes itself for a
 // worker when the script ends.
 func (p *Pool) expel(e engine, pid int, conn Conn) {
-	p.log.Warn("a process that a script forked took the place of a worker and is ended", "pid", pid)
 	conn.Close()
 	if stranger, err := newProcess(pid, nil); err == nil {
-		if e.owns(stranger) {
+		if e.owns(stranger) { // else it is a worker that has ended meanwhile, or the pid is made up
+			p.log.Warn("a process that a script forked took the place of a worker and is ended", "pid", pid)
 			stranger.signal(syscall.SIGKILL)
 		}
 		stranger.exited(exitStatus{}) // only to give the handle back

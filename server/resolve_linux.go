@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -329,73 +328,6 @@ func (d *docRoot) findOnce(rel string, flags int) (int, found, error) {
 		return -1, found{}, err
 	}
 	return fd, fnd, nil
-}
-
-// openByRealPath is for links that RESOLVE_BENEATH refuses although they may
-// lead inside, which is every absolute one. The file is first opened with
-// O_PATH, which has no effect on it; what is checked is the real path of that
-// very descriptor, and what is opened in the end is that very file.
-func openByRealPath(r *rootDir, rel string, flags int) (int, error) {
-	fd, err := openAt(r.fd, rel, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
-	if err != nil {
-		return -1, err
-	}
-	root, err := realPathOf(r.fd)
-	if err == nil {
-		var real string
-		if real, err = realPathOf(fd); err == nil && !below(root, real) {
-			err = errOutsideRoot
-		}
-	}
-	if err != nil {
-		_ = unix.Close(fd)
-		return -1, err
-	}
-	if flags&unix.O_PATH != 0 {
-		return fd, nil
-	}
-	defer unix.Close(fd)
-	return openAt(unix.AT_FDCWD, procFD+strconv.Itoa(fd), flags, 0)
-}
-
-// realPaths returns the real paths of the root and of the file fd below it, as
-// they are now: a renamed release folder keeps its inode, so the path from
-// when the root was opened is used only while the file's own path proves it.
-func realPaths(r *rootDir, fd int, rel string) (root, file string, err error) {
-	if file, err = realPathOf(fd); err != nil {
-		return "", "", err
-	}
-	if rest, ok := strings.CutPrefix(file, r.real); ok {
-		if rest == "" && rel == "." || rest != "" && rest[0] == '/' && rest[1:] == strings.TrimSuffix(rel, "/") {
-			return r.real, file, nil
-		}
-	}
-	if root, err = realPathOf(r.fd); err != nil {
-		return "", "", err
-	}
-	return root, file, nil
-}
-
-// realPathOf reads the link of fd in proc(5). The kernel appends " (deleted)"
-// to a file that was unlinked meanwhile; hard links make st_nlink no proof, so
-// a path that ends like this must still name the same file. EAGAIN otherwise.
-func realPathOf(fd int) (string, error) {
-	var buf [unix.PathMax]byte
-	n, err := unix.Readlink(procFD+strconv.Itoa(fd), buf[:])
-	if err != nil {
-		return "", err
-	}
-	if n == 0 || n == len(buf) || buf[0] != '/' {
-		return "", unix.EAGAIN
-	}
-	path := string(buf[:n])
-	if strings.HasSuffix(path, " (deleted)") {
-		var byPath, byFD unix.Stat_t
-		if unix.Lstat(path, &byPath) != nil || unix.Fstat(fd, &byFD) != nil || byPath.Ino != byFD.Ino || byPath.Dev != byFD.Dev {
-			return "", unix.EAGAIN
-		}
-	}
-	return path, nil
 }
 
 // openAt is openat2(2), repeated when a signal interrupts it.
