@@ -63,6 +63,7 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 	s.mu.Unlock()
 	s.wg.Go(func() {
 		<-ch.done
+		endStrangers(proc.pid, p.php.Path)
 		out.finish()
 		line.letGo()
 		_ = os.Remove(addr)

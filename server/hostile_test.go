@@ -46,9 +46,16 @@ func TestHostileScriptCannotChangeTheRuntimeFolder(t *testing.T) {
 func TestHostileForkNeverAnswersAnotherRequest(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
+		child := 0
+		t.Cleanup(func() { // after the server has stopped
+			if child == 0 || processExists(child) {
+				t.Errorf("process %d is left behind", child)
+			}
+		})
 		ts := startServer(t, engine, map[string]string{
 			"fork.php": `<?php
 				if (pcntl_fork() === 0) {
+					file_put_contents(dirname(__DIR__) . '/child', getmypid());
 					while (!file_exists(dirname(__DIR__) . '/go')) { usleep(1000); clearstatcache(); }
 					echo 'of the child';
 					exit;
@@ -62,6 +69,13 @@ func TestHostileForkNeverAnswersAnotherRequest(t *testing.T) {
 		if got := ts.get("/fork.php").body; got != "of the parent" {
 			t.Fatalf("got %q", got)
 		}
+		eventually(t, "the child runs", func() bool {
+			pid, err := os.ReadFile(ts.beside("child"))
+			if err == nil && len(pid) > 0 {
+				child = atoi(t, string(pid))
+			}
+			return child > 0
+		})
 		for n := range 5 {
 			// The request that meets the stray answer is repeated on a worker that is alone on its connection.
 			if got := ts.get(fmt.Sprintf("/next.php?n=%d", n)); got.body != fmt.Sprintf("next %d", n) {

@@ -56,7 +56,8 @@ func copyDokuWiki(t *testing.T) (dir string) {
 func TestDokuWikiInstallsAndIsUsed(t *testing.T) {
 	t.Parallel()
 	dir := copyDokuWiki(t)
-	s := serve(t, dir, "--config", "wiki.yaml")
+	// The test changes the wiki's settings, which opcache would else notice only after two seconds.
+	s := serve(t, dir, "--config", "wiki.yaml", "--php-value", "opcache.revalidate_freq=0")
 	v := newVisitor(t, s.url)
 
 	install := v.get(200, "/install.php").form(t, `name="d[superuser]"`)
@@ -175,13 +176,7 @@ func wikiPathInfo(t *testing.T, v *visitor, dir string) {
 	if err := os.WriteFile(local, append(settings, "\n$conf['userewrite'] = 2;\n$conf['useslash'] = 1;\n"...), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	var r *reply
-	for range 100 { // until opcache.revalidate_freq has passed
-		if r = v.get(200, "/doku.php?id=start"); strings.Contains(r.body, "/doku.php/start?do=") {
-			break
-		}
-	}
-	r.mustContain(t, "/doku.php/start?do=")
+	v.get(200, "/doku.php?id=start").mustContain(t, "/doku.php/start?do=")
 	v.get(200, "/doku.php/play/page").mustContain(t, "Grüße from the quokka")
 	v.get(200, "/doku.php/play/no%20such/Seite%C3%BC").mustContain(t, "This topic does not exist yet")
 	if r := v.get(200, "/lib/exe/fetch.php/dots.png"); r.Header.Get("Content-Type") != "image/png" {
