@@ -149,19 +149,7 @@ func DefaultSiteConfig() SiteConfig {
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if len(c.Listen) == 0 {
-		bad("listen must name at least one address")
-	}
-	seen := map[string]bool{}
-	for _, l := range c.Listen {
-		a, err := parseListen(l)
-		if err != nil {
-			errs = append(errs, err)
-		} else if seen[a.String()] && a.port != "0" {
-			bad("listen: %q is there twice", l)
-		}
-		seen[a.String()] = true
-	}
+	errs = append(errs, c.validateListen()...)
 	oneOf(&errs, "error_pages", c.ErrorPages, ErrorPagesAuto, ErrorPagesHelpful, ErrorPagesPlain)
 	oneOf(&errs, "access.format", c.AccessFormat, AccessCommon, AccessCombined, AccessJSON)
 	for name, d := range map[string]time.Duration{
@@ -212,6 +200,23 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, c.TLS.validate(c)...)
 	return errors.Join(errs...)
+}
+
+func (c *Config) validateListen() (errs []error) {
+	if len(c.Listen) == 0 {
+		errs = append(errs, errors.New("listen must name at least one address"))
+	}
+	seen := map[string]bool{}
+	for _, l := range c.Listen {
+		a, err := parseListen(l)
+		if err != nil {
+			errs = append(errs, err)
+		} else if seen[a.String()] && a.port != "0" {
+			errs = append(errs, fmt.Errorf("listen: %q is there twice", l))
+		}
+		seen[a.String()] = true
+	}
+	return errs
 }
 
 func (c *Config) validateSite(s *SiteConfig) (errs []error) {

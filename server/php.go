@@ -64,14 +64,14 @@ var rawBuffers = newBufferPool(16 << 10)
 func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, in *body, params []byte) error {
 	x.pid = worker.PID()
 	begun := manager.Request{ID: x.id, Method: r.Method, URI: r.RequestURI, Script: x.script}
-	if limit := s.terminateTimeout(x.site); limit > 0 {
-		begun.Deadline = time.Now().Add(limit)
+	if x.site.terminate > 0 {
+		begun.Deadline = time.Now().Add(x.site.terminate)
 	}
 	worker.Begin(begun)
 	raw := rawBuffers.Get().(*[]byte)
 	y := &relay{
 		s: s, x: x, r: r, worker: worker, conn: worker.Conn().(*fastcgi.Conn), token: x.site.token, raw: (*raw)[:0],
-		body: in.share(),
+		body: in.share(), deadline: begun.Deadline,
 	}
 	defer func() {
 		if cap(y.raw) <= maxPooledBuffer {
@@ -90,9 +90,6 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 func safeMethod(m string) bool {
 	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
 }
-
-// terminateTimeout is the site's pool's request_terminate_timeout.
-func (s *Server) terminateTimeout(site *site) time.Duration { return site.terminate }
 
 // environment is the CGI environment of the request.
 func (s *Server) environment(x *exchange, r *http.Request, t *target, bodySize int64) *fastcgi.Environment {

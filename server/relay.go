@@ -35,6 +35,7 @@ type relay struct {
 	stderrN  int    // bytes of FCGI_STDERR in all
 	said     string // the beginning of FCGI_STDERR, for the error page
 
+	deadline time.Time // by request_terminate_timeout; zero: none
 	timedOut atomic.Bool
 	timer    *time.Timer
 	abort    aborter
@@ -74,8 +75,8 @@ func (e *workerError) Unwrap() error { return e.err }
 func (y *relay) run(req *fastcgi.Request) error {
 	y.started = time.Now()
 	y.abort.arm(y.r.Context(), y.conn)
-	if limit := y.s.terminateTimeout(y.x.site); limit > 0 {
-		y.timer = time.AfterFunc(limit, func() {
+	if !y.deadline.IsZero() {
+		y.timer = time.AfterFunc(time.Until(y.deadline), func() {
 			y.timedOut.Store(true)
 			y.worker.Kill("request_terminate_timeout")
 		})
