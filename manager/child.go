@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,10 +23,14 @@ type child struct {
 // (sapi/cgi/cgi_main.c:main), and both outputs going to out. deathSignal is
 // sent to it when phpserve dies. It inherits the files of more, too.
 func startChild(p *Pool, socket, out *os.File, deathSignal syscall.Signal, more ...*os.File) (*child, error) {
-	cmd := exec.Command(p.php.Path)
+	args, err := p.cfg.command(p.php.Path)
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, out, out
 	cmd.ExtraFiles = more
-	cmd.Dir = string(filepath.Separator)
+	cmd.Dir = cmp.Or(p.cfg.Chdir, string(filepath.Separator))
 	cmd.Env = p.cfg.environment(p.dir)
 	cmd.SysProcAttr = sysProcAttr(p.dir.owner, deathSignal)
 	ch := &child{cmd: cmd, done: make(chan struct{})}

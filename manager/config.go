@@ -22,6 +22,9 @@ const (
 	EngineSpawn  = "spawn"  // one php-cgi started per worker
 )
 
+// RlimitUnlimited is the value of rlimit_core that sets no limit.
+const RlimitUnlimited = -1
+
 // PoolConfig describes one pool of workers. Names and units are php-fpm's where php-fpm has the thing.
 type PoolConfig struct {
 	// Name of the pool, in logs and in the worker's runtime folder. Default "www".
@@ -36,6 +39,17 @@ type PoolConfig struct {
 	Group string
 	// AllowRoot lets PHP run as root (php-fpm -R). Default false: an error.
 	AllowRoot bool
+
+	// Chdir is the working folder that PHP starts in. Empty: the root folder.
+	Chdir string
+	// Priority is process.priority, the nice value of PHP, from -19 to 20. Nil: that of phpserve. Below phpserve's own only
+	// root can set it.
+	Priority *int
+	// RlimitFiles is rlimit_files, how many files a worker may have open. Zero: as phpserve was started.
+	RlimitFiles int
+	// RlimitCore is rlimit_core, the largest core dump in bytes, rounded up to 512, or [RlimitUnlimited]. Zero: as phpserve
+	// was started.
+	RlimitCore int64
 
 	// PM is the process manager: "static", "dynamic" or "ondemand".
 	PM string
@@ -123,6 +137,18 @@ func (c *PoolConfig) Validate() error {
 		}
 	default:
 		bad("pm must be static, dynamic or ondemand, not %q", c.PM)
+	}
+	if info, err := os.Stat(c.Chdir); c.Chdir != "" && (err != nil || !info.IsDir()) {
+		bad("the chdir path %q does not exist or is not a directory", c.Chdir)
+	}
+	if c.Priority != nil && (*c.Priority < -19 || *c.Priority > 20) {
+		bad("process.priority must be included into [-19,20], not %d", *c.Priority)
+	}
+	if c.RlimitFiles < 0 {
+		bad("rlimit_files must be 0 (as it is) or greater, not %d", c.RlimitFiles)
+	}
+	if c.RlimitCore < RlimitUnlimited {
+		bad("rlimit_core must be unlimited, 0 (as it is) or greater, not %d", c.RlimitCore)
 	}
 	if c.MaxRequests < 0 {
 		bad("pm.max_requests must be 0 (never) or greater, not %d", c.MaxRequests)

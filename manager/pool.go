@@ -19,7 +19,7 @@ type Pool struct {
 	kind   string // the engine in use: EngineZygote or EngineSpawn
 	why    string // why that engine
 
-	priority int // nice value of PHP: phpserve's own when the pool was made
+	priority int // nice value of PHP: process.priority, or phpserve's own when the pool was made
 
 	wake     chan struct{} // capacity 1: something changed that the scaler should look at
 	stopping chan struct{} // closed by Stop
@@ -75,8 +75,12 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		_ = dir.remove() // the first error is the one to tell
 		return nil, err
 	}
+	priority := ownPriority()
+	if cfg.Priority != nil {
+		priority = *cfg.Priority
+	}
 	return &Pool{
-		cfg: cfg, php: php, log: log.With("pool", cfg.Name), dialer: d, dir: dir, kind: kind, why: why, priority: ownPriority(),
+		cfg: cfg, php: php, log: log.With("pool", cfg.Name), dialer: d, dir: dir, kind: kind, why: why, priority: priority,
 		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
 		workers: map[int]*Worker{}, early: map[int]Conn{},
 	}, nil

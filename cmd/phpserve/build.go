@@ -51,6 +51,7 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 		return nil, &configError{err}
 	}
 	pool := poolConfig(&s.Pool)
+	pool.Chdir = l.relative("chdir", pool.Chdir)
 	p.chooseUser(&pool)
 	p.config.Pools = []manager.PoolConfig{pool}
 	if err := p.config.Validate(); err != nil {
@@ -218,6 +219,7 @@ func poolConfig(s *poolSettings) manager.PoolConfig {
 		QueueSize: s.QueueSize, QueueTimeout: time.Duration(s.QueueTimeout),
 		RequestTerminateTimeout: time.Duration(s.TerminateTimeout), ClearEnv: s.ClearEnv, Env: s.Env,
 		PHPValue: s.PHPValue, PHPAdminValue: s.PHPAdminValue,
+		Chdir: s.Chdir, Priority: s.Priority.nice(), RlimitFiles: s.RlimitFiles, RlimitCore: int64(s.RlimitCore),
 	}
 }
 

@@ -135,6 +135,24 @@ func TestUnits(t *testing.T) {
 			t.Errorf("size %q is %v, %v, not %s", text, s, err, want)
 		}
 	}
+	for text, want := range map[string]string{"0": "0", "unlimited": "unlimited", "4M": "4M", "-1": "!", "Unlimited": "!", "": "!"} {
+		var c coreSize
+		if err := c.UnmarshalText([]byte(text)); (err != nil) != (want == "!") || err == nil && c.String() != want {
+			t.Errorf("core size %q is %v, %v, not %s", text, c, err, want)
+		}
+	}
+	for text, want := range map[string]int{"5": 5, "-19": -19, "0": 0} {
+		var p priority
+		if err := p.UnmarshalText([]byte(text)); err != nil || p.nice() == nil || *p.nice() != want {
+			t.Errorf("priority %q is %v, %v", text, p, err)
+		}
+	}
+	for text, bad := range map[string]bool{"": false, "high": true, "1.5": true} {
+		var p priority
+		if err := p.UnmarshalText([]byte(text)); (err != nil) != bad || p.nice() != nil {
+			t.Errorf("priority %q is %v, %v", text, p, err)
+		}
+	}
 }
 
 var fence = regexp.MustCompile("(?s)```(yaml|toml)\n(.*?)```")

@@ -58,6 +58,10 @@ type poolSettings struct {
 	User               string   `mapstructure:"user"`
 	Group              string   `mapstructure:"group"`
 	AllowRoot          bool     `mapstructure:"allow_root"`
+	Chdir              string   `mapstructure:"chdir"`
+	Priority           priority `mapstructure:"process.priority"`
+	RlimitFiles        int      `mapstructure:"rlimit_files"`
+	RlimitCore         coreSize `mapstructure:"rlimit_core"`
 	PM                 string   `mapstructure:"pm"`
 	MaxChildren        int      `mapstructure:"pm.max_children"`
 	StartServers       int      `mapstructure:"pm.start_servers"`

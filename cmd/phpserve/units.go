@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/phpserve/phpserve/manager"
 )
 
 // duration reads php-fpm's times: a whole number of seconds, or with s, m, h or d; and, because php-fpm cannot say it, ms.
@@ -81,4 +83,47 @@ func (s size) String() string {
 		}
 	}
 	return strconv.FormatInt(int64(s), 10)
+}
+
+// priority reads process.priority: a nice value, or nothing for that of phpserve.
+type priority string
+
+func (p *priority) UnmarshalText(text []byte) error {
+	if _, err := strconv.Atoi(string(text)); err != nil && len(text) > 0 {
+		return fmt.Errorf("%q is not a priority: write a whole number from -19 to 20", text)
+	}
+	*p = priority(text)
+	return nil
+}
+
+// nice is the value as a number, nil for that of phpserve.
+func (p priority) nice() *int {
+	n, err := strconv.Atoi(string(p))
+	if err != nil {
+		return nil
+	}
+	return &n
+}
+
+// coreSize reads rlimit_core: bytes, or "unlimited".
+type coreSize int64
+
+func (c *coreSize) UnmarshalText(text []byte) error {
+	if string(text) == "unlimited" {
+		*c = manager.RlimitUnlimited
+		return nil
+	}
+	var n size
+	if err := n.UnmarshalText(text); err != nil {
+		return fmt.Errorf("%w, or unlimited", err)
+	}
+	*c = coreSize(n)
+	return nil
+}
+
+func (c coreSize) String() string {
+	if c == manager.RlimitUnlimited {
+		return "unlimited"
+	}
+	return size(c).String()
 }
