@@ -1,0 +1,422 @@
+package fastcgi
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"strconv"
+	"time"
+)
+
+const (
+	// firstByteTimeout is how long a new connection may say nothing (php-src main/fastcgi.c:fcgi_accept_request).
+	firstByteTimeout = 5 * time.Second
+
+	// headTimeout is how long the head of a request may take, from its first byte on.
+	headTimeout = time.Minute
+
+	// maxParams is how long the parameters of one request may be.
+	maxParams = 1 << 20
+
+	// lingerTimeout is how long Close waits for a web server that still sends a body nobody wants.
+	lingerTimeout = 2 * time.Second
+
+	responderBuffer = 16 << 10
+
+	filterRole = 3 // FCGI_FILTER, FastCGI 1.0 §6.4
+
+	cantMultiplex = 1 // FCGI_CANT_MPX_CONN, FastCGI 1.0 §5.5
+	unknownRole   = 3 // FCGI_UNKNOWN_ROLE, FastCGI 1.0 §5.5
+)
+
+// Responder is the application side of one FastCGI connection: a web server is at its other end. It carries one request at a
+// time, and is used by one goroutine at a time.
+type Responder struct {
+	nc  net.Conn
+	in  *bufio.Reader
+	out []byte // encoded, not yet written
+
+	served bool   // a byte was received
+	id     uint16 // of the running request, or of the last one
+	params []byte
+
+	content int  // unread content of the current record
+	padding int  // unread padding behind it
+	over    bool // STDIN has ended
+	aborted bool // ABORT_REQUEST was received
+	broken  bool // by Break
+}
+
+// Incoming is a request of a web server.
+type Incoming struct {
+	// Params are the encoded pairs, see [NextParam]; valid until the following Accept.
+	Params []byte
+	// Role is 1 for a responder, 2 for an authorizer, 3 for a filter (FastCGI 1.0 §6).
+	Role uint16
+	// KeepConn is FCGI_KEEP_CONN: the web server wants the connection to stay open.
+	KeepConn bool
+
+	r *Responder
+}
+
+// RequestError says that a web server sent what FastCGI 1.0 does not allow it to send; the connection is of no further use.
+type RequestError struct {
+	Type   RecordType // of the offending record
+	Reason string
+}
+
+func (e *RequestError) Error() string {
+	return "cannot read request: bad " + e.Type.String() + " record: " + e.Reason
+}
+
+// ErrAborted says that the web server gave up on a request, by ABORT_REQUEST (FastCGI 1.0 §5.4).
+var ErrAborted = errors.New("the web server aborted the request")
+
+// NewResponder returns a Responder on an accepted connection, which it owns from then on.
+func NewResponder(nc net.Conn) *Responder {
+	return &Responder{nc: nc, in: bufio.NewReaderSize(nc, responderBuffer), over: true}
+}
+
+// Accept returns the next request when its head is there. It answers management records meanwhile (FastCGI 1.0 §4). io.EOF
+// says that the web server closed the connection between requests. A new connection must say something within 5 seconds, as
+// php-fpm has it, and a head must be complete within a minute; a deadline that passes is errors.Is os.ErrDeadlineExceeded.
+func (r *Responder) Accept() (*Incoming, error) {
+	for {
+		if err := r.awaitRecord(); err != nil {
+			return nil, err
+		}
+		t, id, err := r.header()
+		switch {
+		case err != nil:
+			return nil, noEOF(err)
+		case id == 0:
+			err = r.manage(t)
+		case t == TypeBeginRequest:
+			in, err := r.begin(id)
+			if err == nil && in != nil {
+				err = r.nc.SetReadDeadline(time.Time{})
+			}
+			if err != nil || in != nil {
+				return in, noEOF(err)
+			}
+		case fromWebServer(t): // what is left of a request that was answered already
+			err = r.skip()
+		default:
+			err = &RequestError{Type: t, Reason: "no request has begun"}
+		}
+		if err != nil {
+			return nil, noEOF(err)
+		}
+	}
+}
+
+// awaitRecord waits for the first byte of a record, which may take its time on a connection that has served a request.
+func (r *Responder) awaitRecord() error {
+	var limit time.Time
+	if !r.served {
+		limit = time.Now().Add(firstByteTimeout)
+	}
+	if err := r.nc.SetReadDeadline(limit); err != nil {
+		return err
+	}
+	if err := r.skip(); err != nil {
+		return noEOF(err)
+	}
+	if _, err := r.in.Peek(1); err != nil {
+		return err
+	}
+	r.served = true
+	return r.nc.SetReadDeadline(time.Now().Add(headTimeout))
+}
+
+// begin reads the rest of a request's head. Nil without an error: the request is over already.
+func (r *Responder) begin(id uint16) (*Incoming, error) {
+	var body [8]byte // FCGI_BeginRequestBody, FastCGI 1.0 §5.1
+	if r.content != len(body) {
+		return nil, &RequestError{Type: TypeBeginRequest, Reason: "content of " + strconv.Itoa(r.content) + " bytes instead of 8"}
+	}
+	if err := r.readContent(body[:]); err != nil {
+		return nil, err
+	}
+	in := &Incoming{Role: binary.BigEndian.Uint16(body[:]), KeepConn: body[2]&flagKeepConn != 0, r: r}
+	if in.Role < roleResponder || in.Role > filterRole {
+		r.end(id, 0, unknownRole)
+		return nil, r.Flush()
+	}
+	r.id, r.over, r.aborted, r.params = id, false, false, r.params[:0]
+	for {
+		t, err := r.next()
+		switch {
+		case errors.Is(err, ErrAborted):
+			r.end(id, 0, 0)
+			return nil, r.Flush()
+		case err != nil:
+			return nil, err
+		case t != TypeParams:
+			return nil, &RequestError{Type: t, Reason: "the parameters have not ended"}
+		case r.content == 0:
+			in.Params = r.params
+			return in, r.skip()
+		case len(r.params)+r.content > maxParams:
+			return nil, &RequestError{Type: t, Reason: "the parameters are longer than " + strconv.Itoa(maxParams) + " bytes"}
+		}
+		start := len(r.params)
+		r.params = append(r.params, make([]byte, r.content)...)
+		if err := r.readContent(r.params[start:]); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// next reads the header of the running request's next record, and passes over those of others. ErrAborted: the web server
+// gave the request up.
+func (r *Responder) next() (RecordType, error) {
+	for {
+		if err := r.skip(); err != nil {
+			return 0, err
+		}
+		t, id, err := r.header()
+		switch {
+		case err != nil:
+			return t, err
+		case id == 0:
+			err = r.manage(t)
+		case id != r.id && t == TypeBeginRequest:
+			r.end(id, 0, cantMultiplex)
+			err = r.Flush()
+		case id != r.id: // FastCGI 1.0 §3.3: of a request that is not active
+		case t == TypeAbortRequest:
+			r.aborted, r.over = true, true
+			return t, ErrAborted
+		default:
+			return t, nil
+		}
+		if err != nil {
+			return t, err
+		}
+	}
+}
+
+// manage answers a management record (FastCGI 1.0 §4).
+func (r *Responder) manage(t RecordType) error {
+	if t != TypeGetValues {
+		r.out = AppendRecord(r.out, TypeUnknownType, 0, []byte{byte(t), 0, 0, 0, 0, 0, 0, 0})
+		return errors.Join(r.skip(), r.Flush())
+	}
+	query := make([]byte, r.content)
+	if err := r.readContent(query); err != nil {
+		return err
+	}
+	var values []byte
+	for len(query) > 0 {
+		name, _, rest, err := NextParam(query)
+		if err != nil {
+			return &RequestError{Type: t, Reason: err.Error()}
+		}
+		if query = rest; string(name) == "FCGI_MPXS_CONNS" && len(values) == 0 {
+			values = AppendParam(values, "FCGI_MPXS_CONNS", "0") // all that php-fpm says (main/fastcgi.c:fcgi_init)
+		}
+	}
+	r.out = AppendRecord(r.out, TypeGetValuesResult, 0, values)
+	return r.Flush()
+}
+
+// header reads a record's header. When it fails, nothing is lost: it may be called again.
+func (r *Responder) header() (t RecordType, id uint16, err error) {
+	h, err := r.in.Peek(headerSize)
+	if err != nil {
+		return 0, 0, err
+	}
+	t = RecordType(h[1])
+	if h[0] != version {
+		return t, 0, &RequestError{Type: t, Reason: "version " + strconv.Itoa(int(h[0])) + " instead of 1"}
+	}
+	id, r.content, r.padding = binary.BigEndian.Uint16(h[2:]), int(binary.BigEndian.Uint16(h[4:])), int(h[6])
+	_, err = r.in.Discard(headerSize)
+	return t, id, err
+}
+
+// skip passes over what is left of a record. It may be called again when it fails.
+func (r *Responder) skip() error {
+	for _, left := range []*int{&r.content, &r.padding} {
+		n, err := r.in.Discard(*left)
+		if *left -= n; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Responder) readContent(p []byte) error {
+	n, err := io.ReadFull(r.in, p)
+	r.content -= n
+	if err == nil {
+		err = r.skip()
+	}
+	return err
+}
+
+// fromWebServer tells whether a record of a request comes from the web server.
+func fromWebServer(t RecordType) bool {
+	return t == TypeAbortRequest || t == TypeParams || t == TypeStdin || t == TypeData
+}
+
+// noEOF is for an end where there must not be one.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// Body reads STDIN (FastCGI 1.0 §6.2). It fails with [ErrAborted], with io.ErrUnexpectedEOF where the connection ends before
+// the stream does, or with a *[RequestError].
+func (in *Incoming) Body() io.Reader { return (*incomingBody)(in.r) }
+
+type incomingBody Responder
+
+func (b *incomingBody) Read(p []byte) (int, error) {
+	r := (*Responder)(b)
+	for r.content == 0 {
+		if r.aborted {
+			return 0, ErrAborted
+		}
+		if r.over {
+			return 0, io.EOF
+		}
+		t, err := r.next()
+		switch {
+		case err != nil:
+			return 0, noEOF(err)
+		case t == TypeStdin && r.content == 0:
+			r.over = true
+		case t == TypeData:
+			err = r.skip()
+		case t != TypeStdin:
+			err = &RequestError{Type: t, Reason: "the request's body has not ended"}
+		}
+		if err != nil {
+			return 0, noEOF(err)
+		}
+	}
+	n, err := r.in.Read(p[:min(len(p), r.content)])
+	r.content -= n
+	return n, noEOF(err)
+}
+
+// OnAbort calls cancel when the web server aborts the request or closes the connection. It is called when Body is no longer
+// read; stop ends it, and waits until it has ended.
+func (in *Incoming) OnAbort(cancel func()) (stop func()) {
+	r, done := in.r, make(chan struct{})
+	stopping := make(chan struct{})
+	go func() {
+		defer close(done)
+		if r.gone() {
+			select {
+			case <-stopping:
+			default:
+				cancel()
+			}
+		}
+	}()
+	return func() {
+		close(stopping)
+		_ = r.nc.SetReadDeadline(time.Unix(1, 0)) // an error means that the connection has ended, and so has gone
+		<-done
+		_ = r.nc.SetReadDeadline(time.Time{})
+	}
+}
+
+// gone reads until the web server gives up (true) or sends something else than the rest of this request's body, such as its
+// next request (false).
+func (r *Responder) gone() bool {
+	for {
+		if r.skip() != nil {
+			return true
+		}
+		h, err := r.in.Peek(headerSize)
+		if err != nil {
+			return true
+		}
+		t := RecordType(h[1])
+		if h[0] != version || binary.BigEndian.Uint16(h[2:]) != r.id || t != TypeStdin && t != TypeData && t != TypeAbortRequest {
+			return false
+		}
+		if _, _, err := r.header(); err != nil {
+			return true
+		}
+		switch {
+		case t == TypeAbortRequest:
+			r.aborted, r.over = true, true
+			return true
+		case t == TypeStdin && r.content == 0:
+			r.over = true
+		}
+	}
+}
+
+// Aborted reports whether the web server sent ABORT_REQUEST: it waits for END_REQUEST (FastCGI 1.0 §5.4), unlike one that has
+// closed the connection.
+func (in *Incoming) Aborted() bool { return in.r.aborted }
+
+// WriteStdout adds to the answer. What is written may stay in a buffer until Flush, End, or until much has come together.
+func (in *Incoming) WriteStdout(p []byte) error { return in.r.stream(TypeStdout, p) }
+
+// WriteStderr adds to what the web server logs of the request; it is buffered as WriteStdout.
+func (in *Incoming) WriteStderr(p []byte) error { return in.r.stream(TypeStderr, p) }
+
+// Flush sends what is in the buffer.
+func (in *Incoming) Flush() error { return in.r.Flush() }
+
+// End ends the answer (FastCGI 1.0 §5.5) and sends what is in the buffer.
+func (in *Incoming) End(appStatus uint32, protocolStatus uint8) error {
+	in.r.end(in.r.id, appStatus, protocolStatus)
+	return in.r.Flush()
+}
+
+// Break ends the connection without an end of the answer, which a web server takes for a failure.
+func (in *Incoming) Break() {
+	in.r.broken = true
+	in.r.nc.Close()
+}
+
+func (r *Responder) stream(t RecordType, p []byte) error {
+	if r.out = AppendStream(r.out, t, r.id, p); len(r.out) < inlineBody {
+		return nil
+	}
+	return r.Flush()
+}
+
+func (r *Responder) end(id uint16, appStatus uint32, protocolStatus uint8) {
+	var body [endRequestSize]byte
+	binary.BigEndian.PutUint32(body[:], appStatus)
+	body[4] = protocolStatus
+	r.out = AppendRecord(r.out, TypeEndRequest, id, body[:])
+}
+
+// Flush sends what is in the buffer.
+func (r *Responder) Flush() error {
+	if len(r.out) == 0 {
+		return nil
+	}
+	_, err := r.nc.Write(r.out)
+	if r.out = r.out[:0]; cap(r.out) > keepBuffer {
+		r.out = nil
+	}
+	return err
+}
+
+// Close closes the connection so that an answer is not lost: a socket that is closed with input unread resets the connection,
+// and the other side may then lose what it has not read yet.
+func (r *Responder) Close() error {
+	half, ok := r.nc.(interface{ CloseWrite() error })
+	if r.broken || !ok || r.over && r.content == 0 && r.in.Buffered() == 0 {
+		return r.nc.Close()
+	}
+	if half.CloseWrite() == nil && r.nc.SetReadDeadline(time.Now().Add(lingerTimeout)) == nil {
+		_, _ = io.Copy(io.Discard, r.nc) // its end, whichever, is what is waited for
+	}
+	return r.nc.Close()
+}
