@@ -87,10 +87,6 @@ func (c *PoolConfig) environment(dir *runtimeDir) []string {
 		}
 		env = append(env, kv)
 	}
-	return append(env,
-		// php-cgi would end after 500 requests by default; phpserve counts them itself.
-		"PHP_FCGI_MAX_REQUESTS=0",
-		// An empty first element stands for the folder that was compiled in (main/php_ini.c:php_init_config).
-		"PHP_INI_SCAN_DIR="+os.Getenv("PHP_INI_SCAN_DIR")+string(filepath.ListSeparator)+dir.file(scanDir),
-	)
+	// php-cgi would end after 500 requests by default; phpserve counts them itself.
+	return append(append(env, "PHP_FCGI_MAX_REQUESTS=0"), c.iniEnv(dir.file(scanDir))...)
 }

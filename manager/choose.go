@@ -17,7 +17,7 @@ func (c *PoolConfig) Check(ctx context.Context, php *PHP) (engine, why string, e
 	if err != nil {
 		return "", "", err
 	}
-	if err := php.probe(ctx, owner); err != nil {
+	if err := php.probe(ctx, c, owner); err != nil {
 		return "", "", fmt.Errorf("[pool %s] %v", c.Name, err)
 	}
 	return chooseEngine(c, php)

@@ -40,6 +40,13 @@ type PoolConfig struct {
 	// AllowRoot lets PHP run as root (php-fpm -R). Default false: an error.
 	AllowRoot bool
 
+	// PHPINI is the php.ini that PHP reads in place of its own, or the folder with it (php-fpm -c). Empty: php-cgi's own.
+	PHPINI string
+	// INIScanDir are the folders with further ini files, as PHP_INI_SCAN_DIR has them. Empty: php-cgi's own.
+	INIScanDir string
+	// NoPHPINI has PHP read no ini file but the pool's own settings (php-fpm -n).
+	NoPHPINI bool
+
 	// Chdir is the working folder that PHP starts in. Empty: the root folder.
 	Chdir string
 	// Priority is process.priority, the nice value of PHP, from -19 to 20. Nil: that of phpserve. Below phpserve's own only

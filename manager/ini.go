@@ -1,7 +1,9 @@
 package manager
 
 import (
+	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -36,6 +38,25 @@ func quoteINI(value string) (string, error) {
 		return "", fmt.Errorf("cannot hold a single quote together with $ or \\")
 	}
 	return `"` + strings.ReplaceAll(value, `"`, `\"`) + `"`, nil
+}
+
+// iniEnv are the variables that tell PHP where its ini files are (main/php_ini.c:php_init_config). own, which may be empty, is
+// the folder with the pool's.
+func (c *PoolConfig) iniEnv(own string) (env []string) {
+	if c.NoPHPINI {
+		return []string{"PHPRC=" + os.DevNull, "PHP_INI_SCAN_DIR=" + own}
+	}
+	if c.PHPINI != "" {
+		env = append(env, "PHPRC="+c.PHPINI)
+	}
+	dirs := cmp.Or(c.INIScanDir, os.Getenv("PHP_INI_SCAN_DIR"))
+	if own != "" {
+		dirs += string(filepath.ListSeparator) + own // an empty first element stands for the folder that was compiled in
+	}
+	if dirs != "" {
+		env = append(env, "PHP_INI_SCAN_DIR="+dirs)
+	}
+	return env
 }
 
 // iniFile renders the ini file that every php-cgi of a pool reads last (PHP_INI_SCAN_DIR).

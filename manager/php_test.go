@@ -141,21 +141,21 @@ func TestVersionsCompareByNumber(t *testing.T) {
 func TestProbeTellsWhatPHPCanDo(t *testing.T) {
 	t.Parallel()
 	php := realPHP(t)
-	if err := php.probe(t.Context(), nil); err != nil {
+	if err := php.probe(t.Context(), &PoolConfig{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if why := php.zygoteObstacle(&PoolConfig{}); why != "" || !php.OPcache() || php.INI() == "" {
 		t.Errorf("obstacle %q, opcache %v, ini %q: these tests need php-cgi with pcntl, posix and opcache", why, php.OPcache(), php.INI())
 	}
 	bare := wrapPHP(t, "-n")
-	if err := bare.probe(t.Context(), nil); err != nil {
+	if err := bare.probe(t.Context(), &PoolConfig{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if why := bare.zygoteObstacle(&PoolConfig{}); !strings.HasPrefix(why, "this PHP has no ") || !strings.HasSuffix(why, " extension") || bare.OPcache() || bare.INI() != "" {
 		t.Errorf("without ini files: obstacle %q, opcache %v, ini %q", why, bare.OPcache(), bare.INI())
 	}
 	forbidden := wrapPHP(t, "-d disable_functions=exec,pcntl_fork")
-	if err := forbidden.probe(t.Context(), nil); err != nil {
+	if err := forbidden.probe(t.Context(), &PoolConfig{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if why := forbidden.zygoteObstacle(&PoolConfig{}); why != "pcntl_fork is in disable_functions" {
@@ -170,14 +170,14 @@ func TestProbeReadsTheIniFilesOfTheWorkers(t *testing.T) {
 	}
 	t.Setenv("PHP_INI_SCAN_DIR", ":"+dir)
 	php := realPHP(t)
-	if err := php.probe(t.Context(), nil); err != nil {
+	if err := php.probe(t.Context(), &PoolConfig{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if why := php.zygoteObstacle(&PoolConfig{}); why != "pcntl_fork is in disable_functions" {
 		t.Errorf("obstacle %q", why)
 	}
 	able := wrapPHP(t, "")
-	if err := able.probe(t.Context(), nil); err != nil {
+	if err := able.probe(t.Context(), &PoolConfig{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	forbidding := &PoolConfig{PHPAdminValue: []string{"disable_functions=exec, posix_kill"}}
@@ -198,7 +198,7 @@ func TestProbeOfABrokenPHPSaysWhy(t *testing.T) {
 	t.Parallel()
 	php := wrapPHP(t, "")
 	writeProgram(t, php.Path, "#!/bin/sh\necho 'PHP Fatal error: no memory for example'\nexit 1\n")
-	if err := php.probe(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "cannot run a script with PHP") || !strings.Contains(err.Error(), "no memory for example") {
+	if err := php.probe(t.Context(), &PoolConfig{}, nil); err == nil || !strings.Contains(err.Error(), "cannot run a script with PHP") || !strings.Contains(err.Error(), "no memory for example") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -207,7 +207,7 @@ func TestEngineIsChosenByWhatPHPCanDo(t *testing.T) {
 	t.Parallel()
 	able, unable := wrapPHP(t, ""), wrapPHP(t, "-n")
 	for _, p := range []*PHP{able, unable} {
-		if err := p.probe(t.Context(), nil); err != nil {
+		if err := p.probe(t.Context(), &PoolConfig{}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -12,7 +12,9 @@ import (
 // Pool is a set of workers that run the same PHP with the same settings.
 type Pool struct {
 	cfg    PoolConfig
+	asked  PoolConfig // cfg before anything was filled in
 	php    *PHP
+	stamps []string // of PHP's files when the pool was made
 	log    *slog.Logger
 	dialer Dialer
 	dir    *runtimeDir
@@ -59,6 +61,9 @@ type Stats struct {
 
 // NewPool checks cfg, finds out what PHP can do and prepares the pool's runtime folder. Start starts it.
 func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.Logger) (*Pool, error) {
+	own := *php // what it can do depends on the ini files, which are the pool's
+	php = &own
+	asked := cfg
 	kind, why, err := cfg.Check(ctx, php)
 	if err != nil {
 		return nil, err
@@ -80,7 +85,7 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		priority = *cfg.Priority
 	}
 	return &Pool{
-		cfg: cfg, php: php, log: log.With("pool", cfg.Name), dialer: d, dir: dir, kind: kind, why: why, priority: priority,
+		cfg: cfg, asked: asked, php: php, stamps: php.stamps(), log: log.With("pool", cfg.Name), dialer: d, dir: dir, kind: kind, why: why, priority: priority,
 		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
 		workers: map[int]*Worker{}, early: map[int]Conn{},
 	}, nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,16 +13,13 @@ import (
 // phpFacts is what runtime/probe.php found out.
 type phpFacts map[string]string
 
-// probe asks php-cgi what it can do with the operator's ini files.
-func (p *PHP) probe(ctx context.Context, owner *credential) error {
+// probe asks php-cgi what it can do with the ini files of a pool.
+func (p *PHP) probe(ctx context.Context, c *PoolConfig, owner *credential) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.Path, "-q", "-d", "display_errors=1")
 	cmd.Stdin = strings.NewReader(embedded("probe.php")) // open_basedir does not hold for standard input
-	cmd.Env = bareEnv()
-	if dirs, ok := os.LookupEnv("PHP_INI_SCAN_DIR"); ok { // as the workers get it
-		cmd.Env = append(cmd.Env, "PHP_INI_SCAN_DIR="+dirs)
-	}
+	cmd.Env = append(bareEnv(), c.iniEnv("")...)         // as the workers get them
 	cmd.Dir = string(filepath.Separator)
 	cmd.SysProcAttr = sysProcAttr(owner, 0)
 	out, err := cmd.CombinedOutput()

@@ -16,9 +16,10 @@ import (
 // accessLog writes one line per request.
 type accessLog struct {
 	format string
-	file   io.Closer // nil for standard output
+	path   string // empty for standard output
 
 	mu    sync.Mutex // guards the fields below
+	file  io.Closer  // nil for standard output
 	out   *bufio.Writer
 	timer *time.Timer // runs flush while lines wait
 	dirty bool        // lines wait
@@ -37,14 +38,44 @@ func newAccessLog(c *Config, stdout io.Writer) (*accessLog, error) {
 	case "-":
 		l.out = bufio.NewWriterSize(stdout, 32<<10)
 	default:
-		f, err := os.OpenFile(c.AccessLog, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		l.path = c.AccessLog
+		f, err := l.open()
 		if err != nil {
-			return nil, fmt.Errorf("cannot open the access log: %v", err)
+			return nil, err
 		}
 		l.out, l.file = bufio.NewWriterSize(f, 32<<10), f
 	}
 	l.timer = time.AfterFunc(accessFlush, l.flush)
 	return l, nil
+}
+
+func (l *accessLog) open() (*os.File, error) {
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the access log: %w", err)
+	}
+	return f, nil
+}
+
+// reopen opens the file again, which logrotate may have renamed. When that fails, the old one stays.
+func (l *accessLog) reopen() error {
+	if l == nil || l.path == "" {
+		return nil
+	}
+	f, err := l.open()
+	if err != nil {
+		return err
+	}
+	l.flush()
+	l.mu.Lock()
+	old := l.file
+	if err := l.out.Flush(); err != nil && l.err == nil { // what came since
+		l.err = err
+	}
+	l.out.Reset(f)
+	l.file = f
+	l.mu.Unlock()
+	return old.Close()
 }
 
 func (l *accessLog) flush() {

@@ -47,7 +47,9 @@ type Config struct {
 	Listen []string
 	// Sites are what is served; the first also answers for host names that none of them claims.
 	Sites []SiteConfig
-	// Pools are the PHP workers; every site names one of them.
+	// Responders are where pools answer web servers that speak FastCGI.
+	Responders []ResponderConfig
+	// Pools are the PHP workers; every site and every responder names one of them.
 	Pools []manager.PoolConfig
 	// TLS says where certificates come from.
 	TLS TLSConfig
@@ -172,8 +174,13 @@ func (c *Config) Validate() error {
 	if c.SpoolBodies < 0 {
 		bad("spool.bodies must be 0 (no limit) or greater, not %d", c.SpoolBodies)
 	}
-	if len(c.Sites) == 0 {
+	if len(c.Sites) == 0 && len(c.Responders) == 0 {
 		bad("there is no site to serve")
+	}
+	for _, r := range c.Responders {
+		if !c.hasPool(r.Pool) {
+			bad("there is no pool %q", r.Pool)
+		}
 	}
 	if info, err := os.Stat(cmp.Or(c.SpoolDir, os.TempDir())); err != nil || !info.IsDir() {
 		bad("spool.dir: there is no folder %q", cmp.Or(c.SpoolDir, os.TempDir()))
@@ -203,7 +210,7 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) validateListen() (errs []error) {
-	if len(c.Listen) == 0 {
+	if len(c.Listen) == 0 && len(c.Responders) == 0 {
 		errs = append(errs, errors.New("listen must name at least one address"))
 	}
 	seen := map[string]bool{}
@@ -259,10 +266,31 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 			bad("hosts: %q must be a host name without port, or *.example.com", h)
 		}
 	}
-	if !slices.ContainsFunc(c.Pools, func(p manager.PoolConfig) bool { return p.Name == s.Pool }) {
+	if !c.hasPool(s.Pool) {
 		bad("there is no pool %q", s.Pool)
 	}
 	return errs
+}
+
+// adminRoots are the folders whose scripts a pool runs: the roots of its sites, or every folder where a web server names the
+// script. PHP holds "[PATH=/]" for no path at all, so these are the folders in it.
+func (c *Config) adminRoots(pool string) (roots []string) {
+	for _, s := range c.Sites {
+		if s.Pool == pool {
+			roots = append(roots, s.Root)
+		}
+	}
+	if slices.ContainsFunc(c.Responders, func(r ResponderConfig) bool { return r.Pool == pool }) {
+		entries, _ := os.ReadDir("/") // without it there is nothing to run either
+		for _, e := range entries {
+			roots = append(roots, "/"+e.Name())
+		}
+	}
+	return roots
+}
+
+func (c *Config) hasPool(name string) bool {
+	return slices.ContainsFunc(c.Pools, func(p manager.PoolConfig) bool { return p.Name == name })
 }
 
 // name is how messages call the site.

@@ -35,7 +35,7 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 	*params = s.environment(x, r, t, in.size).AppendParams((*params)[:0])
 	for repeated := false; ; {
 		queued := time.Now()
-		worker, err := x.site.pool.Acquire(r.Context())
+		worker, pool, err := x.site.php.acquire(r.Context())
 		x.queueTime += time.Since(queued)
 		if err != nil {
 			if errors.Is(err, context.Canceled) {
@@ -43,7 +43,7 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 			}
 			return err
 		}
-		err = s.relayOnce(x, r, worker, in, *params)
+		err = s.relayOnce(x, r, worker, pool, in, *params)
 		var we *workerError
 		if !errors.As(err, &we) || x.sent() || !we.unsent && (repeated || !safeMethod(r.Method)) {
 			return err
@@ -61,16 +61,16 @@ var paramBuffers = newBufferPool(4 << 10)
 var rawBuffers = newBufferPool(16 << 10)
 
 // relayOnce relays through one worker.
-func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, in *body, params []byte) error {
+func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, pool *poolInUse, in *body, params []byte) error {
 	x.pid = worker.PID()
 	begun := manager.Request{ID: x.id, Method: r.Method, URI: r.RequestURI, Script: x.script}
-	if x.site.terminate > 0 {
-		begun.Deadline = time.Now().Add(x.site.terminate)
+	if pool.terminate > 0 {
+		begun.Deadline = time.Now().Add(pool.terminate)
 	}
 	worker.Begin(begun)
 	raw := rawBuffers.Get().(*[]byte)
 	y := &relay{
-		s: s, x: x, r: r, worker: worker, conn: worker.Conn().(*fastcgi.Conn), token: x.site.token, raw: (*raw)[:0],
+		s: s, x: x, r: r, worker: worker, conn: worker.Conn().(*fastcgi.Conn), token: pool.token, raw: (*raw)[:0],
 		body: in.share(), deadline: begun.Deadline,
 	}
 	defer func() {

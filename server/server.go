@@ -24,6 +24,7 @@ type Server struct {
 
 	access       *accessLog
 	pools        map[string]*manager.Pool
+	slots        map[string]*poolSlot
 	all          []*site
 	sites        *sites
 	trusted      trustedProxies
@@ -31,6 +32,7 @@ type Server struct {
 	bodies       bodyBudget   // of request bodies on disk
 	plain        http.Handler // answers what comes without TLS
 	listeners    []net.Listener
+	responders   []*responder
 	addrs        []listenAddr // of listeners, with the real port
 	loopbackOnly bool
 
@@ -38,6 +40,12 @@ type Server struct {
 	serving sync.WaitGroup
 	tails   sync.WaitGroup // scripts that go on after their response
 	failed  chan error     // the first listener that broke
+
+	mu        sync.Mutex      // guards pools against Pool during a reload
+	reloading sync.Mutex      // one Reload or Stop at a time
+	retiring  sync.WaitGroup  // what reloads have replaced
+	running   context.Context // ends when Stop no longer waits
+	cancel    context.CancelFunc
 }
 
 // New returns a server for cfg. php gives the PHP of each pool by the pool's name. Access lines for "-" go to stdout.
@@ -45,29 +53,23 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	for i := range cfg.Pools {
-		if php[cfg.Pools[i].Name] == nil {
-			return nil, fmt.Errorf("[pool %s] has no PHP", cfg.Pools[i].Name)
-		}
-	}
 	s := &Server{
 		cfg: &cfg, log: logger, stdout: stdout, software: "phpserve/" + version,
-		pools: map[string]*manager.Pool{}, trusted: cfg.TrustedProxies, failed: make(chan error, len(cfg.Listen)+1),
+		pools: map[string]*manager.Pool{}, slots: map[string]*poolSlot{}, trusted: cfg.TrustedProxies, failed: make(chan error, len(cfg.Listen)+len(cfg.Responders)+1),
 	}
+	s.running, s.cancel = context.WithCancel(context.Background())
 	s.bodies.limit = cfg.SpoolBodies
 	for i := range cfg.Pools {
 		p := cfg.Pools[i]
-		for _, site := range cfg.Sites {
-			if site.Pool == p.Name {
-				p.AdminRoots = append(p.AdminRoots, site.Root)
-			}
-		}
-		pool, err := manager.NewPool(context.Background(), p, php[p.Name], dialer{}, logger)
+		p.AdminRoots = append(p.AdminRoots, cfg.adminRoots(p.Name)...)
+		pool, err := s.newPool(p, php[p.Name])
 		if err != nil {
-			s.closePools(context.Background())
+			s.cancel()
+			closePools(s.running, s.pools)
 			return nil, err
 		}
-		s.pools[p.Name] = pool
+		s.pools[p.Name], s.slots[p.Name] = pool, &poolSlot{}
+		s.slots[p.Name].put(pool)
 	}
 	return s, nil
 }
@@ -82,28 +84,41 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openListeners(); err != nil {
 		return err
 	}
+	if err := s.openResponders(); err != nil {
+		return err
+	}
+	accesses, err := openFPMAccessLogs(s.cfg.Responders)
+	if err != nil {
+		return err
+	}
 	if s.access, err = newAccessLog(s.cfg, s.stdout); err != nil {
 		return err
 	}
-	for _, pool := range s.pools {
-		if err := pool.Start(ctx); err != nil {
-			return err
-		}
+	if err := startPools(ctx, s.pools); err != nil {
+		return err
 	}
 	for _, cfg := range s.cfg.Sites {
-		site, err := newSite(cfg, s.pools[cfg.Pool])
+		site, err := newSite(cfg, s.slots[cfg.Pool])
 		if err != nil {
 			return err
 		}
 		s.all = append(s.all, site)
 	}
-	s.sites = newSites(s.all)
+	if len(s.all) > 0 {
+		s.sites = newSites(s.all)
+	}
 	if s.tls, err = newCertificates(s.cfg, s.log); err != nil {
 		return err
 	}
 	s.plain = s.tls.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w.(*exchange), r) }))
 	for i, l := range s.listeners {
 		s.serve(l, s.addrs[i].tls)
+	}
+	for i, p := range s.responders {
+		if err := p.aim(s.cfg.Responders[i], accesses[i]); err != nil {
+			return err
+		}
+		p.start()
 	}
 	return s.tls.start(ctx)
 }
@@ -191,13 +206,31 @@ func (s *Server) URLs() []string {
 }
 
 // Pool returns the pool of a name; nil if there is none.
-func (s *Server) Pool(name string) *manager.Pool { return s.pools[name] }
+func (s *Server) Pool(name string) *manager.Pool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pools[name]
+}
 
 // Failed yields an error when a listener breaks; the server is then to be stopped.
 func (s *Server) Failed() <-chan error { return s.failed }
 
+// Reopen opens every access log anew, for logrotate. One that cannot be opened goes on as it is.
+func (s *Server) Reopen() error {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	errs := []error{s.access.reopen()}
+	for _, p := range s.responders {
+		errs = append(errs, p.target.Load().access.reopen())
+	}
+	return errors.Join(errs...)
+}
+
 // Stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
 func (s *Server) Stop(ctx context.Context) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	defer context.AfterFunc(ctx, s.cancel)()
 	var closing sync.WaitGroup
 	for _, h := range s.http {
 		closing.Go(func() {
@@ -206,6 +239,9 @@ func (s *Server) Stop(ctx context.Context) {
 			}
 		})
 	}
+	for _, p := range s.responders {
+		closing.Go(func() { p.stop(ctx) })
+	}
 	if len(s.http) == 0 {
 		for _, l := range s.listeners {
 			l.Close()
@@ -213,24 +249,23 @@ func (s *Server) Stop(ctx context.Context) {
 	}
 	closing.Wait()
 	s.serving.Wait()
-	s.closePools(ctx)
+	closePools(ctx, s.pools)
+	s.retiring.Wait()
 	s.tails.Wait()
 	s.tls.stop()
 	for _, site := range s.all {
 		site.root.Close()
 	}
+	for _, p := range s.responders {
+		if t := p.target.Load(); t != nil {
+			if err := t.access.close(); err != nil {
+				s.log.Error("cannot close the access log", "pool", t.cfg.Pool, "error", err)
+			}
+		}
+	}
 	if err := s.access.close(); err != nil {
 		s.log.Error("cannot close the access log", "error", err)
 	}
-}
-
-// closePools ends all pools side by side.
-func (s *Server) closePools(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, p := range s.pools {
-		wg.Go(func() { p.Stop(ctx) })
-	}
-	wg.Wait()
 }
 
 // canceled is a context for stopping without waiting.

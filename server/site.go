@@ -6,31 +6,26 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/phpserve/phpserve/manager"
 )
 
 // site is a SiteConfig at work.
 type site struct {
-	cfg       SiteConfig
-	root      *docRoot
-	protect   *protection
-	static    *staticFiles
-	pool      *manager.Pool
-	token     []byte        // see manager.Pool.FinishToken
-	terminate time.Duration // the pool's request_terminate_timeout
+	cfg     SiteConfig
+	root    *docRoot
+	protect *protection
+	static  *staticFiles
+	php     *poolSlot
 }
 
 // newSite opens the document root of a site.
-func newSite(cfg SiteConfig, pool *manager.Pool) (*site, error) {
+func newSite(cfg SiteConfig, php *poolSlot) (*site, error) {
 	abs, err := filepath.Abs(cfg.Root)
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] cannot use root %q: %v", cfg.name(), cfg.Root, err)
 	}
 	cfg.Root = abs
 	cfg.Deny = denyVendor(cfg.Deny, abs)
-	poolConfig := pool.Config()
+	poolConfig := php.use.Load().Config()
 	as, err := poolConfig.Identity()
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
@@ -40,9 +35,8 @@ func newSite(cfg SiteConfig, pool *manager.Pool) (*site, error) {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
 	return &site{
-		cfg: cfg, root: root, pool: pool,
+		cfg: cfg, root: root, php: php,
 		protect: newProtection(cfg.Deny, cfg.ScriptExtensions), static: newStaticFiles(root),
-		token: []byte(pool.FinishToken()), terminate: poolConfig.RequestTerminateTimeout,
 	}, nil
 }
 

@@ -7,6 +7,15 @@ if (function_exists('putenv')) {
     putenv(@INI_SCAN_DIR@);
 }
 
+if (isset($_SERVER['PHPSERVE_SERVER'])) {
+    // Variables that php-cgi would look for the script with, had they been called by their names.
+    foreach (explode(',', $_SERVER['PHPSERVE_SERVER']) as $_SERVER['PHPSERVE_SERVER']) {
+        $_SERVER[$_SERVER['PHPSERVE_SERVER']] = $_SERVER['PHPSERVE_SERVER_' . $_SERVER['PHPSERVE_SERVER']];
+        unset($_SERVER['PHPSERVE_SERVER_' . $_SERVER['PHPSERVE_SERVER']]);
+    }
+    unset($_SERVER['PHPSERVE_SERVER']);
+}
+
 if (!function_exists('fastcgi_finish_request') && function_exists('error_log') && function_exists('flush')) {
     /**
      * Ends the response to the client; the script goes on without one. Like php-fpm's function it returns true once and

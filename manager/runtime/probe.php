@@ -11,6 +11,12 @@ $facts = [
     'auto_prepend_file' => (string) ini_get('auto_prepend_file'),
     'open_basedir' => (string) ini_get('open_basedir'),
     'ini' => (string) php_ini_loaded_file(),
+    'opcache.validate_timestamps' => extension_loaded('Zend OPcache') ? (ini_get('opcache.validate_timestamps') ? '1' : '0') : '1',
+    // What a new PHP would read at its start, folders too: a file may have been added.
+    'files' => implode("\n", array_filter(array_merge([(string) php_ini_loaded_file(), (string) ini_get('extension_dir')],
+        array_map('trim', explode(',', (string) php_ini_scanned_files())),
+        array_map(function ($dir) { return $dir === '' ? PHP_CONFIG_FILE_SCAN_DIR : $dir; },
+            explode(PATH_SEPARATOR, (string) getenv('PHP_INI_SCAN_DIR')))), 'strlen')),
 ];
 foreach ($facts as $name => $value) {
     echo "\nphpserve:$name=", bin2hex($value);

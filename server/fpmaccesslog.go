@@ -1,0 +1,181 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/phpserve/phpserve/fastcgi"
+)
+
+// FPMAccessConfig is the access log of a FastCGI address, as php-fpm has it.
+type FPMAccessConfig struct {
+	// File is access.log. Empty: none.
+	File string
+	// Format is access.format. Empty: that of php-fpm, `%R - %u %t "%m %r" %s`.
+	Format string
+	// SuppressPath is access.suppress_path[]: no line for a successful GET or HEAD of these, without query and body.
+	SuppressPath []string
+	// Limit is log_limit, the longest line in bytes. Zero: 1024.
+	Limit int
+}
+
+// fpmAccessLog writes the access log of a FastCGI address.
+type fpmAccessLog struct {
+	cfg    FPMAccessConfig
+	format *accessFormat
+
+	mu   sync.Mutex // guards file
+	file *os.File
+}
+
+// openFPMAccessLog opens the log; nil if there is none.
+func openFPMAccessLog(pool string, cfg FPMAccessConfig) (*fpmAccessLog, error) {
+	if cfg.File == "" {
+		return nil, nil
+	}
+	if cfg.Format == "" {
+		cfg.Format = defaultFPMAccessFormat
+	}
+	if cfg.Limit <= 0 {
+		cfg.Limit = 1024
+	}
+	format, err := parseAccessFormat(cfg.Format)
+	if err != nil {
+		return nil, fmt.Errorf("[pool %s] %w", pool, err)
+	}
+	l := &fpmAccessLog{cfg: cfg, format: format}
+	if err := l.reopen(); err != nil {
+		return nil, fmt.Errorf("[pool %s] %w", pool, err)
+	}
+	return l, nil
+}
+
+// openFPMAccessLogs opens the logs of addresses, in their order.
+func openFPMAccessLogs(responders []ResponderConfig) ([]*fpmAccessLog, error) {
+	logs := make([]*fpmAccessLog, len(responders))
+	for i, r := range responders {
+		var err error
+		if logs[i], err = openFPMAccessLog(r.Pool, r.Access); err != nil {
+			for _, l := range logs[:i] {
+				_ = l.close() // nothing was written
+			}
+			return nil, err
+		}
+	}
+	return logs, nil
+}
+
+// reopen opens the file again, which logrotate may have renamed. When that fails, the old one stays.
+func (l *fpmAccessLog) reopen() error {
+	if l == nil {
+		return nil
+	}
+	f, err := os.OpenFile(l.cfg.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("cannot open access.log: %w", err)
+	}
+	l.mu.Lock()
+	old := l.file
+	l.file = f
+	l.mu.Unlock()
+	if old != nil {
+		return old.Close()
+	}
+	return nil
+}
+
+// close closes the file; lines that come later are lost.
+func (l *fpmAccessLog) close() error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.file.Close()
+}
+
+// write adds the line of a request, in one write.
+func (l *fpmAccessLog) write(r *fpmAccessRecord) error {
+	if suppressAccess(l.cfg.SuppressPath, r) {
+		return nil
+	}
+	b := lineBuffers.Get().(*[]byte)
+	defer lineBuffers.Put(b)
+	*b = l.format.appendLine((*b)[:0], r, l.cfg.Limit)
+	if len(*b) == 0 {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, err := l.file.Write(*b)
+	return err
+}
+
+// fpmTrace is what is learned of a request for its access line.
+type fpmTrace struct {
+	began  time.Time // when a worker had it
+	queued time.Time // when it began to wait for one
+	pid    int
+	raw    []byte // of the response, until its head is complete
+	head   fastcgi.Head
+	done   bool // head is complete, or hopeless
+	status int  // of an answer without a script
+}
+
+// see looks for the response's head.
+func (t *fpmTrace) see(p []byte) {
+	if t.done {
+		return
+	}
+	t.raw = append(t.raw, p...)
+	head, _, done, err := fastcgi.ParseHead(t.raw, headLimit)
+	if t.done = done || err != nil; done {
+		t.head, t.status = head, head.Status
+	}
+}
+
+// logAccess writes the request's line.
+func (q *responderRequest) logAccess() {
+	log := q.target.access
+	if log == nil || q.method == "" {
+		return
+	}
+	t := &q.trace
+	now := time.Now()
+	if t.began.IsZero() {
+		t.began = now
+	}
+	if t.queued.IsZero() {
+		t.queued = t.began
+	}
+	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-fpm takes what is no number for 0
+	r := &fpmAccessRecord{
+		start: t.began, end: now, queue: t.began.Sub(t.queued),
+		method: q.method, uri: q.script.URI, query: q.params.get("QUERY_STRING"), script: q.script.Filename, contentLength: length,
+		status: t.status, user: basicAuthUser(q.params.get("HTTP_AUTHORIZATION")), pool: q.target.cfg.Pool,
+		workerPID: t.pid, masterPID: os.Getpid(), peer: q.peer,
+		param: q.params.lookup,
+		header: func(name string) (string, bool) {
+			values := t.head.Header.Values(name)
+			if len(values) == 0 {
+				return "", false
+			}
+			return values[0], true
+		},
+	}
+	if err := log.write(r); err != nil {
+		q.p.log.Error("cannot write the access log", "file", log.cfg.File, "error", err)
+	}
+}
+
+// peerOf is the address of a web server; empty for one on a unix socket.
+func peerOf(nc net.Conn) string {
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("").String()
+	}
+	return ""
+}

@@ -1,0 +1,431 @@
+package server
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/phpserve/phpserve/manager"
+)
+
+// fpmScriptConfig is how the script of a web server's request is found, as php-fpm does (fpm_main.c:init_request_info).
+type fpmScriptConfig struct {
+	// FixPathinfo is cgi.fix_pathinfo: what follows the name of a script is its PATH_INFO. False: SCRIPT_FILENAME is taken as it
+	// is.
+	FixPathinfo bool
+	// DiscardPath is cgi.discard_path: with FixPathinfo off, PATH_TRANSLATED does not name the script.
+	DiscardPath bool
+	// DocRoot is doc_root of php.ini, in the place of a DOCUMENT_ROOT that is not sent.
+	DocRoot string
+	// LimitExtensions is security.limit_extensions. Empty: any.
+	LimitExtensions []string
+	// Chdir is the folder for a request that names neither script nor DOCUMENT_ROOT.
+	Chdir string
+	// Chroot is where the paths of requests begin. Empty: at the root.
+	Chroot string
+	// As is whom PHP runs as: what that user cannot see is not there.
+	As *manager.Identity
+}
+
+// fpmScript is what a request runs.
+type fpmScript struct {
+	Filename string // as PHP has it, inside a chroot
+	URI      string // SCRIPT_NAME; php-fpm's request_uri
+}
+
+// fpmRefusal is php-fpm's answer where there is no script to run.
+type fpmRefusal struct {
+	Status           int
+	StatusText, Body string
+	Stderr           string // for the web server's log
+	Log              string // for our own; empty: nothing
+	Error            bool   // Log is an error
+}
+
+const (
+	iis = "Microsoft-IIS"
+	// hiddenVariable lists variables that php-cgi must not see; each is a parameter with this name, "_" and its own.
+	hiddenVariable = "PHPSERVE_SERVER"
+)
+
+// apacheSchemes are how mod_proxy_fcgi and mod_proxy_balancer begin SCRIPT_FILENAME.
+var apacheSchemes = []string{"proxy:fcgi://", "proxy:balancer://"}
+
+// fpmSearch is the search for one request's script. The fields are what fpm_main.c calls env_*, nil where it is not sent.
+type fpmSearch struct {
+	c      *fpmScriptConfig
+	p      *fpmParams
+	apache bool
+
+	file                             *string // SCRIPT_FILENAME
+	name, info, translated, redirect *string // SCRIPT_NAME, PATH_INFO, PATH_TRANSLATED, REDIRECT_URL
+	uri                              *string
+}
+
+// resolve finds the script and has the parameters be what php-fpm would show to it. Those that php-cgi would act on once more
+// are hidden from it.
+func (c *fpmScriptConfig) resolve(p *fpmParams) (fpmScript, *fpmRefusal) {
+	s := &fpmSearch{c: c, p: p}
+	s.file, s.name, s.info = s.get("SCRIPT_FILENAME"), s.get("SCRIPT_NAME"), s.get("PATH_INFO")
+	s.translated, s.redirect = s.get("PATH_TRANSLATED"), s.get("REDIRECT_URL")
+	if s.file == nil && s.translated == nil {
+		s.byDocumentRoot()
+	}
+	work := s.file
+	if work == nil {
+		work = s.translated
+	}
+	var script *string
+	if work != nil {
+		s.mendIIS()
+		script = s.find(*s.mendApache(work))
+	}
+	found := fpmScript{}
+	if s.uri != nil {
+		found.URI = *s.uri
+	}
+	if script == nil || !validScriptPath(*script) {
+		return found, &fpmRefusal{Status: 404, StatusText: "Not Found", Body: "File not found.\n", Stderr: "Primary script unknown"}
+	}
+	found.Filename = *script
+	if r := c.refuse(*script); r != nil {
+		return found, r
+	}
+	s.hide(*script, found.URI)
+	return found, nil
+}
+
+// hide names the script to php-cgi, which has cgi.fix_pathinfo on, and nothing else that it would look for a script with: what
+// scripts are to see there has a name of ours until prepend.php gives it its own.
+func (s *fpmSearch) hide(script, uri string) {
+	var hidden []string
+	hide := func(name, value string) {
+		hidden = append(hidden, name)
+		s.p.set(hiddenVariable+"_"+name, value)
+	}
+	if s.redirect != nil {
+		hide("REDIRECT_URL", *s.redirect)
+		s.p.remove("REDIRECT_URL")
+	}
+	if !s.c.FixPathinfo {
+		hide("PHP_SELF", uri) // else SCRIPT_NAME and PATH_INFO together
+		if s.file != nil && *s.file != script {
+			hide("SCRIPT_FILENAME", *s.file)
+		}
+	}
+	s.p.set("SCRIPT_FILENAME", script)
+	if len(hidden) > 0 {
+		s.p.set(hiddenVariable, strings.Join(hidden, ","))
+	}
+}
+
+func (s *fpmSearch) get(name string) *string {
+	if value, ok := s.p.lookup(name); ok {
+		return &value
+	}
+	return nil
+}
+
+// byDocumentRoot names the script of a web server that sends only what RFC 3875 has (§4.1).
+func (s *fpmSearch) byDocumentRoot() {
+	root, ok := s.p.lookup("DOCUMENT_ROOT")
+	if !ok {
+		root = s.c.Chdir
+	}
+	if s.name == nil || root == "" && s.c.Chroot == "" {
+		return
+	}
+	file := strings.TrimSuffix(root, "/") + "/" + strings.TrimPrefix(*s.name, "/")
+	s.file = &file
+	s.p.set("SCRIPT_FILENAME", file)
+}
+
+// mendIIS takes SCRIPT_NAME off a PATH_INFO of Microsoft's server.
+func (s *fpmSearch) mendIIS() {
+	if s.name == nil || s.info == nil || !strings.HasPrefix(s.p.get("SERVER_SOFTWARE"), iis) {
+		return
+	}
+	rest, ok := strings.CutPrefix(*s.info, *s.name)
+	if !ok {
+		return
+	}
+	s.p.keep("PATH_INFO", *s.info)
+	if s.info = nil; rest != "" {
+		s.info = &rest
+	}
+	s.put("PATH_INFO", s.info)
+}
+
+// mendApache takes the proxy's URL off a SCRIPT_FILENAME of mod_proxy_fcgi, and its query.
+func (s *fpmSearch) mendApache(work *string) *string {
+	if s.file == nil {
+		return work
+	}
+	for _, scheme := range apacheSchemes {
+		if len(*s.file) < len(scheme) || !strings.EqualFold((*s.file)[:len(scheme)], scheme) {
+			continue
+		}
+		path := *s.file
+		if slash := strings.IndexByte(path[len(scheme):], '/'); slash >= 0 {
+			path, s.apache = path[len(scheme)+slash:], true
+		}
+		path, _, _ = strings.Cut(path, "?")
+		s.file = &path
+		s.p.set("SCRIPT_FILENAME", path)
+		return s.file
+	}
+	return work
+}
+
+// find returns the script that the path work stands for; nil if there is none.
+func (s *fpmSearch) find(work string) *string {
+	if !s.c.FixPathinfo {
+		s.uri = s.name
+		if s.info != nil {
+			s.uri = s.info
+		}
+		if !s.c.DiscardPath && s.translated != nil {
+			return s.translated
+		}
+		return &work
+	}
+	if _, ok := s.p.lookup("DOCUMENT_ROOT"); !ok && s.c.DocRoot != "" {
+		s.p.set("DOCUMENT_ROOT", s.c.DocRoot)
+	}
+	named := s.name
+	if !s.apache && s.translated != nil && s.redirect != nil && *s.translated != work {
+		work, named = *s.translated, s.redirect
+	}
+	if work == "" || !strings.HasSuffix(work, "/") && s.c.exists(work) {
+		return s.exact(work, named)
+	}
+	return s.strip(work, named)
+}
+
+// exact is for a path that is there.
+func (s *fpmSearch) exact(work string, named *string) *string {
+	s.changeFile(work)
+	if !s.apache && s.redirect != nil {
+		for name, value := range map[string]*string{"PATH_INFO": s.info, "PATH_TRANSLATED": s.translated} {
+			if value != nil {
+				s.p.keep(name, *value)
+				s.p.remove(name)
+			}
+		}
+	}
+	s.changeName(named)
+	return &work
+}
+
+// strip takes components off the end of a path until a file is left, which is the script.
+func (s *fpmSearch) strip(work string, named *string) *string {
+	for path := work; ; {
+		cut := strings.LastIndexByte(path, '/')
+		if cut < 0 {
+			cut = strings.LastIndexByte(path, '\\')
+		}
+		if cut < 0 {
+			break
+		}
+		if path = path[:cut]; !s.c.isFile(path) {
+			continue
+		}
+		named = s.takePathInfo(work[len(path):], named)
+		s.changeFile(path)
+		s.translate(path, named)
+		if s.uri == nil {
+			s.changeName(named)
+		}
+		return &path
+	}
+	if s.file != nil {
+		s.p.keep("SCRIPT_FILENAME", *s.file)
+	}
+	s.p.remove("SCRIPT_FILENAME")
+	s.changeName(named)
+	return nil
+}
+
+// takePathInfo has PATH_INFO be what was taken off the path, and SCRIPT_NAME what is in front of it.
+func (s *fpmSearch) takePathInfo(tail string, named *string) *string {
+	var info string
+	switch {
+	case s.apache:
+		if info = tail; s.info != nil && *s.info == info {
+			return named
+		}
+	case s.info != nil && len(*s.info) > len(tail): // else it would begin before PATH_INFO does (CVE-2019-11043)
+		info = (*s.info)[len(*s.info)-len(tail):]
+	default:
+		return named
+	}
+	switch old := s.info; {
+	case old != nil:
+		s.p.keep("PATH_INFO", *old)
+		front := *old
+		if !s.apache { // there php-fpm cuts the path, not PATH_INFO
+			front = front[:len(front)-len(tail)]
+		}
+		if s.name == nil || *s.name != front {
+			if s.name != nil {
+				s.p.keep("SCRIPT_NAME", *s.name)
+			}
+			s.p.set("SCRIPT_NAME", front)
+		}
+		s.uri = &front
+	case s.apache && named != nil:
+		if front, ok := strings.CutSuffix(*named, info); ok && front != "" {
+			s.p.keep("SCRIPT_NAME", *s.name)
+			s.p.set("SCRIPT_NAME", front)
+			s.uri, named = &front, &front
+		}
+	}
+	s.info = &info
+	s.p.set("PATH_INFO", info)
+	return named
+}
+
+// translate has PATH_TRANSLATED be where PATH_INFO would be below the document root.
+func (s *fpmSearch) translate(path string, named *string) {
+	root, ok := s.p.lookup("DOCUMENT_ROOT")
+	switch {
+	case ok:
+		root = strings.TrimSuffix(root, "/")
+	case named != nil && strings.Contains(path, *named):
+		root = path[:len(path)-len(*named)]
+	default:
+		return
+	}
+	if s.translated != nil {
+		s.p.keep("PATH_TRANSLATED", *s.translated)
+	}
+	if s.info != nil {
+		root += *s.info
+	}
+	s.p.set("PATH_TRANSLATED", root)
+}
+
+// changeFile has SCRIPT_FILENAME be path and remembers what it was.
+func (s *fpmSearch) changeFile(path string) {
+	if s.file != nil && *s.file != path {
+		s.p.keep("SCRIPT_FILENAME", *s.file)
+	}
+	s.p.set("SCRIPT_FILENAME", path)
+}
+
+// changeName has SCRIPT_NAME be name and remembers what it was.
+func (s *fpmSearch) changeName(name *string) {
+	s.uri = name
+	if name == nil || s.name != nil && *s.name == *name {
+		return
+	}
+	if s.name != nil {
+		s.p.keep("SCRIPT_NAME", *s.name)
+	}
+	s.p.set("SCRIPT_NAME", *name)
+}
+
+func (s *fpmSearch) put(name string, value *string) {
+	if value == nil {
+		s.p.remove(name)
+	} else {
+		s.p.set(name, *value)
+	}
+}
+
+// validScriptPath says whether php-fpm takes a path for that of a script: no component may be ".."
+// (fpm_main.c:is_valid_path). None holds a NUL, which no system takes.
+func validScriptPath(path string) bool {
+	if strings.ContainsRune(path, 0) {
+		return false
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if part == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// refuse says why a script is not run: for its name, or because it cannot be read.
+func (c *fpmScriptConfig) refuse(script string) *fpmRefusal {
+	if !c.extensionAllowed(script) {
+		text := "Access to the script '" + script + "' has been denied (see security.limit_extensions)"
+		return &fpmRefusal{Status: 403, StatusText: "Forbidden", Body: "Access denied.\n", Stderr: text, Log: text}
+	}
+	err := c.readable(script)
+	if err == nil {
+		return nil
+	}
+	why := err.Error()
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		if errno == syscall.ENOTDIR { // of which php-fpm speaks as of any file that is not there
+			errno = syscall.ENOENT
+		}
+		why = errnoText(errno)
+	}
+	text := "Unable to open primary script: " + script + " (" + why + ")"
+	r := &fpmRefusal{Status: 404, StatusText: "Not Found", Body: "No input file specified.\n", Stderr: text, Log: text, Error: true}
+	if errors.Is(err, fs.ErrPermission) {
+		r.Status, r.StatusText, r.Body = 403, "Forbidden", "Access denied.\n"
+	}
+	return r
+}
+
+// errnoText is strerror(3): Go's texts are the same but for the first letter.
+func errnoText(errno syscall.Errno) string {
+	text := errno.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// extensionAllowed holds security.limit_extensions (fpm_php.c:fpm_php_limit_extensions).
+func (c *fpmScriptConfig) extensionAllowed(script string) bool {
+	if len(c.LimitExtensions) == 0 {
+		return true
+	}
+	for _, ext := range c.LimitExtensions {
+		if strings.HasSuffix(script, ext) {
+			return true
+		}
+	}
+	return false
+}
+
+// outside is where a path of a request is on this system.
+func (c *fpmScriptConfig) outside(path string) string {
+	if c.Chroot == "" {
+		return path
+	}
+	return filepath.Join(c.Chroot, filepath.Join("/", path))
+}
+
+// exists says whether PHP's user can see something at path.
+func (c *fpmScriptConfig) exists(path string) bool {
+	_, err := c.stat(path)
+	return err == nil
+}
+
+// isFile says whether PHP's user can see a regular file at path.
+func (c *fpmScriptConfig) isFile(path string) bool {
+	info, err := c.stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (c *fpmScriptConfig) stat(path string) (info fs.FileInfo, err error) {
+	c.As.Do(func() { info, err = os.Stat(c.outside(path)) })
+	return info, err
+}
+
+// readable says why PHP's user cannot read a script; nil if it can.
+func (c *fpmScriptConfig) readable(path string) (err error) {
+	c.As.Do(func() {
+		var f *os.File
+		if f, err = os.OpenFile(c.outside(path), os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+			err = f.Close()
+		}
+	})
+	return err
+}

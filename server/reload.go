@@ -1,0 +1,231 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/phpserve/phpserve/manager"
+)
+
+// Changes says what a reload did, with the names of pools.
+type Changes struct {
+	Added    []string // pools that are new
+	Replaced []string // pools whose configuration, PHP or ini files changed, or that cannot know whether their scripts did
+	Kept     []string // pools that go on as they are
+	Removed  []string // pools that are gone
+}
+
+// errReloadSites is a change that needs a restart.
+var errReloadSites = errors.New("a reload changes pools and their FastCGI addresses; sites, listen and all else need a restart")
+
+// Reload has the pools and FastCGI addresses be those of cfg. Pools that did not change stay, with their workers and their
+// opcache. The new ones are ready before any request is given to them, and the old ones finish what they have, up to
+// process_control_timeout; nobody waits for them. After an error everything is as it was.
+func (s *Server) Reload(ctx context.Context, cfg Config, php map[string]*manager.PHP) (Changes, error) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	if err := cfg.Validate(); err != nil {
+		return Changes{}, err
+	}
+	if !reflect.DeepEqual(cfg.Sites, s.cfg.Sites) || !slices.Equal(cfg.Listen, s.cfg.Listen) {
+		return Changes{}, errReloadSites
+	}
+	n, err := s.prepare(ctx, &cfg, php)
+	if err != nil {
+		return Changes{}, err
+	}
+	return n.take(), nil
+}
+
+// nextPools are what a reload has prepared.
+type nextPools struct {
+	s          *Server
+	cfg        *Config
+	pools      map[string]*manager.Pool
+	made       map[string]*manager.Pool // those of pools that are new
+	responders []*responder             // in the order of cfg.Responders
+	opened     []*responder
+	accesses   []*fpmAccessLog // in the order of cfg.Responders
+}
+
+// prepare starts what is new, beside what runs.
+func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manager.PHP) (*nextPools, error) {
+	n := &nextPools{s: s, cfg: cfg, pools: map[string]*manager.Pool{}, made: map[string]*manager.Pool{}}
+	err := n.openResponders()
+	for i := range cfg.Pools {
+		if err != nil {
+			break
+		}
+		p := cfg.Pools[i]
+		p.AdminRoots = append(p.AdminRoots, cfg.adminRoots(p.Name)...)
+		if old := s.pools[p.Name]; old != nil && old.Unchanged(p, php[p.Name]) {
+			n.pools[p.Name] = old
+			continue
+		}
+		var pool *manager.Pool
+		if pool, err = s.newPool(p, php[p.Name]); err == nil {
+			n.pools[p.Name], n.made[p.Name] = pool, pool
+		}
+	}
+	if err == nil {
+		n.accesses, err = n.openAccessLogs()
+	}
+	if err == nil {
+		err = startPools(ctx, n.made)
+	}
+	if err != nil {
+		closePools(canceled(), n.made)
+		for _, p := range n.opened {
+			p.listener.Close()
+		}
+		return nil, err
+	}
+	return n, nil
+}
+
+// openAccessLogs opens the logs that changed. Those that did not go on; one that is replaced is closed by the garbage collector,
+// when the last request has written its line.
+func (n *nextPools) openAccessLogs() ([]*fpmAccessLog, error) {
+	var logs []*fpmAccessLog
+	for i, p := range n.responders {
+		cfg := n.cfg.Responders[i]
+		if t := p.target.Load(); t != nil && reflect.DeepEqual(t.cfg.Access, cfg.Access) {
+			logs = append(logs, t.access)
+			continue
+		}
+		l, err := openFPMAccessLog(cfg.Pool, cfg.Access)
+		if err != nil {
+			return nil, err
+		}
+		logs = append(logs, l)
+	}
+	return logs, nil
+}
+
+// openResponders opens the addresses that are new and finds those that are not.
+func (n *nextPools) openResponders() error {
+	for _, cfg := range n.cfg.Responders {
+		i := slices.IndexFunc(n.s.responders, func(p *responder) bool { return p.target.Load().cfg.Listen == cfg.Listen })
+		if i >= 0 {
+			n.responders = append(n.responders, n.s.responders[i])
+			continue
+		}
+		p, err := n.s.openResponder(cfg)
+		if err != nil {
+			return err
+		}
+		n.responders, n.opened = append(n.responders, p), append(n.opened, p)
+	}
+	return nil
+}
+
+// take puts what was prepared in the place of what runs.
+func (n *nextPools) take() (c Changes) {
+	s := n.s
+	for name, pool := range n.pools {
+		if s.slots[name] == nil {
+			s.slots[name] = &poolSlot{}
+		}
+		s.slots[name].put(pool)
+	}
+	gone := slices.DeleteFunc(slices.Clone(s.responders), func(p *responder) bool { return slices.Contains(n.responders, p) })
+	for i, p := range n.responders {
+		cfg := n.cfg.Responders[i]
+		if old := p.target.Load(); old != nil && !reflect.DeepEqual(old.cfg, cfg) {
+			if err := reopenFastCGI(p.listener, &cfg); err != nil {
+				s.log.Error("cannot change a FastCGI address", "pool", cfg.Pool, "listen", cfg.Listen, "error", err)
+			}
+		}
+		if err := p.aim(cfg, n.accesses[i]); err != nil { // its user was found a moment ago
+			s.log.Error("cannot change a FastCGI address", "pool", cfg.Pool, "listen", cfg.Listen, "error", err)
+		}
+	}
+	for _, p := range n.opened {
+		p.start()
+	}
+	old := s.pools
+	s.mu.Lock()
+	s.pools = n.pools
+	s.mu.Unlock()
+	s.responders = n.responders
+	for name, pool := range old {
+		if n.pools[name] != pool {
+			s.retire(n.cfg.ProcessControlTimeout, pool.Stop)
+		}
+		if n.pools[name] == nil {
+			delete(s.slots, name)
+			c.Removed = append(c.Removed, name)
+		}
+	}
+	for _, p := range gone {
+		s.retire(n.cfg.ProcessControlTimeout, p.stop)
+	}
+	for name, pool := range n.pools {
+		switch old[name] {
+		case pool:
+			c.Kept = append(c.Kept, name)
+		case nil:
+			c.Added = append(c.Added, name)
+		default:
+			c.Replaced = append(c.Replaced, name)
+		}
+	}
+	for _, names := range [][]string{c.Added, c.Replaced, c.Kept, c.Removed} {
+		slices.Sort(names)
+	}
+	return c
+}
+
+// retire stops something that a reload has replaced, without waiting for it; Stop does.
+func (s *Server) retire(timeout time.Duration, stop func(context.Context)) {
+	ctx, cancel := context.WithTimeout(s.running, timeout)
+	s.retiring.Go(func() {
+		defer cancel()
+		stop(ctx)
+	})
+}
+
+// newPool makes one pool of the server.
+func (s *Server) newPool(p manager.PoolConfig, php *manager.PHP) (*manager.Pool, error) {
+	if php == nil {
+		return nil, fmt.Errorf("[pool %s] has no PHP", p.Name)
+	}
+	return manager.NewPool(context.Background(), p, php, dialer{}, s.log)
+}
+
+// startPools starts pools side by side, a few at a time, and returns the first error.
+func startPools(ctx context.Context, pools map[string]*manager.Pool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	room := make(chan struct{}, 2*runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	var once sync.Once
+	var first error
+	for _, p := range pools {
+		wg.Go(func() {
+			room <- struct{}{}
+			defer func() { <-room }()
+			if err := p.Start(ctx); err != nil {
+				once.Do(func() { first = err })
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	return first
+}
+
+// closePools ends pools side by side.
+func closePools(ctx context.Context, pools map[string]*manager.Pool) {
+	var wg sync.WaitGroup
+	for _, p := range pools {
+		wg.Go(func() { p.Stop(ctx) })
+	}
+	wg.Wait()
+}

@@ -1,0 +1,247 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/phpserve/phpserve/fastcgi"
+)
+
+// ResponderConfig is an address at which a pool answers web servers that speak FastCGI, such as nginx: the listen.*
+// directives of a php-fpm pool and those that are about its requests.
+type ResponderConfig struct {
+	// Pool is the name of the pool that runs the scripts.
+	Pool string
+	// Listen is the address: HOST:PORT, PORT for all addresses of the machine, or the path of a unix socket.
+	Listen string
+	// Backlog is listen.backlog: how many connections the kernel keeps until they are accepted. Zero or less: the most that
+	// the system allows.
+	Backlog int
+	// Owner is listen.owner of a unix socket, a name or a uid. Empty: the user of phpserve.
+	Owner string
+	// Group is listen.group of a unix socket, a name or a gid. Empty: the owner's group.
+	Group string
+	// Mode is listen.mode of a unix socket. Zero: 0660.
+	Mode uint32
+	// AllowedClients is listen.allowed_clients: who may connect to a TCP address. Nil: everybody.
+	AllowedClients []netip.Addr
+	// FixPathinfo is cgi.fix_pathinfo of php.ini: what follows the name of a script is its PATH_INFO.
+	FixPathinfo bool
+	// DiscardPath is cgi.discard_path of php.ini: without FixPathinfo, PATH_TRANSLATED does not name the script.
+	DiscardPath bool
+	// DocRoot is doc_root of php.ini, for requests without DOCUMENT_ROOT.
+	DocRoot string
+	// LimitExtensions is security.limit_extensions: how the name of a script must end. Empty: any.
+	LimitExtensions []string
+	// Access is the access log.
+	Access FPMAccessConfig
+	// Chdir is the pool's working folder, where a request without DOCUMENT_ROOT is looked for.
+	Chdir string
+}
+
+// responder answers at one address.
+type responder struct {
+	s        *Server
+	log      *slog.Logger
+	listener net.Listener
+	target   atomic.Pointer[responderTarget]
+
+	accepting, serving sync.WaitGroup
+
+	mu      sync.Mutex // guards the fields below
+	conns   map[*responderConn]struct{}
+	closing bool
+}
+
+// responderTarget is what the requests of an address are run with. A reload replaces it.
+type responderTarget struct {
+	cfg    ResponderConfig
+	php    *poolSlot
+	script fpmScriptConfig
+	access *fpmAccessLog // nil: none
+}
+
+// responderConn is a connection of a web server.
+type responderConn struct {
+	net.Conn
+	busy bool // runs a request; guarded by responder.mu
+}
+
+// openResponders binds every FastCGI address.
+func (s *Server) openResponders() error {
+	for _, cfg := range s.cfg.Responders {
+		p, err := s.openResponder(cfg)
+		if err != nil {
+			return err
+		}
+		s.responders = append(s.responders, p)
+	}
+	return nil
+}
+
+// openResponder binds one FastCGI address.
+func (s *Server) openResponder(cfg ResponderConfig) (*responder, error) {
+	l, err := listenFastCGI(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &responder{s: s, log: s.log.With("pool", cfg.Pool), listener: l, conns: map[*responderConn]struct{}{}}, nil
+}
+
+// aim has the requests that come from now on run as cfg says.
+func (p *responder) aim(cfg ResponderConfig, access *fpmAccessLog) error {
+	php := p.s.slots[cfg.Pool]
+	pool := php.use.Load().Config()
+	as, err := pool.Identity()
+	if err != nil {
+		return err
+	}
+	p.target.Store(&responderTarget{cfg: cfg, php: php, access: access, script: fpmScriptConfig{
+		FixPathinfo: cfg.FixPathinfo, DiscardPath: cfg.DiscardPath, DocRoot: cfg.DocRoot, LimitExtensions: cfg.LimitExtensions,
+		Chdir: cfg.Chdir, As: as,
+	}})
+	return nil
+}
+
+// start begins to accept.
+func (p *responder) start() { p.accepting.Go(p.accept) }
+
+func (p *responder) accept() {
+	for {
+		nc, err := p.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			if retryAccept(err) {
+				p.log.Warn("cannot accept a connection", "listen", p.target.Load().cfg.Listen, "error", err)
+				time.Sleep(acceptPause)
+				continue
+			}
+			cfg := p.target.Load().cfg
+			p.s.failed <- fmt.Errorf("[pool %s] cannot go on listening on %s: %v", cfg.Pool, cfg.Listen, err)
+			return
+		}
+		if who, ok := p.allowed(nc); !ok {
+			p.log.Error("Connection disallowed: IP address '" + who + "' has been dropped.") //nolint:sloglint // php-fpm's words
+			nc.Close()
+			continue
+		}
+		c := &responderConn{Conn: nc}
+		p.mu.Lock()
+		if p.closing {
+			p.mu.Unlock()
+			nc.Close()
+			continue
+		}
+		p.conns[c] = struct{}{}
+		p.mu.Unlock()
+		p.serving.Add(1)
+		go p.serve(c, fastcgi.NewResponder(nc))
+	}
+}
+
+// allowed holds listen.allowed_clients.
+func (p *responder) allowed(nc net.Conn) (who string, ok bool) {
+	tcp, isTCP := nc.RemoteAddr().(*net.TCPAddr)
+	clients := p.target.Load().cfg.AllowedClients
+	if clients == nil || !isTCP {
+		return "", true
+	}
+	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return addr.String(), slices.ContainsFunc(clients, func(a netip.Addr) bool { return a.Unmap() == addr })
+}
+
+// serve runs the requests of one connection, one after another. It has a share of p.serving, until it ends or the connection
+// goes on without it.
+func (p *responder) serve(c *responderConn, r *fastcgi.Responder) {
+	peer := peerOf(c)
+	for {
+		in, err := r.Accept()
+		if err != nil {
+			p.refuse(c, err)
+			break
+		}
+		if !p.setBusy(c, true) {
+			break
+		}
+		q := &responderRequest{p: p, target: p.target.Load(), in: in, peer: peer}
+		q.release = func() {
+			p.s.tails.Add(1)
+			go p.next(c, r, in) // which takes over the share
+		}
+		q.run()
+		if q.released {
+			p.s.tails.Done()
+			return
+		}
+		if !p.setBusy(c, false) || !in.KeepConn {
+			break
+		}
+	}
+	p.end(c, r)
+}
+
+// next goes on with a connection whose last request's script still runs.
+func (p *responder) next(c *responderConn, r *fastcgi.Responder, last *fastcgi.Incoming) {
+	if p.setBusy(c, false) && last.KeepConn {
+		p.serve(c, r)
+	} else {
+		p.end(c, r)
+	}
+}
+
+// end ends a connection.
+func (p *responder) end(c *responderConn, r *fastcgi.Responder) {
+	r.Close() // an error means that the web server has closed it already
+	p.mu.Lock()
+	delete(p.conns, c)
+	p.mu.Unlock()
+	p.serving.Done()
+}
+
+// refuse logs a connection that made no sense.
+func (p *responder) refuse(c net.Conn, err error) {
+	if protocol, ok := errors.AsType[*fastcgi.RequestError](err); ok {
+		p.log.Warn("connection closed: not FastCGI", "listen", p.target.Load().cfg.Listen, "client", c.RemoteAddr().String(), "error", protocol)
+	}
+}
+
+// setBusy notes whether the connection runs a request; false says that it must end.
+func (p *responder) setBusy(c *responderConn, busy bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.busy = busy
+	return !p.closing || busy
+}
+
+// stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
+func (p *responder) stop(ctx context.Context) {
+	p.listener.Close()
+	p.accepting.Wait()
+	p.mu.Lock()
+	p.closing = true
+	for c := range p.conns {
+		if !c.busy {
+			c.Close()
+		}
+	}
+	p.mu.Unlock()
+	over := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		for c := range p.conns {
+			c.Close()
+		}
+	})
+	defer over()
+	p.serving.Wait()
+}

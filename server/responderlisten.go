@@ -1,0 +1,141 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// acceptPause is how long accepting rests after an error that may go away, such as too many open files.
+const acceptPause = 100 * time.Millisecond
+
+// retryAccept says whether accepting can go on after err: descriptors or memory are short, or the client left early.
+func retryAccept(err error) bool {
+	for _, e := range []error{
+		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.ECONNABORTED, syscall.EPROTO, syscall.EINTR,
+	} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// listenFastCGI opens the address of a pool as php-fpm does (fpm_sockets.c:fpm_sockets_get_listening_socket).
+func listenFastCGI(c *ResponderConfig) (net.Listener, error) {
+	network, addr := splitFastCGIAddr(c.Listen)
+	fail := func(err error, hint string) (net.Listener, error) {
+		return nil, &ListenError{Addr: c.Listen, Err: fmt.Errorf("[pool %s] %w", c.Pool, err), Hint: hint}
+	}
+	if network == "unix" {
+		if err := removeStaleSocket(addr); err != nil {
+			return fail(err, "stop the other program, or give the pool another listen")
+		}
+	}
+	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return closeSocketMode(network, raw) }}
+	l, err := config.Listen(context.Background(), network, addr)
+	if err != nil {
+		return fail(err, "")
+	}
+	if err := setBacklog(l, c.Backlog); err != nil {
+		l.Close()
+		return fail(err, "")
+	}
+	if network == "unix" {
+		if err := c.giveSocket(addr); err != nil {
+			l.Close()
+			return fail(err, "listen.owner, listen.group and listen.mode say whose the socket is")
+		}
+	}
+	return l, nil
+}
+
+// reopenFastCGI gives an address that stays open what may be changed of it.
+func reopenFastCGI(l net.Listener, c *ResponderConfig) error {
+	if err := setBacklog(l, c.Backlog); err != nil {
+		return err
+	}
+	if network, addr := splitFastCGIAddr(c.Listen); network == "unix" {
+		return c.giveSocket(addr)
+	}
+	return nil
+}
+
+// splitFastCGIAddr tells the forms of listen apart: what holds a colon or only digits is a port, all else a path.
+func splitFastCGIAddr(listen string) (network, addr string) {
+	switch {
+	case strings.Trim(listen, "0123456789") == "":
+		return "tcp", ":" + listen
+	case strings.Contains(listen, ":"):
+		return "tcp", listen
+	}
+	return "unix", listen
+}
+
+// removeStaleSocket removes what a server left behind that was killed. One that still answers is left alone.
+func removeStaleSocket(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("%s exists and is no socket", path)
+	}
+	if nc, err := net.Dial("unix", path); err == nil {
+		nc.Close()
+		return fmt.Errorf("Another FPM instance seems to already listen on %s", path) //nolint:revive,staticcheck // php-fpm's words
+	}
+	return os.Remove(path)
+}
+
+// giveSocket gives the socket its owner, group and mode, which admit the web server.
+func (c *ResponderConfig) giveSocket(path string) error {
+	uid, gid := -1, -1
+	if c.Owner != "" {
+		u, err := user.Lookup(c.Owner)
+		if err != nil {
+			if u, err = user.LookupId(c.Owner); err != nil {
+				return fmt.Errorf("cannot get uid for user '%s'", c.Owner)
+			}
+		}
+		uid, gid = number(u.Uid), number(u.Gid)
+	}
+	if c.Group != "" {
+		g, err := user.LookupGroup(c.Group)
+		if err != nil {
+			if g, err = user.LookupGroupId(c.Group); err != nil {
+				return fmt.Errorf("cannot get gid for group '%s'", c.Group)
+			}
+		}
+		gid = number(g.Gid)
+	}
+	if uid >= 0 || gid >= 0 {
+		if err := os.Lchown(path, uid, gid); err != nil {
+			return err
+		}
+	}
+	mode := os.FileMode(c.Mode)
+	if mode == 0 {
+		mode = 0o660
+	}
+	return os.Chmod(path, mode)
+}
+
+// number is an id as os/user has it; -1 where the system's ids are no numbers.
+func number(id string) int {
+	n, err := strconv.Atoi(id)
+	if err != nil {
+		return -1
+	}
+	return n
+}

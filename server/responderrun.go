@@ -1,0 +1,302 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/manager"
+)
+
+// responderRequest is one request of a web server on its way through a worker.
+type responderRequest struct {
+	p      *responder
+	target *responderTarget
+	in     *fastcgi.Incoming
+	peer   string // address of the web server; empty: on a unix socket
+	params *fpmParams
+	script fpmScript
+	method string
+	pool   *poolInUse
+
+	stopWatch func() // ends the watch for the web server's leaving
+	release   func() // lets the connection go on
+	released  bool   // the response has ended, the script has not
+
+	begun    bool // a byte of the response is out
+	said     bool // a message of PHP is out
+	timedOut atomic.Bool
+	trace    fpmTrace
+}
+
+// run answers one request.
+func (q *responderRequest) run() {
+	params, err := decodeFPMParams(q.in.Params)
+	if err != nil {
+		q.p.log.Warn("connection closed: not FastCGI", "listen", q.target.cfg.Listen, "error", err)
+		q.in.Break()
+		return
+	}
+	q.params, q.method = params, params.get("REQUEST_METHOD")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	err = q.answer(ctx, cancel)
+	defer q.logAccess()
+	if q.released {
+		if err != nil {
+			q.p.log.Warn("script broke off behind its response", "script", q.script.Filename, "error", err)
+		}
+		return
+	}
+	if err != nil {
+		err = q.fail(err)
+	}
+	if err == nil {
+		_ = q.in.End(0, 0) // an error is the web server's leaving
+	}
+}
+
+// answer finds the script and has a worker run it. A request whose worker died before it said anything is repeated as runPHP
+// does.
+func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc) error {
+	if q.method == "" {
+		return nil // php-fpm's answer is empty, too (fpm_main.c:main)
+	}
+	script, refusal := q.target.script.resolve(q.params)
+	if refusal != nil {
+		return q.refused(refusal)
+	}
+	q.script = script
+	body, err := q.spool()
+	if err != nil {
+		return err
+	}
+	defer body.close()
+	q.stopWatch = sync.OnceFunc(q.in.OnAbort(cancel))
+	defer q.stopWatch()
+	params := q.params.appendTo(nil)
+	for repeated := false; ; {
+		q.trace.queued = time.Now()
+		worker, pool, err := q.target.php.acquire(ctx)
+		if err != nil {
+			if errors.Is(err, context.Canceled) {
+				err = errClientGone
+			}
+			return err
+		}
+		q.pool = pool
+		err = q.relay(ctx, worker, body, params)
+		we, lost := errors.AsType[*workerError](err)
+		if !lost || q.begun || !we.unsent && (repeated || !safeMethod(q.method)) {
+			return err
+		}
+		repeated = repeated || !we.unsent
+		q.p.log.Warn("worker lost, request repeated on another", "pid", worker.PID(), "script", q.script.Filename, "error", we)
+	}
+}
+
+// refused answers as php-fpm does where there is no script to run.
+func (q *responderRequest) refused(r *fpmRefusal) error {
+	if r.Log != "" {
+		level := slog.LevelInfo
+		if r.Error {
+			level = slog.LevelError
+		}
+		q.p.log.Log(context.Background(), level, r.Log) //nolint:sloglint // php-fpm's words, with the path in them
+	}
+	if r.Stderr != "" {
+		if err := q.in.WriteStderr([]byte(r.Stderr)); err != nil {
+			return errClientGone
+		}
+	}
+	return q.plain(r.Status, r.StatusText, r.Body)
+}
+
+// plain answers with a text of our own.
+func (q *responderRequest) plain(status int, reason, text string) error {
+	head := fmt.Sprintf("Status: %d %s\r\nContent-type: text/html; charset=UTF-8\r\n\r\n", status, reason)
+	q.begun, q.trace.status = true, status
+	if err := q.in.WriteStdout([]byte(head + text)); err != nil {
+		return errClientGone
+	}
+	return nil
+}
+
+// fail answers with what went wrong, if nothing is out yet; else the connection is broken off, which web servers take for what
+// it is. An error says that there is nobody to answer.
+func (q *responderRequest) fail(err error) error {
+	v := judge(err)
+	if v.status != statusClientGone {
+		q.p.log.Error("request failed", "status", v.status, "error", err, "method", q.method, "script", q.script.Filename)
+	}
+	if v.status == statusClientGone && q.in.Aborted() {
+		return nil // it waits for an end (FastCGI 1.0 §5.4)
+	}
+	if q.begun || v.status == statusClientGone {
+		q.trace.status = v.status
+		q.in.Break()
+		return errClientGone
+	}
+	return q.plain(v.status, http.StatusText(v.status), http.StatusText(v.status)+".\n")
+}
+
+// spool takes the request's whole body before a worker is taken.
+func (q *responderRequest) spool() (*body, error) {
+	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-cgi takes what is no number for 0
+	b := newBody()
+	in := io.LimitReader(q.in.Body(), max(length, 0)) // PHP reads no more than that
+	mem, err := readMemory(in, q.p.s.cfg.SpoolMemory)
+	switch {
+	case err == io.EOF:
+		b.mem, b.size = mem, int64(len(mem))
+		return b, nil
+	case err != nil:
+		return nil, errClientGone
+	}
+	if b.file, err = newBodyFile(q.p.s.cfg.SpoolDir, &q.p.s.bodies); err != nil {
+		return nil, err
+	}
+	if b.size, err = io.Copy(bodyWriter{b.file}, io.MultiReader(bytes.NewReader(mem), in)); err != nil {
+		b.close()
+		return nil, bodyError(err)
+	}
+	return b, nil
+}
+
+// relay runs the request on one worker and passes on what it says.
+func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, body *body, params []byte) error {
+	conn := worker.Conn().(*fastcgi.Conn)
+	begun := manager.Request{Method: q.method, URI: q.uri(), Script: q.script.Filename}
+	terminate := q.pool.terminate
+	if terminate > 0 {
+		begun.Deadline = time.Now().Add(terminate)
+		timer := time.AfterFunc(terminate, func() {
+			q.timedOut.Store(true)
+			worker.Kill("request_terminate_timeout")
+		})
+		defer timer.Stop()
+	}
+	worker.Begin(begun)
+	q.trace.began, q.trace.pid = time.Now(), worker.PID()
+	var abort aborter
+	abort.arm(ctx, conn)
+	err := conn.Send(&fastcgi.Request{Params: params, Body: body.reader(), BodyLen: body.size, KeepConn: true})
+	for ended := false; err == nil && !ended; {
+		var rec fastcgi.Record
+		if !conn.Buffered() {
+			if err = q.in.Flush(); err != nil {
+				err = errClientGone
+				break
+			}
+		}
+		if rec, err = conn.Next(); err == nil {
+			ended, err = q.pass(rec, &abort)
+		}
+	}
+	err = q.meaning(err, &abort)
+	abort.disarm()
+	switch {
+	case err == nil && conn.Reusable():
+		worker.Release(manager.Done)
+	case err == nil || errors.Is(err, errClientGone):
+		worker.Release(manager.Aborted)
+	default:
+		worker.Release(manager.Broken)
+	}
+	return err
+}
+
+// uri is the request as the web server names it, for logs.
+func (q *responderRequest) uri() string {
+	if uri := q.params.get("REQUEST_URI"); uri != "" {
+		return uri
+	}
+	return q.script.URI
+}
+
+// meaning says what the failure of a worker's connection means.
+func (q *responderRequest) meaning(err error, abort *aborter) error {
+	switch {
+	case err == nil, errors.Is(err, errClientGone):
+		return err
+	case q.timedOut.Load():
+		return errTerminated
+	case abort.hitNow():
+		return errClientGone
+	}
+	if protocol, ok := errors.AsType[*fastcgi.ProtocolError](err); ok && !protocol.Foreign {
+		return err
+	}
+	var conn *fastcgi.ConnError
+	return &workerError{err: err, unsent: errors.As(err, &conn) && conn.Unsent}
+}
+
+// pass hands one record on.
+func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool, err error) {
+	switch rec.Type {
+	case fastcgi.TypeEndRequest:
+		return true, nil
+	case fastcgi.TypeStderr:
+		return false, q.passStderr(rec.Content, abort)
+	case fastcgi.TypeStdout:
+		if q.released {
+			return false, nil
+		}
+		q.begun = true
+		if q.target.access != nil {
+			q.trace.see(rec.Content)
+		}
+		if err := q.in.WriteStdout(rec.Content); err != nil {
+			return false, errClientGone
+		}
+	}
+	return false, nil
+}
+
+// passStderr hands PHP's messages on in php-fpm's form (fpm_main.c:sapi_cgi_log_fastcgi), and ends the response where the
+// script said so.
+func (q *responderRequest) passStderr(p []byte, abort *aborter) error {
+	before, after, finish := bytes.Cut(p, q.pool.token)
+	for _, m := range phpMessages(string(before) + string(after)) {
+		q.p.log.Log(context.Background(), phpLevel(m), "php message", "script", q.script.Filename, "text", m)
+		if q.released {
+			continue
+		}
+		text := "PHP message: " + m
+		if q.said {
+			text = "; " + text
+		}
+		q.said = true
+		if err := q.in.WriteStderr([]byte(strings.TrimRight(text, "\n"))); err != nil {
+			return errClientGone
+		}
+	}
+	if finish && !q.released {
+		return q.finish(abort)
+	}
+	return nil
+}
+
+// finish ends the response while the script goes on: the connection is free for the web server's next request, and what that
+// does is of no matter to the script.
+func (q *responderRequest) finish(abort *aborter) error {
+	q.begun = true
+	if err := q.in.End(0, 0); err != nil {
+		return errClientGone
+	}
+	q.stopWatch()
+	abort.disarm()
+	q.released = true
+	q.release()
+	return nil
+}
