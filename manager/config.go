@@ -178,12 +178,12 @@ func (c *PoolConfig) Validate() error {
 		}
 	}
 	for _, kv := range c.PHPValue {
-		if err := checkINI(kv); err != nil {
+		if err := CheckINI(kv); err != nil {
 			bad("php_value %q: %v", kv, err)
 		}
 	}
 	for _, kv := range c.PHPAdminValue {
-		if err := checkINI(kv); err != nil {
+		if err := CheckINI(kv); err != nil {
 			bad("php_admin_value %q: %v", kv, err)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 // iniName is what a php.ini setting may be called.
 var iniName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.\-]*$`)
 
-// checkINI reports why NAME=VALUE cannot be written to an ini file.
-func checkINI(kv string) error {
+// CheckINI reports why NAME=VALUE cannot be written to an ini file.
+func CheckINI(kv string) error {
 	name, value, ok := strings.Cut(kv, "=")
 	switch {
 	case !ok:

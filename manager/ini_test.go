@@ -84,12 +84,12 @@ func TestIniValuesThatCannotBeQuotedAreRefused(t *testing.T) {
 		"a='$x":                         `cannot hold a single quote together with $ or \`,
 		`a='\`:                          `cannot hold a single quote together with $ or \`,
 	} {
-		if err := checkINI(kv); err == nil || !strings.Contains(err.Error(), want) {
+		if err := CheckINI(kv); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", kv, err, want)
 		}
 	}
 	for _, kv := range []string{"memory_limit=128M", "opcache.enable=", "xdebug.mode=a=b", "date.timezone=Europe/Berlin"} {
-		if err := checkINI(kv); err != nil {
+		if err := CheckINI(kv); err != nil {
 			t.Errorf("%q: %v", kv, err)
 		}
 	}

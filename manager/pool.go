@@ -100,6 +100,10 @@ func (p *Pool) Config() PoolConfig { return p.cfg }
 // PHP returns the pool's PHP.
 func (p *Pool) PHP() *PHP { return p.php }
 
+// INI returns the value that a setting of php.ini has for the pool, if it is one of those that decide which script a request is
+// for: cgi.fix_pathinfo, cgi.discard_path, doc_root. To php-cgi itself phpserve gives these values of its own.
+func (p *Pool) INI(name string) string { return p.php.iniAfter(&p.cfg, name) }
+
 // FinishToken is what a script's fastcgi_finish_request() sends on FCGI_STDERR to end the response.
 func (p *Pool) FinishToken() string { return p.dir.token }
 

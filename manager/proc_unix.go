@@ -55,8 +55,11 @@ func findCredential(c *PoolConfig) (*credential, error) {
 	if err != nil {
 		return nil, fmt.Errorf("[pool %s] cannot get the groups of user %q: %v", c.Name, c.User, err)
 	}
+	cred.groups = []uint32{cred.gid} // as initgroups(3) has them: the pool's group takes the place of the user's own
 	for _, g := range groups {
-		cred.groups = append(cred.groups, id32(g))
+		if id := id32(g); id != cred.gid && g != u.Gid {
+			cred.groups = append(cred.groups, id)
+		}
 	}
 	if (cred.uid == 0 || cred.gid == 0) && !c.AllowRoot {
 		return nil, fmt.Errorf("[pool %s] %w: user %q, group %q", c.Name, ErrRoot, c.User, c.Group)

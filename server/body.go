@@ -25,6 +25,7 @@ func (e *clientError) Unwrap() error { return e.err }
 type body struct {
 	mem   []byte
 	file  *bodyFile
+	given *os.File // of the web server: REQUEST_BODY_FILE
 	size  int64
 	users atomic.Int32
 }
@@ -45,6 +46,8 @@ func (b *body) share() *body {
 // reader starts at the beginning: a request may be sent twice.
 func (b *body) reader() io.Reader {
 	switch {
+	case b.given != nil:
+		return io.NewSectionReader(b.given, 0, b.size)
 	case b.file != nil:
 		return io.NewSectionReader(b.file, 0, b.size)
 	case len(b.mem) > 0:
@@ -55,8 +58,14 @@ func (b *body) reader() io.Reader {
 
 // close ends one user's use, and with the last the file.
 func (b *body) close() {
-	if b.users.Add(-1) == 0 && b.file != nil {
+	if b.users.Add(-1) > 0 {
+		return
+	}
+	if b.file != nil {
 		b.file.close()
+	}
+	if b.given != nil {
+		b.given.Close() // it was only read
 	}
 }
 

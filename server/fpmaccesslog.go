@@ -141,7 +141,7 @@ func (t *fpmTrace) see(p []byte) {
 // logAccess writes the request's line.
 func (q *responderRequest) logAccess() {
 	log := q.target.access
-	if log == nil || q.method == "" {
+	if _, asked := q.params.lookup("REQUEST_METHOD"); log == nil || !asked {
 		return
 	}
 	t := &q.trace

@@ -2,9 +2,11 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -428,4 +430,32 @@ func (c *fpmScriptConfig) readable(path string) (err error) {
 		}
 	})
 	return err
+}
+
+// openBody has b be the file that a web server keeps a body in (REQUEST_BODY_FILE, main/SAPI.c), as PHP's user may read it.
+func (c *fpmScriptConfig) openBody(b *body, name string, length int64) (err error) {
+	c.As.Do(func() { b.given, err = os.OpenFile(c.outside(name), os.O_RDONLY|syscall.O_NONBLOCK, 0) })
+	if err != nil {
+		return fmt.Errorf("cannot read REQUEST_BODY_FILE: %w", err)
+	}
+	info, err := b.given.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	if err != nil {
+		b.close()
+		return fmt.Errorf("cannot read REQUEST_BODY_FILE %q: %w", name, err)
+	}
+	b.size = min(max(length, 0), info.Size())
+	return nil
+}
+
+// iniTrue is what PHP takes a setting for that is on or off (Zend/zend_ini.c:zend_ini_parse_bool).
+func iniTrue(value string) bool {
+	switch strings.ToLower(value) {
+	case "true", "yes", "on":
+		return true
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(value)) // what is no number is 0
+	return n != 0
 }

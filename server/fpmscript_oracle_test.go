@@ -177,7 +177,11 @@ func TestScriptIsFoundAsByPHPFPM(t *testing.T) {
 			t.Parallel()
 			s := startSides(t, "zygote", map[string]string{
 				"info.php": variablesScript, "plain.txt": variablesScript, "sub/x.php": variablesScript, "secret.php": variablesScript,
-			}, tt.directives, func(c *Config) { c.Responders[0].FixPathinfo = tt.fix })
+			}, tt.directives, func(c *Config) {
+				if !tt.fix {
+					c.Pools[0].PHPAdminValue = append(c.Pools[0].PHPAdminValue, "cgi.fix_pathinfo=0")
+				}
+			})
 			if err := os.Chmod(filepath.Join(s.root, "secret.php"), 0o000); err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,21 +20,48 @@ type poolInUse struct {
 	*manager.Pool
 	token     []byte        // ends a response, see Pool.FinishToken
 	terminate time.Duration // request_terminate_timeout
+	variants  *poolVariants // nil for one of these
+}
+
+func newPoolInUse(pool *manager.Pool) *poolInUse {
+	return &poolInUse{Pool: pool, token: []byte(pool.FinishToken()), terminate: pool.Config().RequestTerminateTimeout}
 }
 
 // put has the requests that come from now on use pool.
-func (s *poolSlot) put(pool *manager.Pool) {
-	s.use.Store(&poolInUse{Pool: pool, token: []byte(pool.FinishToken()), terminate: pool.Config().RequestTerminateTimeout})
+func (s *poolSlot) put(server *Server, pool *manager.Pool) {
+	use := newPoolInUse(pool)
+	use.variants = &poolVariants{s: server, base: pool, byText: map[string]*variant{}}
+	s.use.Store(use)
 }
 
 // acquire takes a worker. A request that waits in the queue of a pool that is replaced goes on to the next.
 func (s *poolSlot) acquire(ctx context.Context) (*manager.Worker, *poolInUse, error) {
+	return s.acquireWith(ctx, "", "")
+}
+
+// acquireWith is acquire for a request with the parameters PHP_VALUE and PHP_ADMIN_VALUE.
+func (s *poolSlot) acquireWith(ctx context.Context, values, adminValues string) (*manager.Worker, *poolInUse, error) {
 	for {
-		use := s.use.Load()
-		worker, err := use.Acquire(ctx)
-		if errors.Is(err, manager.ErrPoolClosed) && s.use.Load() != use {
+		current := s.use.Load()
+		use, err := current, error(nil)
+		if values != "" || adminValues != "" {
+			use, err = current.variants.get(ctx, values, adminValues)
+		}
+		var worker *manager.Worker
+		if err == nil {
+			worker, err = use.Acquire(ctx)
+		}
+		if errors.Is(err, manager.ErrPoolClosed) && s.use.Load() != current {
 			continue
 		}
 		return worker, use, err
 	}
+}
+
+// stop ends the pool and what was made after it.
+func (u *poolInUse) stop(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { u.variants.stop(ctx) })
+	u.Stop(ctx)
+	wg.Wait()
 }

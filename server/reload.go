@@ -128,11 +128,15 @@ func (n *nextPools) openResponders() error {
 // take puts what was prepared in the place of what runs.
 func (n *nextPools) take() (c Changes) {
 	s := n.s
+	replaced := map[string]*poolInUse{}
 	for name, pool := range n.pools {
 		if s.slots[name] == nil {
 			s.slots[name] = &poolSlot{}
+		} else if replaced[name] = s.slots[name].use.Load(); replaced[name].Pool == pool {
+			delete(replaced, name)
+			continue
 		}
-		s.slots[name].put(pool)
+		s.slots[name].put(s, pool)
 	}
 	gone := slices.DeleteFunc(slices.Clone(s.responders), func(p *responder) bool { return slices.Contains(n.responders, p) })
 	for i, p := range n.responders {
@@ -154,14 +158,15 @@ func (n *nextPools) take() (c Changes) {
 	s.pools = n.pools
 	s.mu.Unlock()
 	s.responders = n.responders
-	for name, pool := range old {
-		if n.pools[name] != pool {
-			s.retire(n.cfg.ProcessControlTimeout, pool.Stop)
-		}
+	for name := range old {
 		if n.pools[name] == nil {
+			replaced[name] = s.slots[name].use.Load()
 			delete(s.slots, name)
 			c.Removed = append(c.Removed, name)
 		}
+	}
+	for _, use := range replaced {
+		s.retire(n.cfg.ProcessControlTimeout, use.stop)
 	}
 	for _, p := range gone {
 		s.retire(n.cfg.ProcessControlTimeout, p.stop)

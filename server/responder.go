@@ -33,12 +33,6 @@ type ResponderConfig struct {
 	Mode uint32
 	// AllowedClients is listen.allowed_clients: who may connect to a TCP address. Nil: everybody.
 	AllowedClients []netip.Addr
-	// FixPathinfo is cgi.fix_pathinfo of php.ini: what follows the name of a script is its PATH_INFO.
-	FixPathinfo bool
-	// DiscardPath is cgi.discard_path of php.ini: without FixPathinfo, PATH_TRANSLATED does not name the script.
-	DiscardPath bool
-	// DocRoot is doc_root of php.ini, for requests without DOCUMENT_ROOT.
-	DocRoot string
 	// LimitExtensions is security.limit_extensions: how the name of a script must end. Empty: any.
 	LimitExtensions []string
 	// Access is the access log.
@@ -99,14 +93,15 @@ func (s *Server) openResponder(cfg ResponderConfig) (*responder, error) {
 // aim has the requests that come from now on run as cfg says.
 func (p *responder) aim(cfg ResponderConfig, access *fpmAccessLog) error {
 	php := p.s.slots[cfg.Pool]
-	pool := php.use.Load().Config()
-	as, err := pool.Identity()
+	pool := php.use.Load()
+	cfgPool := pool.Config()
+	as, err := cfgPool.Identity()
 	if err != nil {
 		return err
 	}
 	p.target.Store(&responderTarget{cfg: cfg, php: php, access: access, script: fpmScriptConfig{
-		FixPathinfo: cfg.FixPathinfo, DiscardPath: cfg.DiscardPath, DocRoot: cfg.DocRoot, LimitExtensions: cfg.LimitExtensions,
-		Chdir: cfg.Chdir, As: as,
+		FixPathinfo: iniTrue(pool.INI("cgi.fix_pathinfo")), DiscardPath: iniTrue(pool.INI("cgi.discard_path")),
+		DocRoot: pool.INI("doc_root"), LimitExtensions: cfg.LimitExtensions, Chdir: cfg.Chdir, As: as,
 	}})
 	return nil
 }

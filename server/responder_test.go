@@ -128,7 +128,7 @@ func behindNginx(t *testing.T, files map[string]string, change func(*Config), te
 				ts := startServer(t, engine, files, func(c *Config) {
 					socket = filepath.Join(filepath.Dir(c.Sites[0].Root), "fpm.sock")
 					c.Responders = []ResponderConfig{{
-						Pool: "www", Listen: socket, Owner: testUser(), FixPathinfo: true, LimitExtensions: []string{".php", ".phar"},
+						Pool: "www", Listen: socket, Owner: testUser(), LimitExtensions: []string{".php", ".phar"},
 					}}
 					if change != nil {
 						change(c)

@@ -33,10 +33,13 @@ type responderRequest struct {
 	release   func() // lets the connection go on
 	released  bool   // the response has ended, the script has not
 
-	begun    bool // a byte of the response is out
-	said     bool // a message of PHP is out
-	timedOut atomic.Bool
-	trace    fpmTrace
+	begun     bool   // a byte of the response is out
+	headDone  bool   // its head is
+	tail      []byte // the last bytes of a head that is not done
+	finishing bool   // the script called fastcgi_finish_request() before it said anything
+	said      bool   // a message of PHP is out
+	timedOut  atomic.Bool
+	trace     fpmTrace
 }
 
 // run answers one request.
@@ -69,14 +72,14 @@ func (q *responderRequest) run() {
 // answer finds the script and has a worker run it. A request whose worker died before it said anything is repeated as runPHP
 // does.
 func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc) error {
-	if q.method == "" {
+	if _, ok := q.params.lookup("REQUEST_METHOD"); !ok {
 		return nil // php-fpm's answer is empty, too (fpm_main.c:main)
 	}
 	script, refusal := q.target.script.resolve(q.params)
+	q.script = script
 	if refusal != nil {
 		return q.refused(refusal)
 	}
-	q.script = script
 	body, err := q.spool()
 	if err != nil {
 		return err
@@ -87,7 +90,7 @@ func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc
 	params := q.params.appendTo(nil)
 	for repeated := false; ; {
 		q.trace.queued = time.Now()
-		worker, pool, err := q.target.php.acquire(ctx)
+		worker, pool, err := q.target.php.acquireWith(ctx, q.params.get("PHP_VALUE"), q.params.get("PHP_ADMIN_VALUE"))
 		if err != nil {
 			if errors.Is(err, context.Canceled) {
 				err = errClientGone
@@ -154,6 +157,9 @@ func (q *responderRequest) fail(err error) error {
 func (q *responderRequest) spool() (*body, error) {
 	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-cgi takes what is no number for 0
 	b := newBody()
+	if name := q.params.get("REQUEST_BODY_FILE"); name != "" {
+		return b, q.target.script.openBody(b, name, length)
+	}
 	in := io.LimitReader(q.in.Body(), max(length, 0)) // PHP reads no more than that
 	mem, err := readMemory(in, q.p.s.cfg.SpoolMemory)
 	switch {
@@ -256,6 +262,15 @@ func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool,
 		if q.target.access != nil {
 			q.trace.see(rec.Content)
 		}
+		if !q.headDone {
+			p, done := q.awaitHead(rec.Content)
+			if q.finishing && done { // what comes with the head is dropped
+				if err := q.in.WriteStdout(p); err != nil {
+					return false, errClientGone
+				}
+				return false, q.finish(abort)
+			}
+		}
 		if err := q.in.WriteStdout(rec.Content); err != nil {
 			return false, errClientGone
 		}
@@ -268,7 +283,7 @@ func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool,
 func (q *responderRequest) passStderr(p []byte, abort *aborter) error {
 	before, after, finish := bytes.Cut(p, q.pool.token)
 	for _, m := range phpMessages(string(before) + string(after)) {
-		q.p.log.Log(context.Background(), phpLevel(m), "php message", "script", q.script.Filename, "text", m)
+		q.p.log.Log(context.Background(), phpLevel(m), "php message", "pid", q.trace.pid, "script", q.script.Filename, "text", m)
 		if q.released {
 			continue
 		}
@@ -281,10 +296,27 @@ func (q *responderRequest) passStderr(p []byte, abort *aborter) error {
 			return errClientGone
 		}
 	}
-	if finish && !q.released {
-		return q.finish(abort)
+	if !finish || q.released {
+		return nil
 	}
-	return nil
+	if !q.headDone { // the response is empty, and PHP sends its head now
+		q.finishing = true
+		return nil
+	}
+	return q.finish(abort)
+}
+
+// awaitHead looks for the end of the response's head and returns what of p belongs to it.
+func (q *responderRequest) awaitHead(p []byte) (head []byte, done bool) {
+	const blank = "\r\n\r\n"
+	seen := append(q.tail, p...)
+	at := bytes.Index(seen, []byte(blank))
+	if at < 0 {
+		q.tail = bytes.Clone(seen[max(0, len(seen)-len(blank)+1):])
+		return p, false
+	}
+	q.headDone = true
+	return p[:at+len(blank)-len(q.tail)], true
 }
 
 // finish ends the response while the script goes on: the connection is free for the web server's next request, and what that

@@ -69,7 +69,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 			return nil, err
 		}
 		s.pools[p.Name], s.slots[p.Name] = pool, &poolSlot{}
-		s.slots[p.Name].put(pool)
+		s.slots[p.Name].put(s, pool)
 	}
 	return s, nil
 }
@@ -249,7 +249,11 @@ func (s *Server) Stop(ctx context.Context) {
 	}
 	closing.Wait()
 	s.serving.Wait()
-	closePools(ctx, s.pools)
+	var pools sync.WaitGroup
+	for _, slot := range s.slots {
+		pools.Go(func() { slot.use.Load().stop(ctx) })
+	}
+	pools.Wait()
 	s.retiring.Wait()
 	s.tails.Wait()
 	s.tls.stop()

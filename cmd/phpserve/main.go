@@ -9,5 +9,9 @@ import (
 
 func main() {
 	tuneRuntime()
-	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr, manager.FindPHP))
+	args := os.Args[1:]
+	if isFPMName(os.Args[0]) {
+		args = append([]string{"fpm"}, args...)
+	}
+	os.Exit(run(args, os.Stdout, os.Stderr, manager.FindPHP))
 }

@@ -20,6 +20,9 @@ func run(args []string, stdout, stderr io.Writer, findPHP phpFinder) int {
 	root := newRoot(stdout, stderr, findPHP)
 	root.SetArgs(args)
 	if err := root.Execute(); err != nil {
+		if said, ok := errors.AsType[*saidError](err); ok {
+			return said.code
+		}
 		return report(stderr, err)
 	}
 	return exitOK
@@ -43,7 +46,7 @@ It takes the place of nginx, php-fpm and certbot on a server, and of "php -S" on
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{flagError(err)} })
-	root.AddCommand(newRunCommand(stdout, stderr, findPHP), newCheckCommand(stdout, findPHP), newVersionCommand(stdout))
+	root.AddCommand(newRunCommand(stdout, stderr, findPHP), newFPMCommand(stdout, stderr, findPHP), newCheckCommand(stdout, findPHP), newVersionCommand(stdout))
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

@@ -10,6 +10,9 @@ $facts = [
     'opcache' => extension_loaded('Zend OPcache') && ini_get('opcache.enable') ? '1' : '',
     'auto_prepend_file' => (string) ini_get('auto_prepend_file'),
     'open_basedir' => (string) ini_get('open_basedir'),
+    'cgi.fix_pathinfo' => (string) ini_get('cgi.fix_pathinfo'),
+    'cgi.discard_path' => (string) ini_get('cgi.discard_path'),
+    'doc_root' => (string) ini_get('doc_root'),
     'ini' => (string) php_ini_loaded_file(),
     'opcache.validate_timestamps' => extension_loaded('Zend OPcache') ? (ini_get('opcache.validate_timestamps') ? '1' : '0') : '1',
     // What a new PHP would read at its start, folders too: a file may have been added.

@@ -1,0 +1,137 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestFPMPools holds the directives of pools to php-fpm's.
+func TestFPMPools(t *testing.T) {
+	t.Parallel()
+	show := func(expression string) string { return "var_export(" + expression + ");" }
+	ini := func(names ...string) string {
+		return show(`array_map('ini_get', ['` + strings.Join(names, "', '") + `'])`)
+	}
+	environment := `$e = getenv(); ksort($e); foreach ($e as $k => $v) { if (!preg_match('/^(FCGI_ROLE|PATH|PHP_|PHPRC|SCRIPT|REQUEST|QUERY|DOCUMENT|SERVER|REMOTE|ORIG)/', $k)) echo "$k=$v\n"; }`
+	var tests []struct {
+		name, config string
+		requests     []sideRequest
+	}
+	add := func(name, config string, requests ...sideRequest) {
+		tests = append(tests, struct {
+			name, config string
+			requests     []sideRequest
+		}{name, config, requests})
+	}
+	add("env", poolWith("env[A] = one", `env[B] = "two words"`, "env[C] = $OF_THE_MASTER", "env[D] = $NOT_SET_AT_ALL", "env[A] = again"),
+		sideRequest{name: "getenv", script: show(`[getenv('A'), getenv('B'), getenv('C'), getenv('D'), getenv('OF_THE_MASTER')]`)},
+		sideRequest{name: "$_SERVER", script: show(`[$_SERVER['A'] ?? null, $_SERVER['B'] ?? null]`)},
+		sideRequest{name: "all of it", script: environment})
+	add("clear_env = no", poolWith("clear_env = no"), sideRequest{name: "getenv", script: show(`getenv('OF_THE_MASTER')`)})
+	add("php_value and its kin", poolWith("php_value[date.timezone] = Asia/Tokyo", "php_admin_value[memory_limit] = 77M", "php_flag[short_open_tag] = on",
+		"php_admin_flag[log_errors] = off", "php_value[upload_max_filesize] = 5M", "php_value[precision] = 5", "php_value[precision] = 6",
+		"php_admin_value[post_max_size] = 9M", "php_flag[html_errors] = off", "php_value[user_agent] = 'with \"quotes\" and $'"),
+		sideRequest{name: "values", script: ini("date.timezone", "memory_limit", "short_open_tag", "log_errors", "upload_max_filesize", "precision", "post_max_size", "html_errors", "user_agent")},
+		sideRequest{name: "scripts change php_value", script: `ini_set('precision', '12'); ` + ini("precision")},
+		sideRequest{name: "scripts do not change php_admin_value", script: show(`@ini_set('memory_limit', '12M')`) + ini("memory_limit")},
+		sideRequest{name: "nor php_admin_flag", script: show(`@ini_set('log_errors', '1')`) + ini("log_errors")},
+		sideRequest{name: "what a script changed is gone", script: ini("precision")},
+		sideRequest{name: "ini_restore", script: `ini_restore('memory_limit'); ` + ini("memory_limit")})
+	add("disabled functions", poolWith("php_admin_value[disable_functions] = exec,system"),
+		sideRequest{name: "they are not there", script: show(`[function_exists('exec'), function_exists('system'), function_exists('passthru')]`)})
+	add("open_basedir", poolWith("php_admin_value[open_basedir] = DIR"),
+		sideRequest{name: "inside", script: show(`is_readable(__FILE__)`)},
+		sideRequest{name: "outside", script: show(`@file_get_contents('/etc/passwd')`)})
+	add("auto_prepend_file", poolWith("php_value[auto_prepend_file] = DIR/s0.php"),
+		sideRequest{name: "prepended", script: `echo "first ";`}, sideRequest{name: "both", script: `echo "then";`})
+	add("security.limit_extensions of its own", poolWith("security.limit_extensions = .php .conf"),
+		sideRequest{name: "allowed", params: map[string]string{"SCRIPT_FILENAME": "DIR/fpm.conf"}},
+		sideRequest{name: "not allowed", params: map[string]string{"SCRIPT_FILENAME": "DIR/access.log"}})
+	add("security.limit_extensions empty", poolWith("security.limit_extensions ="),
+		sideRequest{name: "anything", params: map[string]string{"SCRIPT_FILENAME": "DIR/fpm.conf"}})
+	add("access.suppress_path", poolWith("access.suppress_path[] = /s0.php", "access.suppress_path[] = /s1.php"),
+		sideRequest{name: "suppressed", script: `echo 1;`},
+		sideRequest{name: "not with an error", script: `http_response_code(500); echo 1;`},
+		sideRequest{name: "not listed", script: `echo 1;`},
+		sideRequest{name: "not with a query", script: `echo 1;`, params: map[string]string{"QUERY_STRING": "a"}})
+	add("chdir", poolWith("chdir = /usr"), sideRequest{name: "scripts start in their folder", script: show(`getcwd() === __DIR__`)})
+	add("php.ini's cgi.fix_pathinfo", poolWith("php_admin_value[cgi.fix_pathinfo] = 0"),
+		sideRequest{name: "behind a script", script: `echo 1;`, params: map[string]string{"PATH_INFO": "/x"}},
+		sideRequest{name: "no such file", params: map[string]string{"SCRIPT_FILENAME": "DIR/s0.php/x"}})
+	two := poolWith() + "\n[two]\nUSER\nlisten = DIR/two.sock\nlisten.mode = 0600\npm = ondemand\npm.max_children = 2\nphp_value[precision] = 3\nenv[WHO] = two\n"
+	add("two pools", two,
+		sideRequest{name: "the first", script: show(`[ini_get('precision'), getenv('WHO')]`)},
+		sideRequest{name: "the second", script: show(`[ini_get('precision'), getenv('WHO')]`), socket: "two.sock"})
+	if os.Geteuid() == 0 {
+		other := strings.Replace(poolWith(), "USER\n", "user = nobody\ngroup = daemon\nlisten.mode = 0666\n", 1)
+		add("user and group", other,
+			sideRequest{name: "who runs it", script: show(`[posix_geteuid(), posix_getegid(), posix_getgroups(), posix_getuid(), getenv('USER'), getenv('HOME')]`)})
+		add("supplementary groups", poolWith(), sideRequest{name: "groups", script: `$g = posix_getgroups(); sort($g); ` + show(`$g`)})
+		add("process.priority", poolWith("process.priority = 7"), sideRequest{name: "nice", script: show(`explode(" ", file_get_contents("/proc/self/stat"))[18]`)})
+	}
+	add("rlimit_files", poolWith("rlimit_files = 77"), sideRequest{name: "files", script: show(`posix_getrlimit()['soft openfiles']`)})
+	add("rlimit_core", poolWith("rlimit_core = 0"), sideRequest{name: "core", script: show(`posix_getrlimit()['soft core']`)})
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			fpm, own := bothSides(t, tt.config, tt.requests)
+			endBoth(t, fpm, own, syscall.SIGTERM)
+			compareFiles(t, fpm, own, "access.log")
+		})
+	}
+}
+
+// TestFPMAccessFormats compares what access.format makes of one request.
+func TestFPMAccessFormats(t *testing.T) {
+	t.Parallel()
+	formats := []string{
+		`%R - %u \"%m %r\" %s`, `%m %r%Q%q`, `%{REQUEST_URI}e %{HTTP_HOST}e`, `%{X-One}o`, `%f %n %l`, `%s %%`, `%{SCRIPT_NAME}e|%{NOPE}e`, `%q`, `[%u]`,
+	}
+	var pools strings.Builder
+	pools.WriteString("[global]\nerror_log = DIR/error.log\n")
+	var requests []sideRequest
+	for i, format := range formats {
+		fmt.Fprintf(&pools, "[p%d]\nUSER\nlisten = DIR/p%d.sock\npm = ondemand\npm.max_children = 1\naccess.log = DIR/access%d.log\naccess.format = \"%s\"\n", i, i, i, format)
+		requests = append(requests, sideRequest{
+			name: format, script: `header('X-One: first'); echo 1;`, socket: fmt.Sprintf("p%d.sock", i),
+			params: map[string]string{"QUERY_STRING": `a="b"&c=%20`, "HTTP_AUTHORIZATION": "Basic dTpw", "HTTP_HOST": "example.com", "REQUEST_URI": "/pretty?x"},
+		})
+	}
+	fpm, own := bothSides(t, pools.String(), requests)
+	endBoth(t, fpm, own, syscall.SIGTERM)
+	for i := range formats {
+		compareFiles(t, fpm, own, fmt.Sprintf("access%d.log", i))
+	}
+}
+
+// TestFPMCaughtOutput compares what catch_workers_output makes of the messages of scripts.
+func TestFPMCaughtOutput(t *testing.T) {
+	t.Parallel()
+	for _, directives := range [][]string{{"catch_workers_output = yes"}, {"catch_workers_output = yes", "decorate_workers_output = no"}, {"catch_workers_output = no"}} {
+		t.Run(strings.Join(directives, ", "), func(t *testing.T) {
+			t.Parallel()
+			fpm, own := bothSides(t, poolWith(directives...), []sideRequest{
+				{name: "a message", script: `error_log("a message");`},
+				{name: "a message with quotes", script: `error_log('a "quoted" message');`},
+			})
+			endBoth(t, fpm, own, syscall.SIGTERM)
+			kept := func(s *side) string {
+				var lines []string
+				for line := range strings.Lines(s.neutral(s.out.String())) {
+					if strings.Contains(line, "message") {
+						lines = append(lines, line)
+					}
+				}
+				return strings.Join(lines, "")
+			}
+			if want, got := kept(fpm), kept(own); got != want {
+				t.Errorf("php-fpm:\n%s\nphpserve:\n%s", want, got)
+			}
+		})
+	}
+}

@@ -1,0 +1,218 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/phpserve/phpserve/fastcgi"
+)
+
+// side is a php-fpm, or phpserve in its place, with a configuration of its own folder.
+type side struct {
+	t    *testing.T
+	name string
+	dir  string
+	cmd  *exec.Cmd
+	out  *output
+	done chan error
+}
+
+// newSide prepares one: in config and in the files DIR is its folder.
+func newSide(t *testing.T, name, config string, files map[string]string) *side {
+	t.Helper()
+	s := &side{t: t, name: name, dir: openFolder(t, "phpserve-side-"), out: &output{changed: make(chan struct{})}}
+	if os.Geteuid() == 0 {
+		config = strings.ReplaceAll(config, "USER\n", "user = www-data\ngroup = www-data\nlisten.owner = www-data\n")
+	}
+	config = strings.ReplaceAll(config, "USER\n", "")
+	all := map[string]string{"fpm.conf": config}
+	maps.Copy(all, files)
+	for file, text := range all {
+		path := filepath.Join(s.dir, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "DIR", s.dir)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// start runs it in the foreground until it says that it is ready.
+func (s *side) start(args ...string) {
+	s.t.Helper()
+	args = append([]string{"-F", "-O", "-y", filepath.Join(s.dir, "fpm.conf")}, args...)
+	if s.name == "php-fpm" {
+		s.cmd = exec.Command("php-fpm8.2", args...)
+	} else {
+		self, err := os.Executable()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.cmd = &exec.Cmd{Path: self, Args: append([]string{"phpserve", "fpm"}, args...)}
+	}
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.out, s.out
+	s.cmd.Env = append(os.Environ(), "OF_THE_MASTER=seen")
+	s.cmd.WaitDelay = 5 * time.Second
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatalf("these tests need php-fpm8.2 (apt-get install php8.2-fpm): %v", err)
+	}
+	s.done = make(chan error, 1)
+	go func() { s.done <- s.cmd.Wait() }()
+	s.t.Cleanup(func() {
+		_ = s.cmd.Process.Kill() // if it still runs
+	})
+	s.waitFor("ready to handle connections")
+}
+
+// waitFor waits for a text on standard error.
+func (s *side) waitFor(want string) {
+	s.t.Helper()
+	late := time.After(patience)
+	for {
+		text, changed := s.out.read()
+		if strings.Contains(text, want) {
+			return
+		}
+		select {
+		case <-changed:
+		case err := <-s.done:
+			s.t.Fatalf("%s ended: %v\n%s", s.name, err, s.out)
+		case <-late:
+			s.t.Fatalf("%s does not say %q\n%s", s.name, want, s.out)
+		}
+	}
+}
+
+// stop ends it and returns the exit code.
+func (s *side) stop(sig os.Signal) int {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		s.t.Fatalf("%s does not end\n%s", s.name, s.out)
+	}
+	return s.cmd.ProcessState.ExitCode()
+}
+
+// ask sends one request to the address of a pool and returns all that comes back.
+func (s *side) ask(socket string, params map[string]string, body string) string {
+	s.t.Helper()
+	nc, err := net.Dial("unix", filepath.Join(s.dir, socket))
+	if err != nil {
+		s.t.Fatalf("%s: %v\n%s", s.name, err, s.out)
+	}
+	_ = nc.SetDeadline(time.Now().Add(patience))
+	conn := fastcgi.NewConn(nc)
+	defer conn.Close()
+	all := map[string]string{
+		"REQUEST_METHOD": "GET", "SCRIPT_FILENAME": s.dir + "/s.php", "SCRIPT_NAME": "/s.php", "REQUEST_URI": "/s.php", "QUERY_STRING": "",
+		"DOCUMENT_ROOT": s.dir, "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "192.0.2.1", "SERVER_NAME": "example.com",
+	}
+	maps.Copy(all, params)
+	if body != "" {
+		all["CONTENT_LENGTH"] = strconv.Itoa(len(body))
+	}
+	var pairs []byte
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		pairs = fastcgi.AppendParam(pairs, name, strings.ReplaceAll(all[name], "DIR", s.dir))
+	}
+	if err := conn.Send(&fastcgi.Request{Params: pairs, Body: strings.NewReader(body), BodyLen: int64(len(body))}); err != nil {
+		return "cannot send"
+	}
+	var stdout, stderr bytes.Buffer
+	for {
+		rec, err := conn.Next()
+		if err != nil {
+			return fmt.Sprintf("%s broken off, stderr %q", s.neutral(stdout.String()), s.neutral(stderr.String()))
+		}
+		switch rec.Type {
+		case fastcgi.TypeStdout:
+			stdout.Write(rec.Content)
+		case fastcgi.TypeStderr:
+			stderr.Write(rec.Content)
+		case fastcgi.TypeEndRequest:
+			return fmt.Sprintf("%s\nstderr %q, end %v", s.neutral(stdout.String()), strings.TrimRight(s.neutral(stderr.String()), "\n"), rec.End)
+		}
+	}
+}
+
+// Of two runs these differ anyway.
+var (
+	poweredBy = regexp.MustCompile(`(?m)^X-Powered-By: .*\r\n`)
+	stamps    = regexp.MustCompile(`(?m)^\[\d\d-\w{3}-\d{4} \d\d:\d\d:\d\d\]`)
+	pids      = regexp.MustCompile(`\b(pid|child) \d+`)
+)
+
+// neutral is text without what belongs to this side alone.
+func (s *side) neutral(text string) string {
+	text = poweredBy.ReplaceAllString(strings.ReplaceAll(text, s.dir, "DIR"), "")
+	return pids.ReplaceAllString(stamps.ReplaceAllString(text, "[TIME]"), "$1 N")
+}
+
+// file is the content of one of the side's files.
+func (s *side) file(name string) string {
+	text, err := os.ReadFile(filepath.Join(s.dir, name))
+	if err != nil {
+		return err.Error()
+	}
+	return s.neutral(string(text))
+}
+
+// sideRequest is a request that both sides get.
+type sideRequest struct {
+	name   string
+	script string            // the PHP code of s.php, behind <?php
+	params map[string]string // besides the usual
+	body   string
+	socket string // empty: www.sock
+}
+
+// bothSides runs php-fpm and phpserve with one configuration and asks both the same.
+func bothSides(t *testing.T, config string, requests []sideRequest) (fpm, own *side) {
+	t.Helper()
+	files := map[string]string{}
+	for i, q := range requests {
+		if q.script != "" {
+			files[fmt.Sprintf("s%d.php", i)] = "<?php " + q.script
+		}
+	}
+	fpm, own = newSide(t, "php-fpm", config, files), newSide(t, "phpserve", config, files)
+	fpm.start()
+	own.start()
+	for i, q := range requests {
+		params := maps.Clone(q.params)
+		if params == nil {
+			params = map[string]string{}
+		}
+		if q.script != "" {
+			params["SCRIPT_FILENAME"], params["SCRIPT_NAME"] = fmt.Sprintf("DIR/s%d.php", i), fmt.Sprintf("/s%d.php", i)
+		}
+		socket := q.socket
+		if socket == "" {
+			socket = "www.sock"
+		}
+		want, got := fpm.ask(socket, params, q.body), own.ask(socket, params, q.body)
+		if got != want {
+			t.Errorf("%s\nphp-fpm:  %q\nphpserve: %q", q.name, want, got)
+		}
+	}
+	return fpm, own
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/server"
+)
+
+// errFPMConfig says that a configuration cannot work, which php-fpm's own messages have told the operator already.
+var errFPMConfig = errors.New("FPM initialization failed")
+
+// saidError is an error that the operator has been told of.
+type saidError struct {
+	err  error
+	code int
+}
+
+func (e *saidError) Error() string { return e.err.Error() }
+func (e *saidError) Unwrap() error { return e.err }
+
+// fpmMessages prints messages as php-fpm does before its log is open.
+type fpmMessages struct{ out io.Writer }
+
+func (m fpmMessages) line(level fpmconf.Level, text string) {
+	if level == fpmconf.LevelPlain {
+		fmt.Fprintln(m.out, text)
+		return
+	}
+	fmt.Fprintf(m.out, "[%s] %s: %s\n", time.Now().Format("02-Jan-2006 15:04:05"), level, text)
+}
+
+// load reads the configuration and says what php-fpm says about it.
+func (o *fpmOptions) load(file string, message func(fpmconf.Level, string)) (*fpmconf.Config, error) {
+	defines := o.defines()
+	conf, err := fpmconf.Load(file, fpmconf.Options{
+		Prefix: o.prefix, DefaultPrefix: "/usr", Localstatedir: "/var", PID: o.pid,
+		Root: os.Geteuid() == 0, AllowRoot: o.allowRoot, Test: o.test > 0, Message: message,
+		LookupEnv: func(name string) (string, bool) {
+			if value, ok := defines[name]; ok {
+				return value, true
+			}
+			return os.LookupEnv(name)
+		},
+		CheckAccessFormat: checkAccessFormat,
+	})
+	if err != nil {
+		return nil, &saidError{errFPMConfig, exitConfig}
+	}
+	return conf, nil
+}
+
+// defines are the settings of -d.
+func (o *fpmOptions) defines() map[string]string {
+	values := map[string]string{}
+	for _, kv := range o.define {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok {
+			value = "1" // as php-fpm has it (fpm_main.c:main)
+		}
+		values[strings.TrimSpace(name)] = value
+	}
+	return values
+}
+
+// checkAccessFormat is [server.CheckAccessFormat] as fpmconf asks it: what php-fpm warns of, it refuses.
+func checkAccessFormat(format string) (warning string, err error) {
+	if err := server.CheckAccessFormat(format); err != nil {
+		return err.Error(), err
+	}
+	return "", nil
+}
+
+// runFPM is "phpserve fpm".
+func runFPM(ctx context.Context, o *fpmOptions, stdout, stderr io.Writer, findPHP phpFinder) error {
+	file, err := o.configFile()
+	if err != nil {
+		return err
+	}
+	if o.version || o.modules || o.information {
+		return o.askPHP(ctx, file, stdout, findPHP)
+	}
+	early := fpmMessages{out: stderr}
+	if o.test > 0 {
+		conf, err := o.load(file, early.line)
+		if err != nil {
+			early.line(fpmconf.LevelError, errFPMConfig.Error())
+			return err
+		}
+		if o.test > 1 {
+			for _, line := range conf.Dump() {
+				early.line(fpmconf.LevelNotice, line)
+			}
+		}
+		early.line(fpmconf.LevelNotice, "configuration file "+conf.File+" test is successful\n")
+		return nil
+	}
+	return serveFPM(ctx, o, file, stdout, stderr, findPHP)
+}

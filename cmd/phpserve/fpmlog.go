@@ -1,0 +1,294 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+)
+
+// fpmLog writes the error log as php-fpm does (php-src sapi/fpm/fpm/zlog.c).
+type fpmLog struct {
+	mu     sync.Mutex // guards the fields below
+	path   string     // of the file; empty: none
+	file   *os.File
+	system io.WriteCloser // syslog, in the place of a file
+	stderr io.Writer      // nil: no longer
+	level  fpmconf.Level
+	limit  int
+	output map[string]workerOutput // by pool
+}
+
+// workerOutput is what becomes of what the workers of a pool say.
+type workerOutput struct {
+	caught    bool // catch_workers_output
+	decorated bool // decorate_workers_output
+}
+
+// openFPMLog opens the log of a configuration. The file is not used in the foreground of a terminal, as in php-fpm
+// (fpm_stdio.c:fpm_use_error_log).
+func openFPMLog(conf *fpmconf.Config, background, forceStderr bool, stderr io.Writer) (*fpmLog, error) {
+	l := &fpmLog{stderr: stderr}
+	l.configure(conf)
+	switch {
+	case !background && (forceStderr || isTerminal(stderr)):
+	case strings.EqualFold(conf.Global.ErrorLog, "syslog"):
+		system, err := openSyslog(conf.Global.SyslogFacility, conf.Global.SyslogIdent)
+		if err != nil {
+			return nil, fmt.Errorf("cannot reach syslog: %w", err)
+		}
+		l.system = system
+	default:
+		l.path = conf.Global.ErrorLog
+		if err := l.open(); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// isTerminal says whether w is one.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Name() != path.Base(os.DevNull)
+}
+
+// configure takes over what a reload may change.
+func (l *fpmLog) configure(conf *fpmconf.Config) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.level, l.limit = conf.Global.LogLevel, conf.Global.LogLimit; l.level == fpmconf.LevelUnset {
+		l.level = fpmconf.LevelNotice
+	}
+	l.output = map[string]workerOutput{}
+	for _, p := range conf.Pools {
+		l.output[p.Name] = workerOutput{caught: p.CatchWorkersOutput, decorated: p.DecorateWorkersOutput}
+	}
+}
+
+func (l *fpmLog) open() error {
+	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		if errno, ok := errors.AsType[syscall.Errno](err); ok {
+			text := errno.Error()
+			err = fmt.Errorf("%s (%d)", strings.ToUpper(text[:1])+text[1:], int(errno))
+		}
+		return fmt.Errorf("failed to open error_log (%s): %w", l.path, err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		_ = l.file.Close() // every line was written at once
+	}
+	l.file = f
+	return nil
+}
+
+// Reopen opens the file again, which logrotate may have renamed. When that fails, the old one stays.
+func (l *fpmLog) Reopen() error {
+	if l.path == "" {
+		return nil
+	}
+	return l.open()
+}
+
+// started ends the doubling of messages on standard error, where they go elsewhere too.
+func (l *fpmLog) started() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil || l.system != nil {
+		l.stderr = nil
+	}
+}
+
+// Close closes what was opened.
+func (l *fpmLog) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file != nil {
+		_ = l.file.Close() // every line was written at once
+		l.file = nil
+	}
+	if l.system != nil {
+		_ = l.system.Close()
+		l.system = nil
+	}
+}
+
+// Print writes one message; the level counts.
+func (l *fpmLog) Print(level fpmconf.Level, text string) { l.print(level, text, 0) }
+
+// print is Print for the place that pc is in, which log_level = debug tells.
+func (l *fpmLog) print(level fpmconf.Level, text string, pc uintptr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if level < l.level && level != fpmconf.LevelPlain {
+		return
+	}
+	line := text
+	if level != fpmconf.LevelPlain {
+		line = fmt.Sprintf("%s: %s%s", level, l.origin(pc), text)
+		if l.system != nil {
+			line = fmt.Sprintf("[%s] %s%s", level, l.origin(pc), text)
+		}
+	}
+	line = cutLine(line, l.limit)
+	stamp := "[" + time.Now().Format("02-Jan-2006 15:04:05") + "] "
+	switch {
+	case level == fpmconf.LevelPlain:
+		stamp = ""
+	case l.level == fpmconf.LevelDebug:
+		stamp = "[" + time.Now().Format("02-Jan-2006 15:04:05.000000") + "] "
+	}
+	// There is nowhere to tell of a failure.
+	if l.system != nil {
+		_, _ = io.WriteString(l.system, line)
+	}
+	if l.file != nil {
+		_, _ = io.WriteString(l.file, stamp+line+"\n")
+	}
+	if l.stderr != nil {
+		_, _ = io.WriteString(l.stderr, stamp+line+"\n")
+	}
+}
+
+// origin is where a message comes from, for log_level = debug.
+func (l *fpmLog) origin(pc uintptr) string {
+	if l.level != fpmconf.LevelDebug || pc == 0 {
+		return ""
+	}
+	frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+	name := frame.Function[strings.LastIndexByte(frame.Function, '.')+1:]
+	return fmt.Sprintf("pid %d, %s(), line %d: ", os.Getpid(), name, frame.Line)
+}
+
+// cutLine shortens a line to log_limit, not within a character, and ends it with "...".
+func cutLine(line string, limit int) string {
+	if limit <= 0 || len(line) < limit {
+		return line
+	}
+	end := max(0, limit-len("...")-1)
+	for end > 0 && !utf8.RuneStart(line[end]) {
+		end--
+	}
+	return line[:end] + "..."
+}
+
+// Handler has slog write to the log.
+func (l *fpmLog) Handler() slog.Handler { return &fpmHandler{log: l} }
+
+// fpmHandler writes records in php-fpm's form: "[pool NAME] message name=value".
+type fpmHandler struct {
+	log   *fpmLog
+	pool  string
+	attrs []slog.Attr
+}
+
+func (h *fpmHandler) Enabled(_ context.Context, level slog.Level) bool {
+	h.log.mu.Lock()
+	defer h.log.mu.Unlock()
+	return fpmLevel(level) >= h.log.level
+}
+
+func (h *fpmHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	next := *h
+	next.attrs = append([]slog.Attr(nil), h.attrs...)
+	for _, a := range attrs {
+		if a.Key == "pool" {
+			next.pool = a.Value.String()
+		} else {
+			next.attrs = append(next.attrs, a)
+		}
+	}
+	return &next
+}
+
+// WithGroup ignores groups: phpserve has none.
+func (h *fpmHandler) WithGroup(string) slog.Handler { return h }
+
+// fpmLevel is php-fpm's level for slog's.
+func fpmLevel(level slog.Level) fpmconf.Level {
+	switch {
+	case level < slog.LevelInfo:
+		return fpmconf.LevelDebug
+	case level < slog.LevelWarn:
+		return fpmconf.LevelNotice
+	case level < slog.LevelError:
+		return fpmconf.LevelWarning
+	case level == slog.LevelError:
+		return fpmconf.LevelError
+	}
+	return fpmconf.LevelAlert
+}
+
+func (h *fpmHandler) Handle(_ context.Context, r slog.Record) error {
+	attrs := append([]slog.Attr(nil), h.attrs...)
+	r.Attrs(func(a slog.Attr) bool {
+		attrs = append(attrs, a)
+		return true
+	})
+	pool, values := h.pool, map[string]string{}
+	var rest strings.Builder
+	for _, a := range attrs {
+		value := a.Value.String()
+		if a.Key == "pool" {
+			pool = value
+			continue
+		}
+		values[a.Key] = value
+		if strings.ContainsAny(value, " \t\r\n\"=") || value == "" {
+			value = fmt.Sprintf("%q", value)
+		}
+		fmt.Fprintf(&rest, " %s=%s", a.Key, value)
+	}
+	switch r.Message {
+	case "php message", "php output":
+		h.said(pool, r.Message == "php message", values)
+		return nil
+	}
+	text := r.Message + rest.String()
+	if pool != "" && !strings.HasPrefix(r.Message, "[pool ") {
+		text = "[pool " + pool + "] " + text
+	}
+	h.log.print(fpmLevel(r.Level), text, r.PC)
+	return nil
+}
+
+// said writes what a worker said, if catch_workers_output is on (fpm_stdio.c:fpm_stdio_child_said): each line by itself, whole.
+func (h *fpmHandler) said(pool string, message bool, values map[string]string) {
+	h.log.mu.Lock()
+	output := h.log.output[pool]
+	h.log.mu.Unlock()
+	if !output.caught {
+		return
+	}
+	for i, line := range strings.Split(values["text"], "\n") {
+		if message && i == 0 {
+			line = "NOTICE: PHP message: " + line
+		}
+		if !output.decorated {
+			h.log.Print(fpmconf.LevelPlain, line)
+			continue
+		}
+		child := "child "
+		if pid := values["pid"]; pid != "" {
+			child += pid + " "
+		}
+		h.log.Print(fpmconf.LevelWarning, fmt.Sprintf(`[pool %s] %ssaid into stderr: "%s"`, pool, child, line))
+	}
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server"
+)
+
+const (
+	// fpmControlTimeout is process_control_timeout where it is not set: php-fpm's own zero would cut running requests off.
+	fpmControlTimeout = 10 * time.Second
+
+	// fpmQueueTimeout is how long a request may wait for a worker. php-fpm leaves it in the listen queue without a limit; the
+	// web server's own is what ends it.
+	fpmQueueTimeout = 24 * time.Hour
+)
+
+// serverConfig turns a php-fpm configuration into a server's.
+func (o *fpmOptions) serverConfig(conf *fpmconf.Config) (server.Config, error) {
+	c := server.DefaultConfig()
+	c.Listen, c.AccessLog = nil, "off"
+	if c.ProcessControlTimeout = conf.Global.ProcessControlTimeout; c.ProcessControlTimeout == 0 {
+		c.ProcessControlTimeout = fpmControlTimeout
+	}
+	errs := []error{refused(conf)}
+	for _, p := range conf.Pools {
+		if p.StatusOf != nil {
+			continue
+		}
+		pool, err := o.pool(conf, p)
+		errs = append(errs, err)
+		c.Pools = append(c.Pools, pool)
+		responder, err := fpmResponder(conf, p)
+		errs = append(errs, err)
+		c.Responders = append(c.Responders, responder)
+	}
+	return c, errors.Join(errs...)
+}
+
+// pool is the workers' side of a pool.
+func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolConfig, error) {
+	c := manager.DefaultPoolConfig(1)
+	c.Name, c.User, c.Group, c.AllowRoot = p.Name, p.User, p.Group, o.allowRoot
+	c.PM, c.MaxChildren, c.StartServers = p.PM.String(), p.MaxChildren, p.StartServers
+	c.MinSpareServers, c.MaxSpareServers = p.MinSpareServers, p.MaxSpareServers
+	c.ProcessIdleTimeout, c.MaxRequests = p.ProcessIdleTimeout, p.MaxRequests
+	c.RequestTerminateTimeout, c.QueueTimeout = p.RequestTerminateTimeout, fpmQueueTimeout
+	c.QueueSize = max(c.QueueSize, p.ListenBacklog)
+	c.Chdir, c.ClearEnv = p.Chdir, p.ClearEnv
+	c.RlimitFiles, c.RlimitCore = p.RlimitFiles, int64(p.RlimitCore)
+	if priority := p.ProcessPriority; priority != fpmconf.PriorityUnset {
+		c.Priority = &priority
+	} else if priority := conf.Global.ProcessPriority; priority != fpmconf.PriorityUnset {
+		c.Priority = &priority // php-fpm's master has it and the children inherit it; so with the limits
+	}
+	if c.RlimitFiles == 0 {
+		c.RlimitFiles = conf.Global.RlimitFiles
+	}
+	if c.RlimitCore == 0 {
+		c.RlimitCore = int64(conf.Global.RlimitCore)
+	}
+	o.iniFiles(conf.File).set(&c)
+	for _, e := range slices.Backward(p.Env) { // as with settings
+		if name, ok := strings.CutPrefix(e.Value, "$"); ok {
+			value, _ := os.LookupEnv(name)
+			c.Env = append(c.Env, e.Name+"="+value)
+			continue
+		}
+		c.Env = append(c.Env, e.Name+"="+e.Value)
+	}
+	for _, kv := range o.define {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok {
+			value = "1"
+		}
+		c.PHPValue = append(c.PHPValue, strings.TrimSpace(name)+"="+value)
+	}
+	// Of two settings with one name php-fpm uses the first, the pool the last.
+	for _, v := range slices.Backward(p.PHPValues) {
+		c.PHPValue = append(c.PHPValue, v.Name+"="+v.Value)
+	}
+	for _, v := range slices.Backward(p.PHPAdminValues) {
+		c.PHPAdminValue = append(c.PHPAdminValue, v.Name+"="+v.Value)
+	}
+	return c, nil
+}
+
+// fpmResponder is the web server's side of a pool.
+func fpmResponder(conf *fpmconf.Config, p *fpmconf.Pool) (server.ResponderConfig, error) {
+	r := server.ResponderConfig{
+		Access: server.FPMAccessConfig{
+			File: p.AccessLog, Format: p.AccessFormat, SuppressPath: p.AccessSuppressPath, Limit: conf.Global.LogLimit,
+		},
+		Pool: p.Name, Listen: p.Listen, Backlog: p.ListenBacklog, Owner: p.ListenOwner, Group: p.ListenGroup,
+		LimitExtensions: strings.Fields(p.SecurityLimitExtensions), Chdir: p.Chdir,
+	}
+	if p.ListenMode != "" {
+		mode, err := strconv.ParseUint(p.ListenMode, 8, 32)
+		if err != nil {
+			return r, fmt.Errorf("[pool %s] listen.mode: %q is not an octal number", p.Name, p.ListenMode)
+		}
+		r.Mode = uint32(mode)
+	}
+	if p.ListenAllowedClients == "" || fpmconf.IsUnixAddress(p.Listen) {
+		return r, nil
+	}
+	r.AllowedClients = []netip.Addr{} // nobody, should none of them make sense
+	for _, text := range strings.FieldsFunc(p.ListenAllowedClients, func(c rune) bool { return c == ',' || c == ' ' }) {
+		addr, err := netip.ParseAddr(text)
+		if err != nil {
+			return r, fmt.Errorf("[pool %s] Wrong IP address '%s' in listen.allowed_clients", p.Name, text)
+		}
+		r.AllowedClients = append(r.AllowedClients, addr)
+	}
+	return r, nil
+}

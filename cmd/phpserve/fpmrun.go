@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server"
+)
+
+// fpmMaster is what php-fpm calls its master process: it serves a configuration until a signal ends it.
+type fpmMaster struct {
+	o       *fpmOptions
+	file    string
+	findPHP phpFinder
+	stdout  io.Writer
+	// background says that nobody looks at standard error: the log is a file.
+	background bool
+
+	conf   *fpmconf.Config
+	config server.Config
+	log    *fpmLog
+	logger *slog.Logger
+	server *server.Server
+	pid    string // the pid file that was written
+}
+
+// serveFPM serves until a signal ends it.
+func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io.Writer, findPHP phpFinder) error {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, fpmSignals...)
+	defer signal.Stop(signals)
+	buryForeign()
+	m := &fpmMaster{o: o, file: file, findPHP: findPHP, stdout: stdout}
+	if err := m.start(ctx, stderr, signals); err != nil || m.server == nil { // which is in the background
+		return err
+	}
+	defer m.log.Close()
+	broken := m.obey(ctx, signals)
+	if m.pid != "" {
+		if err := os.Remove(m.pid); err != nil {
+			m.logger.Warn("Unable to remove the PID file", "file", m.pid, "error", err)
+		}
+	}
+	m.log.Print(fpmconf.LevelNotice, "exiting, bye-bye!")
+	return broken
+}
+
+// start loads the configuration and starts everything.
+func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os.Signal) error {
+	early := fpmMessages{out: stderr}
+	ready, background := inBackground()
+	if background {
+		early.out = io.Discard // the process in front has said it
+	}
+	conf, err := m.o.load(m.file, early.line)
+	if err != nil {
+		early.line(fpmconf.LevelError, errFPMConfig.Error())
+		return err
+	}
+	m.conf = conf
+	if !background && !m.o.nodaemonize && (m.o.daemonize || conf.Global.Daemonize) {
+		return m.toBackground(early, stderr)
+	}
+	m.background = background
+	if m.log, err = openFPMLog(conf, m.background, m.o.forceStderr, stderr); err != nil {
+		early.out = stderr
+		early.line(fpmconf.LevelError, err.Error())
+		early.line(fpmconf.LevelError, errFPMConfig.Error())
+		return &saidError{err, exitConfig}
+	}
+	m.logger = slog.New(m.log.Handler())
+	if err := m.serve(ctx, signals); err != nil {
+		m.log.Print(fpmconf.LevelError, err.Error())
+		m.log.Print(fpmconf.LevelError, errFPMConfig.Error())
+		m.log.Close()
+		return &saidError{err, exitConfig}
+	}
+	m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("fpm is running, pid %d", os.Getpid()))
+	m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
+	m.log.started()
+	if background {
+		ready()
+	}
+	favourFrontEnd()
+	return nil
+}
+
+// toBackground has another process serve.
+func (m *fpmMaster) toBackground(early fpmMessages, stderr io.Writer) error {
+	err := daemonize(stderr)
+	if _, said := errors.AsType[*saidError](err); err == nil || said {
+		return err
+	}
+	early.line(fpmconf.LevelError, err.Error())
+	return &saidError{err, exitSoftware}
+}
+
+// serve starts the server and writes the pid file.
+func (m *fpmMaster) serve(ctx context.Context, signals chan os.Signal) error {
+	php, err := findFPMPHP(ctx, m.file, m.findPHP)
+	if err != nil {
+		return err
+	}
+	if m.config, err = m.o.serverConfig(m.conf); err != nil {
+		return err
+	}
+	for _, text := range withoutEffect(m.conf) {
+		m.log.Print(fpmconf.LevelWarning, text)
+	}
+	if m.server, err = server.New(m.config, samePHP(m.config, php), versionText(), m.logger, m.stdout); err != nil {
+		return err
+	}
+	if err := startUnlessSignalled(ctx, m.server, signals); err != nil {
+		return err
+	}
+	if err := m.writePID(m.conf.Global.PID); err != nil {
+		m.server.Stop(ctx)
+		return err
+	}
+	return nil
+}
+
+// samePHP gives every pool one PHP.
+func samePHP(c server.Config, php *manager.PHP) map[string]*manager.PHP {
+	phps := map[string]*manager.PHP{}
+	for _, p := range c.Pools {
+		phps[p.Name] = php
+	}
+	return phps
+}
+
+// writePID writes the pid file.
+func (m *fpmMaster) writePID(file string) error {
+	if file == "" {
+		return nil
+	}
+	if err := os.WriteFile(file, fmt.Appendf(nil, "%d", os.Getpid()), 0o644); err != nil { //nolint:gosec // as php-fpm's, for init scripts
+		return fmt.Errorf("Unable to create the PID file (%s).: %w", file, err) //nolint:revive,staticcheck // php-fpm's words
+	}
+	m.pid = file
+	return nil
+}
+
+// obey does what signals say until one of them ends everything.
+func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
+	for {
+		select {
+		case sig := <-signals:
+			switch fpmAction(sig) {
+			case fpmReopen:
+				m.reopen()
+			case fpmReload:
+				m.reload(ctx)
+			case fpmFinish:
+				m.stop("Finishing ...", signals)
+				return nil
+			default:
+				m.stop("Terminating ...", signals)
+				return nil
+			}
+		case err := <-m.server.Failed():
+			m.stop("Terminating ...", signals)
+			return err
+		case <-ctx.Done():
+			m.stop("Terminating ...", signals)
+			return nil
+		}
+	}
+}
+
+// stop ends the server; signals that do not end anything are passed over meanwhile.
+func (m *fpmMaster) stop(word string, signals <-chan os.Signal) {
+	m.log.Print(fpmconf.LevelNotice, word)
+	again, done := make(chan os.Signal, 1), make(chan struct{})
+	defer close(done)
+	go func() {
+		for {
+			select {
+			case sig := <-signals:
+				if a := fpmAction(sig); a == fpmTerminate || a == fpmFinish {
+					again <- sig
+					return
+				}
+			case <-done:
+				return
+			}
+		}
+	}()
+	stop(m.server, &plan{config: m.config}, again, m.logger)
+}
+
+// reopen opens the logs anew, for logrotate. No worker notices.
+func (m *fpmMaster) reopen() {
+	if err := m.log.Reopen(); err != nil {
+		m.log.Print(fpmconf.LevelError, err.Error())
+	} else {
+		m.log.Print(fpmconf.LevelNotice, "error log file re-opened")
+	}
+	if err := m.server.Reopen(); err != nil {
+		m.log.Print(fpmconf.LevelError, err.Error())
+	} else {
+		m.log.Print(fpmconf.LevelNotice, "access log file re-opened")
+	}
+}
+
+// reload reads the configuration again. One that cannot work changes nothing.
+func (m *fpmMaster) reload(ctx context.Context) {
+	m.log.Print(fpmconf.LevelNotice, "Reloading in progress ...")
+	changes, err := m.tryReload(ctx)
+	if err != nil {
+		m.log.Print(fpmconf.LevelError, fmt.Sprintf("reload failed, the old configuration goes on: %v", err))
+		return
+	}
+	for _, c := range []struct {
+		what  string
+		pools []string
+	}{{"added", changes.Added}, {"replaced", changes.Replaced}, {"kept", changes.Kept}, {"removed", changes.Removed}} {
+		if len(c.pools) > 0 {
+			m.log.Print(fpmconf.LevelNotice, "reload: "+c.what+" "+strings.Join(c.pools, ", "))
+		}
+	}
+	m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
+}
+
+func (m *fpmMaster) tryReload(ctx context.Context) (server.Changes, error) {
+	conf, err := m.o.load(m.file, m.log.Print)
+	if err != nil {
+		return server.Changes{}, err
+	}
+	php, err := findFPMPHP(ctx, m.file, m.findPHP)
+	if err != nil {
+		return server.Changes{}, err
+	}
+	config, err := m.o.serverConfig(conf)
+	if err != nil {
+		return server.Changes{}, err
+	}
+	changes, err := m.server.Reload(ctx, config, samePHP(config, php))
+	if err != nil {
+		return changes, err
+	}
+	m.conf, m.config = conf, config
+	m.log.configure(conf)
+	return changes, nil
+}

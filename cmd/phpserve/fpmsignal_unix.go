@@ -1,0 +1,24 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"syscall"
+)
+
+// fpmSignals are the signals of php-fpm's master (fpm_signals.c:fpm_signals_init_main).
+var fpmSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
+
+// fpmAction is what a signal asks for.
+func fpmAction(sig os.Signal) fpmRequest {
+	switch sig {
+	case syscall.SIGUSR1:
+		return fpmReopen
+	case syscall.SIGUSR2:
+		return fpmReload
+	case syscall.SIGQUIT:
+		return fpmFinish
+	}
+	return fpmTerminate
+}

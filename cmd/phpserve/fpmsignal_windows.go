@@ -1,0 +1,9 @@
+package main
+
+import "os"
+
+// fpmSignals are those that the system has.
+var fpmSignals = []os.Signal{os.Interrupt}
+
+// fpmAction is what a signal asks for.
+func fpmAction(os.Signal) fpmRequest { return fpmTerminate }
