@@ -25,6 +25,7 @@ type side struct {
 	t    *testing.T
 	name string
 	dir  string
+	conf string // the configuration file
 	cmd  *exec.Cmd
 	out  *output
 	done chan error
@@ -34,6 +35,7 @@ type side struct {
 func newSide(t *testing.T, name, config string, files map[string]string) *side {
 	t.Helper()
 	s := &side{t: t, name: name, dir: openFolder(t, "phpserve-side-"), out: &output{changed: make(chan struct{})}}
+	s.conf = filepath.Join(s.dir, "fpm.conf")
 	if os.Geteuid() == 0 {
 		config = strings.ReplaceAll(config, "USER\n", "user = www-data\ngroup = www-data\nlisten.owner = www-data\n")
 	}
@@ -55,7 +57,7 @@ func newSide(t *testing.T, name, config string, files map[string]string) *side {
 // start runs it in the foreground until it says that it is ready.
 func (s *side) start(args ...string) {
 	s.t.Helper()
-	args = append([]string{"-F", "-O", "-y", filepath.Join(s.dir, "fpm.conf")}, args...)
+	args = append([]string{"-F", "-O", "-y", s.conf}, args...)
 	if s.name == "php-fpm" {
 		s.cmd = exec.Command("php-fpm8.2", args...)
 	} else {
