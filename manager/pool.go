@@ -56,6 +56,7 @@ type Stats struct {
 	Waiting                     int    // requests in the queue now
 	MaxWaiting                  int    // most that ever waited
 	QueueFull, QueueTimeouts    uint64 // requests refused
+	Requests                    uint64 // requests that had a worker
 	Started, Ended              uint64 // workers
 }
 

@@ -23,6 +23,7 @@ func (w *Worker) Release(o Outcome) {
 	p.mu.Lock()
 	if o != Unused {
 		w.requests++
+		p.stats.Requests++
 	}
 	conn := w.conn
 	switch {

@@ -212,6 +212,23 @@ func (s *Server) Pool(name string) *manager.Pool {
 	return s.pools[name]
 }
 
+// Totals are the counters of all pools together.
+type Totals struct {
+	Busy, Idle int    // workers now
+	Requests   uint64 // requests that had a worker, since the pools' start
+}
+
+// Totals returns the counters of all pools.
+func (s *Server) Totals() (t Totals) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.pools {
+		stats := p.Stats()
+		t.Busy, t.Idle, t.Requests = t.Busy+stats.Busy, t.Idle+stats.Idle, t.Requests+stats.Requests
+	}
+	return t
+}
+
 // Failed yields an error when a listener breaks; the server is then to be stopped.
 func (s *Server) Failed() <-chan error { return s.failed }
 

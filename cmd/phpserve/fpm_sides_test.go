@@ -25,7 +25,8 @@ type side struct {
 	t    *testing.T
 	name string
 	dir  string
-	conf string // the configuration file
+	conf string   // the configuration file
+	env  []string // besides the test's own
 	cmd  *exec.Cmd
 	out  *output
 	done chan error
@@ -68,7 +69,7 @@ func (s *side) start(args ...string) {
 		s.cmd = &exec.Cmd{Path: self, Args: append([]string{"phpserve", "fpm"}, args...)}
 	}
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.out, s.out
-	s.cmd.Env = append(os.Environ(), "OF_THE_MASTER=seen")
+	s.cmd.Env = append(append(os.Environ(), "OF_THE_MASTER=seen"), s.env...)
 	s.cmd.WaitDelay = 5 * time.Second
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("these tests need php-fpm8.2 (apt-get install php8.2-fpm): %v", err)
@@ -160,6 +161,7 @@ func (s *side) ask(socket string, params map[string]string, body string) string 
 var (
 	poweredBy = regexp.MustCompile(`(?m)^X-Powered-By: .*\r\n`)
 	stamps    = regexp.MustCompile(`(?m)^\[\d\d-\w{3}-\d{4} \d\d:\d\d:\d\d\]`)
+	mainPID   = regexp.MustCompile(`MAINPID=\d+`)
 	pids      = regexp.MustCompile(`\b(pid|child) \d+`)
 )
 

@@ -30,6 +30,8 @@ type fpmMaster struct {
 	logger *slog.Logger
 	server *server.Server
 	pid    string // the pid file that was written
+
+	systemd *systemdNotifier
 }
 
 // serveFPM serves until a signal ends it.
@@ -77,6 +79,9 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 		return &saidError{err, exitConfig}
 	}
 	m.logger = slog.New(m.log.Handler())
+	if m.systemd, err = newSystemdNotifier(conf.Global.SystemdInterval, conf.Global.SystemdWatchdog); err != nil {
+		return err
+	}
 	if err := m.serve(ctx, signals); err != nil {
 		m.log.Print(fpmconf.LevelError, err.Error())
 		m.log.Print(fpmconf.LevelError, errFPMConfig.Error())
@@ -85,6 +90,7 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 	}
 	m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("fpm is running, pid %d", os.Getpid()))
 	m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
+	m.systemd.ready()
 	m.log.started()
 	if background {
 		ready()
@@ -151,8 +157,12 @@ func (m *fpmMaster) writePID(file string) error {
 
 // obey does what signals say until one of them ends everything.
 func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
+	beats, stopBeats := m.systemd.ticks()
+	defer stopBeats()
 	for {
 		select {
+		case <-beats:
+			m.systemd.beat(m.server.Totals())
 		case sig := <-signals:
 			switch fpmAction(sig) {
 			case fpmReopen:
@@ -179,6 +189,7 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 // stop ends the server; signals that do not end anything are passed over meanwhile.
 func (m *fpmMaster) stop(word string, signals <-chan os.Signal) {
 	m.log.Print(fpmconf.LevelNotice, word)
+	m.systemd.stopping()
 	again, done := make(chan os.Signal, 1), make(chan struct{})
 	defer close(done)
 	go func() {
@@ -214,7 +225,9 @@ func (m *fpmMaster) reopen() {
 // reload reads the configuration again. One that cannot work changes nothing.
 func (m *fpmMaster) reload(ctx context.Context) {
 	m.log.Print(fpmconf.LevelNotice, "Reloading in progress ...")
+	m.systemd.reloading()
 	changes, err := m.tryReload(ctx)
+	m.systemd.ready()
 	if err != nil {
 		m.log.Print(fpmconf.LevelError, fmt.Sprintf("reload failed, the old configuration goes on: %v", err))
 		return

@@ -1,0 +1,207 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startOwn starts phpserve alone with a configuration.
+func startOwn(t *testing.T, config string, files map[string]string) *side {
+	t.Helper()
+	s := newSide(t, "phpserve", config, files)
+	s.start()
+	return s
+}
+
+// rewrite changes the configuration file.
+func (s *side) rewrite(config string) {
+	s.t.Helper()
+	if os.Geteuid() == 0 {
+		config = strings.ReplaceAll(config, "USER\n", "user = www-data\ngroup = www-data\nlisten.owner = www-data\n")
+	}
+	config = strings.ReplaceAll(strings.ReplaceAll(config, "USER\n", ""), "DIR", s.dir)
+	if err := os.WriteFile(s.conf, []byte(config), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// reload sends SIGUSR2 and waits for the n-th time that phpserve says what came of it.
+func (s *side) reload(n int, said string) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+		s.t.Fatal(err)
+	}
+	s.waitForTimes(said, n)
+}
+
+// waitForTimes waits until a text was said n times.
+func (s *side) waitForTimes(want string, n int) {
+	s.t.Helper()
+	late := time.After(patience)
+	for {
+		text, changed := s.out.read()
+		if strings.Count(text, want) >= n {
+			return
+		}
+		select {
+		case <-changed:
+		case err := <-s.done:
+			s.t.Fatalf("phpserve ended: %v\n%s", err, s.out)
+		case <-late:
+			s.t.Fatalf("phpserve does not say %q %d times\n%s", want, n, s.out)
+		}
+	}
+}
+
+// TestFPMReloadLosesNoRequest changes the pool twenty times while eight clients ask without a pause, one of them for what
+// takes longer than a reload does.
+func TestFPMReloadLosesNoRequest(t *testing.T) {
+	t.Parallel()
+	config := func(i int) string {
+		return strings.Replace(poolWith(fmt.Sprintf("php_value[precision] = %d", i)), "pm.max_children = 1\n", "pm.max_children = 4\n", 1)
+	}
+	s := startOwn(t, config(1), map[string]string{
+		"s.php":    `<?php echo "precision ", ini_get('precision');`,
+		"slow.php": `<?php usleep(300000); echo "slow ", ini_get('precision');`,
+	})
+	var asked, wrong atomic.Int64
+	var clients sync.WaitGroup
+	done := make(chan struct{})
+	for c := range 8 {
+		params := map[string]string{}
+		want := "precision "
+		if c == 0 {
+			params["SCRIPT_FILENAME"], want = "DIR/slow.php", "slow "
+		}
+		clients.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				asked.Add(1)
+				if answer := s.ask("www.sock", params, ""); !strings.Contains(answer, "\r\n\r\n"+want) || strings.HasPrefix(answer, "Status:") {
+					wrong.Add(1)
+					t.Errorf("got %s", answer)
+				}
+			}
+		})
+	}
+	for i := range 20 {
+		s.rewrite(config(i + 2))
+		s.reload(i+2, "ready to handle connections")
+		if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, fmt.Sprintf("precision %d\n", i+2)) {
+			t.Errorf("after reload %d: %s", i+1, answer)
+		}
+	}
+	close(done)
+	clients.Wait()
+	if wrong.Load() > 0 || asked.Load() < 100 {
+		t.Errorf("%d of %d requests were lost", wrong.Load(), asked.Load())
+	}
+	t.Logf("%d requests through 20 reloads", asked.Load())
+	if code := s.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// A configuration that cannot work is reported, and what runs goes on.
+func TestFPMReloadRefusesABadConfiguration(t *testing.T) {
+	t.Parallel()
+	s := startOwn(t, poolWith(), map[string]string{"s.php": `<?php echo getmypid();`})
+	before := s.ask("www.sock", nil, "")
+	for i, bad := range []struct{ config, why string }{
+		{poolWith("nonsense = 1"), "unknown entry 'nonsense'"},
+		{strings.Replace(poolWith(), "pm.max_children = 1", "pm.max_children = 0", 1), "pm.max_children must be a positive value"},
+		{poolWith() + "[two]\nUSER\nlisten = /nowhere/at/all.sock\npm = ondemand\npm.max_children = 1\n", "/nowhere/at/all.sock"},
+		{poolWith("php_admin_value[zend_extension] = /nowhere.so", "php_value[opcache.preload] = /nowhere.php"), "reload failed"},
+	} {
+		s.rewrite(bad.config)
+		s.reload(i+1, "reload failed, the old configuration goes on")
+		s.waitFor(bad.why)
+		if pidNow := s.ask("www.sock", nil, ""); !strings.Contains(pidNow, "\r\n\r\n") || strings.HasPrefix(pidNow, "Status") {
+			t.Errorf("after %q: %s", bad.why, pidNow)
+		}
+	}
+	if code := s.stop(syscall.SIGTERM); code != 0 || before == "" {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// Pools that did not change keep their workers; others are added, replaced and removed.
+func TestFPMReloadReplacesOnlyWhatChanged(t *testing.T) {
+	t.Parallel()
+	pool := func(name, more string) string {
+		return "[" + name + "]\nUSER\nlisten = DIR/" + name + ".sock\npm = static\npm.max_children = 1\n" + more + "\n"
+	}
+	s := startOwn(t, pool("same", "")+pool("changed", "")+pool("gone", ""), map[string]string{"s.php": `<?php echo getmypid();`})
+	same, changed := s.pid("same.sock"), s.pid("changed.sock")
+	s.rewrite(pool("same", "") + pool("changed", "php_value[precision] = 3") + pool("new", ""))
+	s.reload(2, "ready to handle connections")
+	for _, want := range []string{"reload: kept same", "reload: replaced changed", "reload: added new", "reload: removed gone"} {
+		if !strings.Contains(s.out.String(), want) {
+			t.Errorf("it does not say %q\n%s", want, s.out)
+		}
+	}
+	if s.pid("same.sock") != same || s.pid("changed.sock") == changed || s.pid("new.sock") == "" {
+		t.Errorf("pids: same %s to %s, changed %s to %s", same, s.pid("same.sock"), changed, s.pid("changed.sock"))
+	}
+	if exists(filepath.Join(s.dir, "gone.sock")) {
+		t.Error("the removed pool's socket is still there")
+	}
+	s.stop(syscall.SIGTERM)
+}
+
+// pid asks a pool for the process that runs its scripts. The head is in front of it.
+func (s *side) pid(socket string) string {
+	s.t.Helper()
+	file, err := filepath.Abs(filepath.Join(s.dir, "pid.php"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(`<?php echo "process ", getmypid(), ".";`), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+	answer := s.ask(socket, map[string]string{"SCRIPT_FILENAME": file}, "")
+	_, pid, _ := strings.Cut(answer, "process ")
+	pid, _, _ = strings.Cut(pid, ".")
+	return pid
+}
+
+// 129 is more sockets than php-fpm puts into one variable for its next image (fpm_sockets.c).
+func TestFPMReloadOf129Pools(t *testing.T) {
+	t.Parallel()
+	config := func(precision int) string {
+		var b strings.Builder
+		b.WriteString("[global]\nerror_log = DIR/error.log\n")
+		for i := range 129 {
+			fmt.Fprintf(&b, "[p%d]\nUSER\nlisten = DIR/%d.sock\npm = ondemand\npm.max_children = 1\nphp_value[precision] = %d\n", i, i, precision)
+		}
+		return b.String()
+	}
+	s := startOwn(t, config(5), map[string]string{"s.php": `<?php echo "precision ", ini_get('precision');`})
+	for round, precision := range []int{5, 6} {
+		if round > 0 {
+			s.rewrite(config(precision))
+			s.reload(round+1, "ready to handle connections")
+		}
+		for i := range 129 {
+			if answer := s.ask(fmt.Sprintf("%d.sock", i), nil, ""); !strings.Contains(answer, fmt.Sprintf("precision %d\n", precision)) {
+				t.Fatalf("round %d, pool %d: %s", round, i, answer)
+			}
+		}
+	}
+	if code := s.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
