@@ -81,6 +81,8 @@ type PoolConfig struct {
 	QueueTimeout time.Duration
 	// RequestTerminateTimeout ends the worker of a request that runs longer. Zero: no limit.
 	RequestTerminateTimeout time.Duration
+	// RequestTerminateTimeoutTrackFinished has the limit hold for what a script does after fastcgi_finish_request(), too.
+	RequestTerminateTimeoutTrackFinished bool
 
 	// ClearEnv starts workers with an empty environment but for Env, PATH, USER and HOME. Default true, as in php-fpm.
 	// False: with the environment of phpserve without its own PHPSERVE_* variables, all of which php-cgi then shows to

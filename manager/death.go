@@ -15,6 +15,10 @@ func (p *Pool) watch(w *Worker) {
 		select {
 		case <-w.proc.done:
 			p.buried(w)
+			p.limit.giveBack()
+			if signal := w.proc.status.signal; p.crashed != nil && (signal == "SIGSEGV" || signal == "SIGBUS") {
+				p.crashed()
+			}
 			return
 		case <-start.C:
 			p.mu.Lock()

@@ -60,6 +60,7 @@ func (p *Pool) balance() {
 	if now.Before(p.retryAt) {
 		d.start = 0
 	}
+	d.start = p.limit.take(d.start)
 	p.spawning += d.start
 	surplus := slices.Clone(p.idle[:d.stop])
 	p.idle = slices.Delete(p.idle, 0, d.stop)
@@ -87,6 +88,7 @@ func (p *Pool) startWorker() {
 		p.mu.Lock()
 		p.spawning--
 		p.mu.Unlock()
+		p.limit.giveBack()
 		p.expelEarly()
 		p.startFailed(fmt.Errorf("[pool %s] cannot start a worker: %v", p.cfg.Name, err))
 		return

@@ -23,6 +23,9 @@ type Pool struct {
 
 	priority int // nice value of PHP: process.priority, or phpserve's own when the pool was made
 
+	limit   *ProcessLimit // shared with other pools; nil: none
+	crashed func()        // is told of crashes; may be nil
+
 	wake     chan struct{} // capacity 1: something changed that the scaler should look at
 	stopping chan struct{} // closed by Stop
 	wg       sync.WaitGroup
@@ -108,6 +111,10 @@ func (p *Pool) INI(name string) string { return p.php.iniAfter(&p.cfg, name) }
 // FinishToken is what a script's fastcgi_finish_request() sends on FCGI_STDERR to end the response.
 func (p *Pool) FinishToken() string { return p.dir.token }
 
+// Share has the pool keep a limit that other pools keep with it, and tell of workers that end by SIGSEGV or SIGBUS. It comes
+// before Start.
+func (p *Pool) Share(limit *ProcessLimit, crashed func()) { p.limit, p.crashed = limit, crashed }
+
 // Start starts the engine and the first workers and waits until these can serve. After an error the pool is stopped.
 func (p *Pool) Start(ctx context.Context) error {
 	if err := p.startEngine(ctx); err != nil {
@@ -115,7 +122,7 @@ func (p *Pool) Start(ctx context.Context) error {
 		return err
 	}
 	p.wg.Go(p.run)
-	want := p.cfg.startServers()
+	want := p.limit.take(p.cfg.startServers())
 	p.mu.Lock()
 	p.spawning += want
 	p.mu.Unlock()

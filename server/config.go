@@ -51,6 +51,13 @@ type Config struct {
 	Responders []ResponderConfig
 	// Pools are the PHP workers; every site and every responder names one of them.
 	Pools []manager.PoolConfig
+	// ProcessMax is process.max: the most workers of all pools together. Zero: no limit.
+	ProcessMax int
+	// EmergencyRestartThreshold is emergency_restart_threshold: so many workers that end by SIGSEGV or SIGBUS within
+	// EmergencyRestartInterval have all pools replaced. Zero: never.
+	EmergencyRestartThreshold int
+	// EmergencyRestartInterval is emergency_restart_interval. Zero: never.
+	EmergencyRestartInterval time.Duration
 	// TLS says where certificates come from.
 	TLS TLSConfig
 
@@ -170,6 +177,12 @@ func (c *Config) Validate() error {
 	}
 	if c.SpoolMemory < 4096 || c.SpoolDisk < c.SpoolMemory {
 		bad("spool.memory must be at least 4K and spool.disk not less than spool.memory")
+	}
+	if c.ProcessMax < 0 {
+		bad("process.max must be 0 (no limit) or greater, not %d", c.ProcessMax)
+	}
+	if c.EmergencyRestartThreshold < 0 || c.EmergencyRestartInterval < 0 {
+		bad("emergency_restart_threshold and emergency_restart_interval must be 0 (never) or greater")
 	}
 	if c.SpoolBodies < 0 {
 		bad("spool.bodies must be 0 (no limit) or greater, not %d", c.SpoolBodies)

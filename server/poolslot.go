@@ -20,11 +20,17 @@ type poolInUse struct {
 	*manager.Pool
 	token     []byte        // ends a response, see Pool.FinishToken
 	terminate time.Duration // request_terminate_timeout
-	variants  *poolVariants // nil for one of these
+	// trackFinished is request_terminate_timeout_track_finished.
+	trackFinished bool
+	variants      *poolVariants // nil for one of these
 }
 
 func newPoolInUse(pool *manager.Pool) *poolInUse {
-	return &poolInUse{Pool: pool, token: []byte(pool.FinishToken()), terminate: pool.Config().RequestTerminateTimeout}
+	cfg := pool.Config()
+	return &poolInUse{
+		Pool: pool, token: []byte(pool.FinishToken()), terminate: cfg.RequestTerminateTimeout,
+		trackFinished: cfg.RequestTerminateTimeoutTrackFinished,
+	}
 }
 
 // put has the requests that come from now on use pool.

@@ -36,17 +36,24 @@ func (s *Server) Reload(ctx context.Context, cfg Config, php map[string]*manager
 	if !reflect.DeepEqual(cfg.Sites, s.cfg.Sites) || !slices.Equal(cfg.Listen, s.cfg.Listen) {
 		return Changes{}, errReloadSites
 	}
-	n, err := s.prepare(ctx, &cfg, php)
+	n, err := s.prepare(ctx, &cfg, php, false)
 	if err != nil {
 		return Changes{}, err
 	}
 	return n.take(), nil
 }
 
+// generation is what the pools that run were made of.
+type generation struct {
+	cfg *Config
+	php map[string]*manager.PHP
+}
+
 // nextPools are what a reload has prepared.
 type nextPools struct {
 	s          *Server
 	cfg        *Config
+	php        map[string]*manager.PHP
 	pools      map[string]*manager.Pool
 	made       map[string]*manager.Pool // those of pools that are new
 	responders []*responder             // in the order of cfg.Responders
@@ -54,9 +61,9 @@ type nextPools struct {
 	accesses   []*fpmAccessLog // in the order of cfg.Responders
 }
 
-// prepare starts what is new, beside what runs.
-func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manager.PHP) (*nextPools, error) {
-	n := &nextPools{s: s, cfg: cfg, pools: map[string]*manager.Pool{}, made: map[string]*manager.Pool{}}
+// prepare starts what is new, beside what runs; with all, also what did not change.
+func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manager.PHP, all bool) (*nextPools, error) {
+	n := &nextPools{s: s, cfg: cfg, php: php, pools: map[string]*manager.Pool{}, made: map[string]*manager.Pool{}}
 	err := n.openResponders()
 	for i := range cfg.Pools {
 		if err != nil {
@@ -64,7 +71,7 @@ func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manag
 		}
 		p := cfg.Pools[i]
 		p.AdminRoots = append(p.AdminRoots, cfg.adminRoots(p.Name)...)
-		if old := s.pools[p.Name]; old != nil && old.Unchanged(p, php[p.Name]) {
+		if old := s.pools[p.Name]; !all && old != nil && old.Unchanged(p, php[p.Name]) {
 			n.pools[p.Name] = old
 			continue
 		}
@@ -157,7 +164,9 @@ func (n *nextPools) take() (c Changes) {
 	s.mu.Lock()
 	s.pools = n.pools
 	s.mu.Unlock()
-	s.responders = n.responders
+	s.responders, s.now = n.responders, generation{cfg: n.cfg, php: n.php}
+	s.processes.SetMax(n.cfg.ProcessMax)
+	s.emergency.set(n.cfg.EmergencyRestartThreshold, n.cfg.EmergencyRestartInterval)
 	for name := range old {
 		if n.pools[name] == nil {
 			replaced[name] = s.slots[name].use.Load()
@@ -201,7 +210,12 @@ func (s *Server) newPool(p manager.PoolConfig, php *manager.PHP) (*manager.Pool,
 	if php == nil {
 		return nil, fmt.Errorf("[pool %s] has no PHP", p.Name)
 	}
-	return manager.NewPool(context.Background(), p, php, dialer{}, s.log)
+	pool, err := manager.NewPool(context.Background(), p, php, dialer{}, s.log)
+	if err != nil {
+		return nil, err
+	}
+	pool.Share(&s.processes, s.workerCrashed)
+	return pool, nil
 }
 
 // startPools starts pools side by side, a few at a time, and returns the first error.

@@ -33,11 +33,12 @@ type responderRequest struct {
 	release   func() // lets the connection go on
 	released  bool   // the response has ended, the script has not
 
-	begun     bool   // a byte of the response is out
-	headDone  bool   // its head is
-	tail      []byte // the last bytes of a head that is not done
-	finishing bool   // the script called fastcgi_finish_request() before it said anything
-	said      bool   // a message of PHP is out
+	begun     bool        // a byte of the response is out
+	headDone  bool        // its head is
+	tail      []byte      // the last bytes of a head that is not done
+	finishing bool        // the script called fastcgi_finish_request() before it said anything
+	said      bool        // a message of PHP is out
+	timer     *time.Timer // request_terminate_timeout; nil: none
 	timedOut  atomic.Bool
 	trace     fpmTrace
 }
@@ -186,11 +187,11 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	terminate := q.pool.terminate
 	if terminate > 0 {
 		begun.Deadline = time.Now().Add(terminate)
-		timer := time.AfterFunc(terminate, func() {
+		q.timer = time.AfterFunc(terminate, func() {
 			q.timedOut.Store(true)
 			worker.Kill("request_terminate_timeout")
 		})
-		defer timer.Stop()
+		defer q.timer.Stop()
 	}
 	worker.Begin(begun)
 	q.trace.began, q.trace.pid = time.Now(), worker.PID()
@@ -328,6 +329,9 @@ func (q *responderRequest) finish(abort *aborter) error {
 	}
 	q.stopWatch()
 	abort.disarm()
+	if q.timer != nil && !q.pool.trackFinished {
+		q.timer.Stop()
+	}
 	q.released = true
 	q.release()
 	return nil

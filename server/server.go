@@ -41,9 +41,13 @@ type Server struct {
 	tails   sync.WaitGroup // scripts that go on after their response
 	failed  chan error     // the first listener that broke
 
-	mu        sync.Mutex      // guards pools against Pool during a reload
-	reloading sync.Mutex      // one Reload or Stop at a time
-	retiring  sync.WaitGroup  // what reloads have replaced
+	mu        sync.Mutex     // guards pools against Pool during a reload
+	reloading sync.Mutex     // one Reload or Stop at a time
+	retiring  sync.WaitGroup // what reloads have replaced
+	now       generation     // what runs; guarded by reloading
+	stopped   bool           // Stop was here; guarded by reloading
+	processes manager.ProcessLimit
+	emergency emergency
 	running   context.Context // ends when Stop no longer waits
 	cancel    context.CancelFunc
 }
@@ -57,6 +61,9 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 		cfg: &cfg, log: logger, stdout: stdout, software: "phpserve/" + version,
 		pools: map[string]*manager.Pool{}, slots: map[string]*poolSlot{}, trusted: cfg.TrustedProxies, failed: make(chan error, len(cfg.Listen)+len(cfg.Responders)+1),
 	}
+	s.now = generation{cfg: s.cfg, php: php}
+	s.processes.SetMax(cfg.ProcessMax)
+	s.emergency.set(cfg.EmergencyRestartThreshold, cfg.EmergencyRestartInterval)
 	s.running, s.cancel = context.WithCancel(context.Background())
 	s.bodies.limit = cfg.SpoolBodies
 	for i := range cfg.Pools {
@@ -247,6 +254,7 @@ func (s *Server) Reopen() error {
 func (s *Server) Stop(ctx context.Context) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	s.stopped = true
 	defer context.AfterFunc(ctx, s.cancel)()
 	var closing sync.WaitGroup
 	for _, h := range s.http {

@@ -37,6 +37,9 @@ func newSide(t *testing.T, name, config string, files map[string]string) *side {
 	t.Helper()
 	s := &side{t: t, name: name, dir: openFolder(t, "phpserve-side-"), out: &output{changed: make(chan struct{})}}
 	s.conf = filepath.Join(s.dir, "fpm.conf")
+	if err := os.Chmod(s.dir, 0o777); err != nil { // for what scripts write
+		t.Fatal(err)
+	}
 	if os.Geteuid() == 0 {
 		config = strings.ReplaceAll(config, "USER\n", "user = www-data\ngroup = www-data\nlisten.owner = www-data\n")
 	}

@@ -14,9 +14,6 @@ func withoutEffect(conf *fpmconf.Config) (texts []string) {
 			texts = append(texts, text+" has no effect in this version of phpserve, see docs/fpm-compat.md")
 		}
 	}
-	g := &conf.Global
-	note(g.EmergencyRestartThreshold > 0 && g.EmergencyRestartInterval > 0, "emergency_restart_threshold")
-	note(g.ProcessMax > 0, "process.max")
 	for _, p := range conf.Pools {
 		if p.StatusOf != nil {
 			continue
@@ -26,7 +23,6 @@ func withoutEffect(conf *fpmconf.Config) (texts []string) {
 		note(p.StatusListen != "", name+"pm.status_listen")
 		note(p.PingPath != "", name+"ping.path")
 		note(p.RequestSlowlogTimeout > 0, name+"request_slowlog_timeout")
-		note(p.RequestTerminateTimeoutTrackFinished, name+"request_terminate_timeout_track_finished")
 		note(p.ProcessDumpable, name+"process.dumpable")
 		note(p.AppArmorHat != "", name+"apparmor_hat")
 		note(p.ListenSetfib >= 0, name+"listen.setfib")

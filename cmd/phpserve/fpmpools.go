@@ -31,6 +31,8 @@ func (o *fpmOptions) serverConfig(conf *fpmconf.Config) (server.Config, error) {
 	if c.ProcessControlTimeout = conf.Global.ProcessControlTimeout; c.ProcessControlTimeout == 0 {
 		c.ProcessControlTimeout = fpmControlTimeout
 	}
+	c.ProcessMax = conf.Global.ProcessMax
+	c.EmergencyRestartThreshold, c.EmergencyRestartInterval = conf.Global.EmergencyRestartThreshold, conf.Global.EmergencyRestartInterval
 	errs := []error{refused(conf)}
 	for _, p := range conf.Pools {
 		if p.StatusOf != nil {
@@ -54,6 +56,7 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	c.MinSpareServers, c.MaxSpareServers = p.MinSpareServers, p.MaxSpareServers
 	c.ProcessIdleTimeout, c.MaxRequests = p.ProcessIdleTimeout, p.MaxRequests
 	c.RequestTerminateTimeout, c.QueueTimeout = p.RequestTerminateTimeout, fpmQueueTimeout
+	c.RequestTerminateTimeoutTrackFinished = p.RequestTerminateTimeoutTrackFinished
 	c.QueueSize = max(c.QueueSize, p.ListenBacklog)
 	c.Chdir, c.ClearEnv = p.Chdir, p.ClearEnv
 	c.RlimitFiles, c.RlimitCore = p.RlimitFiles, int64(p.RlimitCore)

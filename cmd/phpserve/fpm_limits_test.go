@@ -1,0 +1,104 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// answersOf asks a pool n times at once and returns the answers.
+func (s *side) answersOf(n int, socket string, params map[string]string) []string {
+	answers := make([]string, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { answers[i] = s.ask(socket, params, "") })
+	}
+	wg.Wait()
+	return answers
+}
+
+// process.max holds for all pools together.
+func TestFPMProcessMax(t *testing.T) {
+	t.Parallel()
+	pool := "[%s]\nUSER\nlisten = DIR/%s.sock\npm = ondemand\npm.max_children = 5\npm.process_idle_timeout = 1s\n"
+	s := startOwn(t, "[global]\nprocess.max = 3\n"+fmt.Sprintf(pool, "a", "a")+fmt.Sprintf(pool, "b", "b"), map[string]string{
+		// How many run at the same time, and how many at most.
+		"s.php": `<?php
+			function count_running(int $change): array {
+				$f = fopen('DIR/running', 'c+'); flock($f, LOCK_EX);
+				[$now, $most] = json_decode(stream_get_contents($f) ?: '[0,0]');
+				$now += $change; $most = max($most, $now);
+				rewind($f); ftruncate($f, 0); fwrite($f, json_encode([$now, $most])); fclose($f);
+				return [$now, $most];
+			}
+			count_running(1); usleep(200000); echo "most ", count_running(-1)[1], ".";`,
+	})
+	var wg sync.WaitGroup
+	for _, socket := range []string{"a.sock", "b.sock"} {
+		wg.Go(func() {
+			for _, answer := range s.answersOf(5, socket, nil) {
+				if !strings.Contains(answer, "most ") {
+					t.Errorf("got %s", answer)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := s.file("running"); got != "[0,3]" {
+		t.Errorf("running now and at most: %s", got)
+	}
+	s.stop(syscall.SIGTERM)
+}
+
+// Three crashes within the interval have the pools replaced, and nobody notices.
+func TestFPMEmergencyRestart(t *testing.T) {
+	t.Parallel()
+	config := "[global]\nemergency_restart_threshold = 3\nemergency_restart_interval = 1m\n[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 2\n"
+	s := startOwn(t, config, map[string]string{
+		"crash.php": `<?php posix_kill(getmypid(), SIGSEGV);`, "s.php": `<?php echo "fine";`,
+	})
+	for i := range 3 {
+		params := map[string]string{"SCRIPT_FILENAME": "DIR/crash.php", "REQUEST_METHOD": "POST"}
+		if answer := s.ask("www.sock", params, ""); !strings.HasPrefix(answer, "Status: 502") {
+			t.Errorf("crash %d: %s", i+1, answer)
+		}
+	}
+	s.waitFor("emergency_restart_threshold is reached")
+	for range 20 {
+		if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "fine") {
+			t.Errorf("afterwards: %s", answer)
+		}
+	}
+	if code := s.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// request_terminate_timeout ends a script behind its response only with track_finished.
+func TestFPMTerminateTimeoutTracksFinished(t *testing.T) {
+	t.Parallel()
+	for _, track := range []string{"no", "yes"} {
+		t.Run(track, func(t *testing.T) {
+			t.Parallel()
+			s := startOwn(t, poolWith("request_terminate_timeout = 1s", "request_terminate_timeout_track_finished = "+track), map[string]string{
+				"s.php": `<?php echo "out"; fastcgi_finish_request(); sleep(2); file_put_contents('DIR/tail', 'ran');`,
+			})
+			if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "out\n") {
+				t.Errorf("got %s", answer)
+			}
+			// The only worker is free again when the script has ended, either way.
+			s.ask("www.sock", map[string]string{"SCRIPT_FILENAME": "DIR/none.php"}, "")
+			if answer := s.pid("www.sock"); answer == "" {
+				t.Error("the worker does not come back")
+			}
+			if ran := exists(s.dir + "/tail"); ran == (track == "yes") {
+				t.Errorf("the script ran to its end: %v", ran)
+			}
+			s.stop(syscall.SIGTERM)
+		})
+	}
+}
