@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // daemonVariable names the descriptor on which a process in the background tells the one in front that it serves.
@@ -72,6 +74,10 @@ func inBackground() (tell func(), ok bool) {
 		_ = pipe.Close()
 	}, true
 }
+
+// tieStderr has standard error be a file, as php-fpm does (fpm_stdio.c:fpm_stdio_init_final): the terminal or the script that
+// started it is not held, and what Go itself says in its last moment is in the log.
+func tieStderr(f *os.File) error { return unix.Dup2(int(f.Fd()), int(os.Stderr.Fd())) }
 
 // isFPMName says whether a program of this name is php-fpm.
 func isFPMName(name string) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // daemonize fails: the system has services instead.
@@ -12,5 +13,7 @@ func daemonize(io.Writer) error {
 }
 
 func inBackground() (tell func(), ok bool) { return nil, false }
+
+func tieStderr(*os.File) error { return errors.ErrUnsupported }
 
 func isFPMName(string) bool { return false }

@@ -25,6 +25,7 @@ type fpmLog struct {
 	file   *os.File
 	system io.WriteCloser // syslog, in the place of a file
 	stderr io.Writer      // nil: no longer
+	tied   bool           // standard error is the file
 	level  fpmconf.Level
 	limit  int
 	output map[string]workerOutput // by pool
@@ -96,6 +97,9 @@ func (l *fpmLog) open() error {
 		_ = l.file.Close() // every line was written at once
 	}
 	l.file = f
+	if l.tied {
+		return tieStderr(f)
+	}
 	return nil
 }
 
@@ -107,13 +111,26 @@ func (l *fpmLog) Reopen() error {
 	return l.open()
 }
 
-// started ends the doubling of messages on standard error, where they go elsewhere too.
-func (l *fpmLog) started() {
+// started ends the doubling of messages on standard error, where they go elsewhere too. In the background that is let go.
+func (l *fpmLog) started(background bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.file != nil || l.system != nil {
-		l.stderr = nil
+	if l.file == nil && l.system == nil {
+		return nil
 	}
+	l.stderr, l.tied = nil, background
+	switch {
+	case !background:
+		return nil
+	case l.file != nil:
+		return tieStderr(l.file)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	return tieStderr(null)
 }
 
 // Close closes what was opened.

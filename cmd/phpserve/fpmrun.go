@@ -91,7 +91,9 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 	m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("fpm is running, pid %d", os.Getpid()))
 	m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
 	m.systemd.ready()
-	m.log.started()
+	if err := m.log.started(background); err != nil {
+		m.log.Print(fpmconf.LevelWarning, "cannot let go of standard error: "+err.Error())
+	}
 	if background {
 		ready()
 	}
