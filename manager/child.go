@@ -1,11 +1,9 @@
 package manager
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -30,9 +28,13 @@ func startChild(p *Pool, socket, out *os.File, deathSignal syscall.Signal, more 
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, out, out
 	cmd.ExtraFiles = more
-	cmd.Dir = cmp.Or(p.cfg.Chdir, string(filepath.Separator))
+	cmd.Dir = p.cfg.startDir()
 	cmd.Env = p.cfg.environment(p.dir)
-	cmd.SysProcAttr = sysProcAttr(p.dir.owner, deathSignal)
+	user := p.dir.owner
+	if p.late {
+		user = user.keepingRoot()
+	}
+	cmd.SysProcAttr = sysProcAttr(user, deathSignal)
 	ch := &child{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {

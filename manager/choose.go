@@ -20,7 +20,10 @@ func (c *PoolConfig) Check(ctx context.Context, php *PHP) (engine, why string, e
 	if err := php.probe(ctx, c, owner); err != nil {
 		return "", "", fmt.Errorf("[pool %s] %v", c.Name, err)
 	}
-	return chooseEngine(c, php)
+	if engine, why, err = chooseEngine(c, php); err == nil {
+		err = c.checkLateDrop(engine, why, php, owner)
+	}
+	return engine, why, err
 }
 
 // chooseEngine resolves "auto" and refuses a zygote that cannot be.
@@ -38,13 +41,21 @@ func chooseEngine(c *PoolConfig, php *PHP) (engine, why string, err error) {
 }
 
 // zygoteObstacle says why this PHP cannot run the zygote engine in a pool; empty if it can.
-func (p *PHP) zygoteObstacle(c *PoolConfig) string {
+func (p *PHP) zygoteObstacle(c *PoolConfig) string { return p.obstacle(c, "need", "missing") }
+
+// lateDropObstacle says why workers of this PHP cannot give up root by themselves; empty if they can.
+func (p *PHP) lateDropObstacle(c *PoolConfig) string {
+	return p.obstacle(c, "drop_need", "drop_missing")
+}
+
+// obstacle says which of the functions of one fact is disabled or in the list of another, of missing ones.
+func (p *PHP) obstacle(c *PoolConfig, need, missingOnes string) string {
 	for _, f := range functionList(p.iniAfter(c, "disable_functions") + "," + p.facts["disable_functions"]) {
-		if slices.Contains(strings.Fields(p.facts["need"]), f) {
+		if slices.Contains(strings.Fields(p.facts[need]), f) {
 			return f + " is in disable_functions"
 		}
 	}
-	missing := strings.Fields(p.facts["missing"])
+	missing := strings.Fields(p.facts[missingOnes])
 	switch {
 	case len(missing) == 0:
 		return ""

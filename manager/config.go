@@ -47,8 +47,17 @@ type PoolConfig struct {
 	// NoPHPINI has PHP read no ini file but the pool's own settings (php-fpm -n).
 	NoPHPINI bool
 
-	// Chdir is the working folder that PHP starts in. Empty: the root folder.
+	// Chroot is the folder that is the root folder of the pool's workers, chroot(2): an absolute path. No PHP is needed in it,
+	// but what scripts use by path is: files of time zones, /etc/resolv.conf, a folder for sessions. It needs root, the zygote
+	// engine and a User. Scripts are named as they are inside ([Pool.ScriptPath]). The pool's user must not be able to rename
+	// the folder or one around it. Empty: none.
+	Chroot string
+	// Chdir is the working folder that PHP starts in, inside of Chroot. Empty: the root folder.
 	Chdir string
+	// Dumpable is process.dumpable: whether the pool's user may trace the workers (ptrace(2)) and gets their core dumps,
+	// PR_SET_DUMPABLE of prctl(2). Nil: as it comes, which is no in a chroot and yes else. No makes the zygote one of root,
+	// whose workers drop it; yes has no effect in a chroot. Where PHP runs as phpserve's own user it has none.
+	Dumpable *bool
 	// Priority is process.priority, the nice value of PHP, from -19 to 20. Nil: that of phpserve. Below phpserve's own only
 	// root can set it.
 	Priority *int
@@ -94,7 +103,8 @@ type PoolConfig struct {
 	// PHPValue is NAME=VALUE of php.ini settings that scripts may change (php_value of php-fpm).
 	PHPValue []string
 	// PHPAdminValue is NAME=VALUE of php.ini settings that scripts cannot change (php_admin_value of php-fpm). They hold
-	// for the scripts below AdminRoots.
+	// for the scripts below AdminRoots. With a Chroot they hold in all of it but for folders that are made directly in it
+	// after the start, and there, too, when SCRIPT_FILENAME begins with two slashes.
 	PHPAdminValue []string
 	// AdminRoots are the document roots below which PHPAdminValue holds; server fills it from the sites.
 	AdminRoots []string
@@ -147,9 +157,7 @@ func (c *PoolConfig) Validate() error {
 	default:
 		bad("pm must be static, dynamic or ondemand, not %q", c.PM)
 	}
-	if info, err := os.Stat(c.Chdir); c.Chdir != "" && (err != nil || !info.IsDir()) {
-		bad("the chdir path %q does not exist or is not a directory", c.Chdir)
-	}
+	c.validateChroot(os.Geteuid(), bad)
 	if c.Priority != nil && (*c.Priority < -19 || *c.Priority > 20) {
 		bad("process.priority must be included into [-19,20], not %d", *c.Priority)
 	}

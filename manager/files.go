@@ -4,8 +4,10 @@ import (
 	"crypto/rand"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -19,6 +21,8 @@ const (
 	scanDir     = "conf.d"
 	iniFileName = "phpserve.ini"
 	prependFile = "prepend.php"
+	workerFile  = "worker.php"
+	lockFile    = "lock" // held locked for as long as the folder's phpserve lives
 )
 
 // runtimeDir is the private folder of one pool: sockets, embedded scripts, the ini file. Where the pool's user is not
@@ -28,6 +32,7 @@ type runtimeDir struct {
 	token string // ends the response when PHP logs it; see runtime/prepend.php
 	owner *credential
 	locks []*os.File // say that the folder is in use, see stale_unix.go
+	guest *guest     // what workers in a chroot need instead; nil without a chroot
 }
 
 // runtimeBase is the folder for runtime folders: TMPDIR if it is set, the user's or the system's for such files, else the one
@@ -78,8 +83,18 @@ func (d *runtimeDir) file(names ...string) string {
 }
 
 // write puts the embedded scripts and the ini file into the folder and lets the pool's user read it.
-func (d *runtimeDir) write(c *PoolConfig, php *PHP) error {
-	ini, err := c.iniFile(d.path, php)
+func (d *runtimeDir) write(c *PoolConfig, php *PHP, lateDrop bool) error {
+	if c.Chroot != "" {
+		var err error
+		if d.guest, err = newGuest(c.Chroot, c.Name, rand.Text()[:8]); err != nil {
+			return err
+		}
+	}
+	lateUser := ""
+	if lateDrop {
+		lateUser = d.owner.name
+	}
+	ini, err := c.iniFile(d.workerFolder(), d.file(bootDir), lateUser, php)
 	if err != nil {
 		return err
 	}
@@ -91,7 +106,13 @@ func (d *runtimeDir) write(c *PoolConfig, php *PHP) error {
 		d.file(scanDir, iniFileName):  ini,
 		d.file(prependFile):           prepend,
 		d.file(bootDir, "zygote.php"): embedded("zygote.php"),
-		d.file(bootDir, "worker.php"): embedded("worker.php"),
+		d.file(bootDir, workerFile):   embedded(workerFile),
+	}
+	if d.guest != nil {
+		err := errors.Join(d.guest.write(prependFile, prepend), d.guest.write(workerFile, embedded(workerFile)), d.guest.share(int(d.owner.gid)))
+		if err != nil {
+			return err
+		}
 	}
 	for path, text := range files {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -99,6 +120,21 @@ func (d *runtimeDir) write(c *PoolConfig, php *PHP) error {
 		}
 	}
 	return d.shareAll()
+}
+
+// workerFolder is the folder with prepend.php, and workerScript the script of the greeting, as workers see them.
+func (d *runtimeDir) workerFolder() string {
+	if d.guest != nil {
+		return d.guest.inside("")
+	}
+	return d.path
+}
+
+func (d *runtimeDir) workerScript() string {
+	if d.guest != nil {
+		return d.guest.inside(workerFile)
+	}
+	return d.file(bootDir, workerFile)
 }
 
 // prepend is runtime/prepend.php with the token, followed by the operator's own auto_prepend_file.
@@ -112,7 +148,7 @@ func (d *runtimeDir) prepend(operators string) (string, error) {
 		return text, nil
 	}
 	return text + fmt.Sprintf("\n// auto_prepend_file of php.ini or of the pool\n"+
-		"if (dirname($_SERVER['SCRIPT_FILENAME'] ?? '') !== %s) {\n    require %s;\n}\n", phpString(d.file(bootDir)), phpString(operators)), nil
+		"if (dirname($_SERVER['SCRIPT_FILENAME'] ?? '') !== %s) {\n    require %s;\n}\n", phpString(path.Dir(d.workerScript())), phpString(operators)), nil
 }
 
 // phpString writes s as a PHP string literal.
@@ -145,6 +181,9 @@ func (d *runtimeDir) shareAll() error {
 }
 
 func (d *runtimeDir) remove() error {
+	if d.guest != nil {
+		d.guest.remove()
+	}
 	for _, lock := range d.locks {
 		defer lock.Close()
 	}

@@ -28,7 +28,7 @@ func (p *Pool) greet(w *Worker) {
 	p.mu.Unlock()
 	p.wg.Go(func() {
 		defer cancel()
-		conn, output, err := p.dialer.Greet(ctx, at.network, at.addr, p.dir.file(bootDir, "worker.php"))
+		conn, output, err := p.dialer.Greet(ctx, at.network, at.addr, p.dir.workerScript())
 		m := greeted.FindStringSubmatch(output)
 		p.mu.Lock()
 		delete(at.greetings, g)

@@ -59,8 +59,9 @@ func (c *PoolConfig) iniEnv(own string) (env []string) {
 	return env
 }
 
-// iniFile renders the ini file that every php-cgi of a pool reads last (PHP_INI_SCAN_DIR).
-func (c *PoolConfig) iniFile(dir string, php *PHP) (string, error) {
+// iniFile renders the ini file that every php-cgi of a pool reads last (PHP_INI_SCAN_DIR). dir is the folder with prepend.php
+// as the workers see it, boot the one with the zygote's script; lateUser is whom workers with a late drop become, else empty.
+func (c *PoolConfig) iniFile(dir, boot, lateUser string, php *PHP) (string, error) {
 	var b strings.Builder
 	set := func(kv string) error {
 		name, value, _ := strings.Cut(kv, "=")
@@ -92,17 +93,36 @@ func (c *PoolConfig) iniFile(dir string, php *PHP) (string, error) {
 			lines = append(lines, kv)
 		}
 	}
+	if lateUser != "" { // opcache.preload of php.ini ends a PHP of root that does not say for whom
+		lines = append(lines, "opcache.preload_user="+lateUser)
+	}
 	for _, kv := range append(lines, own...) { // the last one counts
 		if err := set(kv); err != nil {
 			return "", err
 		}
 	}
+	roots := c.AdminRoots
+	if c.Chroot != "" && len(c.PHPAdminValue) > 0 {
+		if err := c.adminValuesOfRoot(&b, own); err != nil {
+			return "", err
+		}
+		var err error
+		if roots, err = topFolders(c.Chroot); err != nil {
+			return "", fmt.Errorf("[pool %s] %v", c.Name, err)
+		}
+	}
 	// The zygote's endless request must not live in opcache's memory, which opcache_reset() clears.
-	fmt.Fprintf(&b, "[PATH=%s]\nopcache.enable = 0\n", filepath.Join(dir, bootDir))
+	fmt.Fprintf(&b, "[PATH=%s]\nopcache.enable = 0\n", boot)
+	if lateUser != "" { // nothing but the zygote's own script runs as root
+		b.WriteString("auto_prepend_file = ''\nauto_append_file = ''\nopen_basedir = ''\n")
+	}
+	if c.Chroot != "" {
+		fmt.Fprintf(&b, "[PATH=%s]\nopcache.enable = 0\n", dir)
+	}
 	if len(c.PHPAdminValue) == 0 {
 		return b.String(), nil
 	}
-	for _, root := range c.AdminRoots {
+	for _, root := range roots {
 		fmt.Fprintf(&b, "[PATH=%s]\n", root)
 		for _, kv := range slices.Concat(c.PHPAdminValue, own) {
 			if err := set(kv); err != nil {
@@ -111,6 +131,21 @@ func (c *PoolConfig) iniFile(dir string, php *PHP) (string, error) {
 		}
 	}
 	return b.String(), nil
+}
+
+// adminValuesOfRoot writes the pool's admin values for scripts directly in the root folder, where a section [PATH=/] does not
+// hold. PHP looks for the values of a folder in the same table in which it keeps those of NAME[KEY]=VALUE under NAME
+// (main/php_ini.c:php_ini_parser_cb, php_ini_activate_per_dir).
+func (c *PoolConfig) adminValuesOfRoot(b *strings.Builder, own []string) error {
+	for _, kv := range slices.Concat(c.PHPAdminValue, own) {
+		name, value, _ := strings.Cut(kv, "=")
+		quoted, err := quoteINI(value)
+		if err != nil {
+			return fmt.Errorf("[pool %s] cannot set %s: %v", c.Name, name, err)
+		}
+		fmt.Fprintf(b, "/[%s] = %s\n", name, quoted)
+	}
+	return nil
 }
 
 // startOnly says whether PHP reads a setting at its start only, so that it has no effect in a section for a path. Scripts

@@ -106,7 +106,7 @@ func TestIniFileOfAPoolIsReadAsWritten(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, prependFile), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	text, err := c.iniFile(dir, php)
+	text, err := c.iniFile(dir, filepath.Join(dir, bootDir), "", php)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestPoolDisablesFunctionsInAdditionToPHPIni(t *testing.T) {
 	t.Parallel()
 	php := &PHP{facts: phpFacts{"disable_functions": "exec,shell_exec"}}
 	c := &PoolConfig{Name: "www", PHPAdminValue: []string{"disable_functions=system", "memory_limit=64M"}, AdminRoots: []string{"/srv"}}
-	text, err := c.iniFile("/run/pool", php)
+	text, err := c.iniFile("/run/pool", "/run/pool/boot", "", php)
 	if err != nil {
 		t.Fatal(err)
 	}

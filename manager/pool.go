@@ -21,7 +21,8 @@ type Pool struct {
 	kind   string // the engine in use: EngineZygote or EngineSpawn
 	why    string // why that engine
 
-	priority int // nice value of PHP: process.priority, or phpserve's own when the pool was made
+	late     bool // workers give up root by themselves, see latedrop.go
+	priority int  // nice value of PHP: process.priority, or phpserve's own when the pool was made
 
 	limit   *ProcessLimit // shared with other pools; nil: none
 	crashed func()        // is told of crashes; may be nil
@@ -76,11 +77,16 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 	if err != nil {
 		return nil, err
 	}
+	late, warning := cfg.lateDrop(kind, php, owner)
+	log = log.With("pool", cfg.Name)
+	if warning != "" {
+		log.Warn("a setting has no effect", "why", warning)
+	}
 	dir, err := newRuntimeDir(cfg.Name, owner)
 	if err != nil {
 		return nil, err
 	}
-	if err := dir.write(&cfg, php); err != nil {
+	if err := dir.write(&cfg, php, late); err != nil {
 		_ = dir.remove() // the first error is the one to tell
 		return nil, err
 	}
@@ -89,8 +95,9 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		priority = *cfg.Priority
 	}
 	return &Pool{
-		cfg: cfg, asked: asked, php: php, stamps: php.stamps(), log: log.With("pool", cfg.Name), dialer: d, dir: dir, kind: kind, why: why, priority: priority,
-		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
+		cfg: cfg, asked: asked, php: php, stamps: php.stamps(), log: log, dialer: d, dir: dir, kind: kind, why: why, late: late,
+		priority: priority,
+		wake:     make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
 		workers: map[int]*Worker{}, early: map[int]Conn{},
 	}, nil
 }

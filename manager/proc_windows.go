@@ -12,6 +12,7 @@ import (
 type credential struct {
 	name, home string
 	uid, gid   uint32
+	groups     []uint32
 }
 
 func findCredential(c *PoolConfig) (*credential, error) {

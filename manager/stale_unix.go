@@ -5,12 +5,10 @@ package manager
 import (
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
-
-// lockFile is held locked in every runtime folder for as long as its phpserve lives.
-const lockFile = "lock"
 
 // lockDir locks a new runtime folder. The locks go with the returned files, also when phpserve is killed. The one on the
 // folder itself keeps systemd-tmpfiles from removing what has not been touched for days (tmpfiles.d(5)).
@@ -57,4 +55,36 @@ func removeStale(base string) {
 		}
 		_ = unix.Close(fd)
 	}
+}
+
+// lockGuest locks a new folder in a chroot. As in lockDir the file gets its name only when it is locked.
+func lockGuest(dir *os.Root) (*os.File, error) {
+	f, err := dir.OpenFile(lockFile+".new", os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		err = dir.Rename(lockFile+".new", lockFile)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// isLeftGuest says whether nobody holds the lock of a folder in a chroot any more. One without a lock may be just being made.
+func isLeftGuest(dir *os.Root) bool {
+	f, err := dir.OpenFile(lockFile, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil
+}
+
+// isOwn says whether a file belongs to the user of phpserve.
+func isOwn(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
 }

@@ -105,13 +105,17 @@ func newZygote(ctx context.Context, p *Pool, generation int) (*zygoteEngine, err
 // connect runs the zygote script and waits until it has dialled back and is ready to fork.
 func (z *zygoteEngine) connect(ctx context.Context, p *Pool, generation int) error {
 	path := p.dir.file(fmt.Sprintf("control-%d.sock", generation))
-	listener, err := listenControl(path, p.dir.owner)
+	dials, params := p.dir.owner, map[string]string{}
+	if p.late {
+		dials, params = nil, p.cfg.lateDropParams(p.dir.owner)
+	}
+	params["PHPSERVE_CONTROL"] = "unix://" + path
+	listener, err := listenControl(path, dials)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	z.boot, err = p.dialer.Launch(ctx, "unix", z.endpoint.addr, p.dir.file(bootDir, "zygote.php"),
-		map[string]string{"PHPSERVE_CONTROL": "unix://" + path})
+	z.boot, err = p.dialer.Launch(ctx, "unix", z.endpoint.addr, p.dir.file(bootDir, "zygote.php"), params)
 	if err != nil {
 		return fmt.Errorf("[pool %s] cannot start the zygote: %v", p.cfg.Name, err)
 	}

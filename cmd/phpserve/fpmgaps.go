@@ -23,7 +23,6 @@ func withoutEffect(conf *fpmconf.Config) (texts []string) {
 		note(p.StatusListen != "", name+"pm.status_listen")
 		note(p.PingPath != "", name+"ping.path")
 		note(p.RequestSlowlogTimeout > 0, name+"request_slowlog_timeout")
-		note(p.ProcessDumpable, name+"process.dumpable")
 		note(p.AppArmorHat != "", name+"apparmor_hat")
 		note(p.ListenSetfib >= 0, name+"listen.setfib")
 	}
@@ -35,9 +34,6 @@ func withoutEffect(conf *fpmconf.Config) (texts []string) {
 func refused(conf *fpmconf.Config) error {
 	var errs []error
 	for _, p := range conf.Pools {
-		if p.Chroot != "" {
-			errs = append(errs, fmt.Errorf("[pool %s] chroot is not supported in this version of phpserve; run the pool as a user of its own with open_basedir, or keep php-fpm for it", p.Name))
-		}
 		if p.ListenACLUsers != "" || p.ListenACLGroups != "" {
 			errs = append(errs, fmt.Errorf("[pool %s] listen.acl_users and listen.acl_groups are not supported in this version of phpserve; use listen.owner, listen.group and listen.mode", p.Name))
 		}

@@ -58,7 +58,7 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	c.RequestTerminateTimeout, c.QueueTimeout = p.RequestTerminateTimeout, fpmQueueTimeout
 	c.RequestTerminateTimeoutTrackFinished = p.RequestTerminateTimeoutTrackFinished
 	c.QueueSize = max(c.QueueSize, p.ListenBacklog)
-	c.Chdir, c.ClearEnv = p.Chdir, p.ClearEnv
+	c.Chroot, c.Chdir, c.ClearEnv = p.Chroot, p.Chdir, p.ClearEnv
 	c.RlimitFiles, c.RlimitCore = p.RlimitFiles, int64(p.RlimitCore)
 	if priority := p.ProcessPriority; priority != fpmconf.PriorityUnset {
 		c.Priority = &priority

@@ -2,9 +2,15 @@
 // Run once from the command line: what can this PHP do, with the ini files that the pool's workers will read?
 $need = ['pcntl_fork', 'pcntl_waitpid', 'pcntl_signal', 'pcntl_async_signals', 'pcntl_strerror', 'pcntl_get_last_error',
     'posix_kill', 'getmypid', 'stream_socket_client', 'stream_select', 'fread', 'fwrite', 'fclose', 'substr_count'];
+// And for workers that give up root by themselves?
+$drop = ['chroot', 'chdir', 'posix_setuid', 'posix_seteuid', 'posix_setgid', 'posix_setegid', 'posix_getuid', 'posix_geteuid',
+    'posix_getgid', 'posix_getegid', 'posix_getgroups', 'register_shutdown_function', 'stream_socket_pair', 'stream_get_contents',
+    'file_put_contents', 'error_get_last', 'array_map', 'array_unique', 'explode', 'sort', 'date', 'flush'];
 $facts = [
     'need' => implode(' ', $need),
     'missing' => implode(' ', array_filter($need, function ($f) { return !function_exists($f); })),
+    'drop_need' => implode(' ', $drop),
+    'drop_missing' => implode(' ', array_filter($drop, function ($f) { return !function_exists($f); })),
     'disable_functions' => (string) ini_get('disable_functions'),
     'zts' => PHP_ZTS ? '1' : '',
     'opcache' => extension_loaded('Zend OPcache') && ini_get('opcache.enable') ? '1' : '',

@@ -1,0 +1,87 @@
+package manager
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Workers give up root in one of two ways. Mostly php-cgi is started as the pool's user, as any program is. In a pool with a
+// late drop the zygote stays root, as the master of php-fpm does, and each forked worker gives root up before it serves
+// (runtime/zygote.php). Only so can a worker enter a folder in which there is no PHP (chroot(2)), and only so does the kernel
+// mark it as not dumpable: what is executed after the change of user can be dumped and traced by that user (prctl(2),
+// PR_SET_DUMPABLE).
+
+// lateDrop says whether the pool's zygote stays root. warning is what the operator wants and cannot have.
+func (c *PoolConfig) lateDrop(engine string, php *PHP, owner *credential) (late bool, warning string) {
+	if c.Chroot != "" {
+		if c.Dumpable != nil && *c.Dumpable {
+			warning = "process.dumpable = yes has no effect in a chroot: the kernel makes no core dump of a process that has " +
+				"given up root by itself, and php-cgi cannot ask for one"
+		}
+		return true, warning
+	}
+	if c.Dumpable == nil || *c.Dumpable || owner == nil || owner.uid == 0 {
+		return false, "" // without a change of user php-fpm leaves the process as it is, too
+	}
+	why := php.lateDropObstacle(c)
+	if engine != EngineZygote {
+		why = "the spawn engine starts php-cgi as the pool's user"
+	}
+	if why != "" {
+		return false, "process.dumpable = no has no effect: " + why
+	}
+	return true, ""
+}
+
+// lateDropParams tell the zygote whom its workers are to become, and where.
+func (c *PoolConfig) lateDropParams(owner *credential) map[string]string {
+	groups := []string{strconv.Itoa(int(owner.gid))}
+	for _, g := range owner.groups {
+		groups = append(groups, strconv.Itoa(int(g)))
+	}
+	slices.Sort(groups)
+	return map[string]string{
+		"PHPSERVE_UID":    strconv.Itoa(int(owner.uid)),
+		"PHPSERVE_GID":    strconv.Itoa(int(owner.gid)),
+		"PHPSERVE_GROUPS": strings.Join(slices.Compact(groups), ","),
+		"PHPSERVE_CHROOT": c.Chroot,
+		"PHPSERVE_CHDIR":  cmp.Or(c.Chdir, "/"),
+	}
+}
+
+// keepingRoot is the credential of a zygote with a late drop: root, but with the pool's groups already, so that nothing in a
+// chroot (/etc/group) decides on them and a worker has only its user to change.
+func (o *credential) keepingRoot() *credential {
+	zygote := *o
+	zygote.uid = 0
+	return &zygote
+}
+
+// startDir is the working folder that php-cgi is started in. With a chroot it is that: at the end of its script PHP goes back
+// to the folder it was in before (main/main.c:php_execute_script), which a worker then no longer finds, and so stays in
+// Chdir.
+func (c *PoolConfig) startDir() string {
+	return cmp.Or(c.Chroot, c.Chdir, string(filepath.Separator))
+}
+
+// checkLateDrop reports why a pool with a chroot cannot be.
+func (c *PoolConfig) checkLateDrop(engine, why string, php *PHP, owner *credential) error {
+	if c.Chroot == "" {
+		return nil
+	}
+	if owner == nil || owner.uid == 0 {
+		return fmt.Errorf("[pool %s] chroot needs a 'user' other than root: root can leave a chroot", c.Name)
+	}
+	if engine != EngineZygote {
+		return fmt.Errorf("[pool %s] chroot needs the zygote engine, because php-cgi cannot be started where there is no PHP; but %s",
+			c.Name, why)
+	}
+	if why := php.lateDropObstacle(c); why != "" {
+		return fmt.Errorf("[pool %s] cannot chroot: %s", c.Name, why)
+	}
+	return nil
+}
