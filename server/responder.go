@@ -31,6 +31,9 @@ type ResponderConfig struct {
 	Group string
 	// Mode is listen.mode of a unix socket. Zero: 0660.
 	Mode uint32
+	// ACLUsers and ACLGroups are listen.acl_users and listen.acl_groups: names of users and groups that may use a unix socket,
+	// too. With any, Owner and Group are ignored.
+	ACLUsers, ACLGroups []string
 	// AllowedClients is listen.allowed_clients: who may connect to a TCP address. Nil: everybody.
 	AllowedClients []netip.Addr
 	// LimitExtensions is security.limit_extensions: how the name of a script must end. Empty: any.

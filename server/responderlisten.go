@@ -101,6 +101,16 @@ func removeStaleSocket(path string) error {
 // giveSocket gives the socket its owner, group and mode, which admit the web server.
 func (c *ResponderConfig) giveSocket(path string) error {
 	uid, gid := -1, -1
+	mode := os.FileMode(c.Mode)
+	if mode == 0 {
+		mode = 0o660
+	}
+	if len(c.ACLUsers)+len(c.ACLGroups) > 0 {
+		if err := os.Chmod(path, mode); err != nil {
+			return err
+		}
+		return setACL(path, uint32(mode), c.ACLUsers, c.ACLGroups)
+	}
 	if c.Owner != "" {
 		u, err := user.Lookup(c.Owner)
 		if err != nil {
@@ -123,10 +133,6 @@ func (c *ResponderConfig) giveSocket(path string) error {
 		if err := os.Lchown(path, uid, gid); err != nil {
 			return err
 		}
-	}
-	mode := os.FileMode(c.Mode)
-	if mode == 0 {
-		mode = 0o660
 	}
 	return os.Chmod(path, mode)
 }

@@ -103,19 +103,6 @@ func TestFPMReopensItsLogs(t *testing.T) {
 	}
 }
 
-// TestFPMRefusesWhatItCannotDo: to ignore these would be unsafe.
-func TestFPMRefusesWhatItCannotDo(t *testing.T) {
-	t.Parallel()
-	for directive, why := range map[string]string{
-		"listen.acl_users = www-data": "listen.acl_users and listen.acl_groups are not supported",
-	} {
-		s := newSide(t, "phpserve", poolWith(directive), nil)
-		if code := s.run("-F", "-O", "-y", s.conf); code != exitConfig || !strings.Contains(s.out.String(), why) {
-			t.Errorf("%s: exit code %d\n%s", directive, code, s.out)
-		}
-	}
-}
-
 // TestFPMWarnsOfWhatHasNoEffect: nothing is ignored in silence.
 func TestFPMWarnsOfWhatHasNoEffect(t *testing.T) {
 	t.Parallel()

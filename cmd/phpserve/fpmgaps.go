@@ -1,9 +1,6 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 )
 
@@ -27,16 +24,4 @@ func withoutEffect(conf *fpmconf.Config) (texts []string) {
 		note(p.ListenSetfib >= 0, name+"listen.setfib")
 	}
 	return texts
-}
-
-// refused are the directives that phpserve cannot do without and does not have: to ignore them would run PHP with more rights
-// than the operator means it to have, or keep the web server out.
-func refused(conf *fpmconf.Config) error {
-	var errs []error
-	for _, p := range conf.Pools {
-		if p.ListenACLUsers != "" || p.ListenACLGroups != "" {
-			errs = append(errs, fmt.Errorf("[pool %s] listen.acl_users and listen.acl_groups are not supported in this version of phpserve; use listen.owner, listen.group and listen.mode", p.Name))
-		}
-	}
-	return errors.Join(errs...)
 }

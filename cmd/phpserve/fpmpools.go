@@ -33,7 +33,7 @@ func (o *fpmOptions) serverConfig(conf *fpmconf.Config) (server.Config, error) {
 	}
 	c.ProcessMax = conf.Global.ProcessMax
 	c.EmergencyRestartThreshold, c.EmergencyRestartInterval = conf.Global.EmergencyRestartThreshold, conf.Global.EmergencyRestartInterval
-	errs := []error{refused(conf)}
+	var errs []error
 	for _, p := range conf.Pools {
 		if p.StatusOf != nil {
 			continue
@@ -97,6 +97,11 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	return c, nil
 }
 
+// fpmList splits names at commas, as php-fpm does without looking for blanks (fpm_unix.c:fpm_unix_resolve_socket_permissions).
+func fpmList(text string) []string {
+	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' })
+}
+
 // fpmResponder is the web server's side of a pool.
 func fpmResponder(conf *fpmconf.Config, p *fpmconf.Pool) (server.ResponderConfig, error) {
 	r := server.ResponderConfig{
@@ -104,6 +109,7 @@ func fpmResponder(conf *fpmconf.Config, p *fpmconf.Pool) (server.ResponderConfig
 			File: p.AccessLog, Format: p.AccessFormat, SuppressPath: p.AccessSuppressPath, Limit: conf.Global.LogLimit,
 		},
 		Pool: p.Name, Listen: p.Listen, Backlog: p.ListenBacklog, Owner: p.ListenOwner, Group: p.ListenGroup,
+		ACLUsers: fpmList(p.ListenACLUsers), ACLGroups: fpmList(p.ListenACLGroups),
 		LimitExtensions: strings.Fields(p.SecurityLimitExtensions), Chdir: p.Chdir,
 	}
 	if p.ListenMode != "" {
