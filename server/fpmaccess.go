@@ -45,6 +45,7 @@ type accessPart func(b []byte, r *fpmAccessRecord) []byte
 // accessFormat is an access.format, ready to render lines.
 type accessFormat struct {
 	parts []accessPart
+	cpu   bool // there is a %C
 }
 
 // accessFormatError is php-fpm's warning about an access.format, in its words.
@@ -85,6 +86,7 @@ func parseAccessFormat(format string) (*accessFormat, error) {
 			return nil, err
 		}
 		f.add(part)
+		f.cpu = f.cpu || rest[0] == 'C'
 		format = rest[1:]
 	}
 }

@@ -120,6 +120,8 @@ type fpmTrace struct {
 	began  time.Time // when a worker had it
 	queued time.Time // when it began to wait for one
 	pid    int
+	user   time.Duration // processor time of the worker before the request, if the format wants to know
+	system time.Duration
 	raw    []byte // of the response, until its head is complete
 	head   fastcgi.Head
 	done   bool // head is complete, or hopeless
@@ -153,7 +155,12 @@ func (q *responderRequest) logAccess() {
 		t.queued = t.began
 	}
 	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-fpm takes what is no number for 0
+	user, system := t.user, t.system
+	if log.format.cpu && t.pid != 0 {
+		user, system = cpuTime(t.pid)
+	}
 	r := &fpmAccessRecord{
+		userCPU: max(0, user-t.user), systemCPU: max(0, system-t.system),
 		start: t.began, end: now, queue: t.began.Sub(t.queued),
 		method: q.method, uri: q.script.URI, query: q.params.get("QUERY_STRING"), script: q.script.Filename, contentLength: length,
 		status: t.status, user: basicAuthUser(q.params.get("HTTP_AUTHORIZATION")), pool: q.target.cfg.Pool,

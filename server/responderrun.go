@@ -195,6 +195,9 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	}
 	worker.Begin(begun)
 	q.trace.began, q.trace.pid = time.Now(), worker.PID()
+	if q.target.access != nil && q.target.access.format.cpu {
+		q.trace.user, q.trace.system = cpuTime(q.trace.pid)
+	}
 	var abort aborter
 	abort.arm(ctx, conn)
 	err := conn.Send(&fastcgi.Request{Params: params, Body: body.reader(), BodyLen: body.size, KeepConn: true})

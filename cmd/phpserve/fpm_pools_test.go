@@ -109,6 +109,26 @@ func TestFPMAccessFormats(t *testing.T) {
 	}
 }
 
+// TestFPMAccessTellsProcessorTime: a script that computes has had a processor, one that sleeps has not.
+func TestFPMAccessTellsProcessorTime(t *testing.T) {
+	t.Parallel()
+	config := strings.Replace(poolWith(), `access.format = "%m`, `access.format = "%{user}C %m`, 1)
+	fpm, own := bothSides(t, config, []sideRequest{
+		{name: "computes", script: `for ($end = microtime(true) + 0.5; microtime(true) < $end;) { md5('x'); } echo 1;`},
+		{name: "sleeps", script: `usleep(300000); echo 1;`},
+	})
+	endBoth(t, fpm, own, syscall.SIGTERM)
+	for _, s := range []*side{fpm, own} {
+		var busy, idle float64
+		if _, err := fmt.Sscanf(s.file("access.log"), "%f GET /s0.php 200 DIR/s0.php 0  www - 192.0.2.1\n%f GET", &busy, &idle); err != nil {
+			t.Errorf("%s: %v\n%s", s.name, err, s.file("access.log"))
+		}
+		if busy < 5 || idle > 5 {
+			t.Errorf("%s: %.2f %% and %.2f %%", s.name, busy, idle)
+		}
+	}
+}
+
 // TestFPMCaughtOutput compares what catch_workers_output makes of the messages of scripts.
 func TestFPMCaughtOutput(t *testing.T) {
 	t.Parallel()
