@@ -30,6 +30,8 @@ type fpmScriptConfig struct {
 	Chroot string
 	// As is whom PHP runs as: what that user cannot see is not there.
 	As *manager.Identity
+	// Cache remembers scripts that are there. Nil: none are.
+	Cache *scriptCache
 }
 
 // fpmScript is what a request runs.
@@ -406,6 +408,9 @@ func (c *fpmScriptConfig) outside(path string) string {
 
 // exists says whether PHP's user can see something at path.
 func (c *fpmScriptConfig) exists(path string) bool {
+	if c.Cache.has(path) {
+		return true
+	}
 	_, err := c.stat(path)
 	return err == nil
 }
@@ -423,12 +428,21 @@ func (c *fpmScriptConfig) stat(path string) (info fs.FileInfo, err error) {
 
 // readable says why PHP's user cannot read a script; nil if it can.
 func (c *fpmScriptConfig) readable(path string) (err error) {
+	if c.Cache.has(path) {
+		return nil
+	}
+	var info fs.FileInfo
 	c.As.Do(func() {
 		var f *os.File
-		if f, err = os.OpenFile(c.outside(path), os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
-			err = f.Close()
+		if f, err = os.OpenFile(c.outside(path), os.O_RDONLY|syscall.O_NONBLOCK, 0); err != nil {
+			return
 		}
+		info, err = f.Stat()
+		err = errors.Join(err, f.Close())
 	})
+	if err == nil && info.Mode().IsRegular() {
+		c.Cache.add(path)
+	}
 	return err
 }
 
