@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 )
@@ -24,6 +25,9 @@ type plan struct {
 	rootWhy string
 	userWhy string
 	file    string
+
+	fpm      string   // the configuration of php-fpm that the pools are from; empty: none
+	warnings []string // about it
 }
 
 // phpFinder is [manager.FindPHP] or a test's.
@@ -50,13 +54,13 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 	if err := p.addSites(&s, first, l); err != nil {
 		return nil, &configError{err}
 	}
-	pool := poolConfig(&s.Pool)
-	pool.Chdir = l.relative("chdir", pool.Chdir)
-	p.chooseUser(&pool)
-	p.config.Pools = []manager.PoolConfig{pool}
+	if err := p.makePools(&s, l); err != nil {
+		return nil, err
+	}
 	if err := p.config.Validate(); err != nil {
 		return nil, &configError{l.locate(err)}
 	}
+	pool := p.config.Pools[0]
 	if err := pool.CanEnter(string(filepath.Separator)); err != nil { // everybody can read that: it is the user that is wrong
 		return nil, &configError{l.locate(err)}
 	}
@@ -68,12 +72,54 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 			}
 		}
 	}
-	php, why, err := findPHP(ctx, wantedPHP(s.PHP, l), p.config.Sites[0].Root)
+	want := wantedPHP(s.PHP, l)
+	if version := fpmVersion.FindStringSubmatch(p.fpm); want == "" && version != nil {
+		want = version[1]
+	}
+	php, why, err := findPHP(ctx, want, p.config.Sites[0].Root)
 	if err != nil {
 		return nil, err
 	}
 	p.php, p.phpWhy = php, why
 	return p, nil
+}
+
+// makePools makes the pool of the settings, or those of fpm_config, the first of which then runs the sites' scripts.
+func (p *plan) makePools(s *settings, l *loader) error {
+	if s.FPM == "" {
+		pool := poolConfig(&s.Pool)
+		pool.Chdir = l.relative("chdir", pool.Chdir)
+		p.chooseUser(&pool)
+		p.config.Pools = []manager.PoolConfig{pool}
+		return nil
+	}
+	p.fpm = l.relative("fpm_config", s.FPM)
+	o := fpmOptions{config: p.fpm, allowRoot: s.Pool.AllowRoot}
+	var wrong []error
+	conf, err := o.load(p.fpm, func(level fpmconf.Level, text string) {
+		if level >= fpmconf.LevelError || level == fpmconf.LevelPlain {
+			wrong = append(wrong, errors.New(strings.TrimSpace(text)))
+		} else {
+			p.warnings = append(p.warnings, text)
+		}
+	})
+	if err != nil {
+		return &configError{fmt.Errorf("cannot use fpm_config %s:\n%w", p.fpm, errors.Join(wrong...))}
+	}
+	config, err := o.serverConfig(conf)
+	if err != nil {
+		return &configError{err}
+	}
+	p.warnings = append(p.warnings, withoutEffect(conf)...)
+	p.config.Pools, p.config.ProcessMax = config.Pools, config.ProcessMax
+	p.config.EmergencyRestartThreshold, p.config.EmergencyRestartInterval = config.EmergencyRestartThreshold, config.EmergencyRestartInterval
+	if p.config.Pools[0].Chroot != "" {
+		return &configError{fmt.Errorf("[pool %s] chroot: HTTP sites cannot be run in a chroot, only behind phpserve fpm", config.Pools[0].Name)}
+	}
+	for i := range p.config.Sites {
+		p.config.Sites[i].Pool = p.config.Pools[0].Name
+	}
+	return nil
 }
 
 // wantedPHP is what the setting php says: a version, a path, or a name to be found on PATH.
@@ -245,6 +291,9 @@ func (p *plan) chooseUser(pool *manager.PoolConfig) {
 func (p *plan) workersText() string {
 	pool := p.config.Pools[0]
 	parts := []string{pool.PM}
+	if p.fpm != "" {
+		parts[0] = fmt.Sprintf("pool %s of %s, %s", pool.Name, p.fpm, pool.PM)
+	}
 	if pool.PM == manager.PMStatic {
 		parts = append(parts, fmt.Sprintf("%d", pool.MaxChildren))
 	} else {

@@ -26,7 +26,7 @@ var configNames = []string{"phpserve.yaml", "phpserve.yml", "phpserve.toml", "ph
 
 // flagKeys are the flags that set a key of another name; flags with a key's own name need no entry.
 var flagKeys = map[string]string{
-	"workers": "pm.max_children", "front-controller": "front_controller", "php-value": "php_value",
+	"workers": "pm.max_children", "fpm-config": "fpm_config", "front-controller": "front_controller", "php-value": "php_value",
 	"access-log": "access.log", "log-format": "log.format", "log-level": "log.level", "allow-root": "allow_root",
 }
 

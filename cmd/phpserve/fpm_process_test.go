@@ -150,3 +150,32 @@ func TestFPMLogLines(t *testing.T) {
 		t.Errorf("%d lines are shortened\n%s", cut, s.out)
 	}
 }
+
+// TestRunReopensItsAccessLog does what logrotate does to phpserve run.
+func TestRunReopensItsAccessLog(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t, "phpserve-reopen-")
+	if err := os.WriteFile(filepath.Join(dir, "index.php"), []byte("<?php echo getmypid();"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(dir, "access.log")
+	s := serve(t, dir, ".", "--access-log", log)
+	v := newVisitor(t, s.url)
+	before := v.get(200, "/?first").body
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log is there again", func() bool { return exists(log) })
+	if after := v.get(200, "/?second").body; after != before {
+		t.Errorf("worker %s, then %s", before, after)
+	}
+	for name, want := range map[string]string{log + ".1": "/?first", log: "/?second"} {
+		eventually(t, want+" is in "+name, func() bool {
+			text, err := os.ReadFile(name)
+			return err == nil && strings.Contains(string(text), want) && strings.Count(string(text), "\n") == 1
+		})
+	}
+}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"syscall"
 )
 
@@ -22,3 +23,6 @@ func fpmAction(sig os.Signal) fpmRequest {
 	}
 	return fpmTerminate
 }
+
+// notifyReopen passes on the signal for opening logs anew.
+func notifyReopen(c chan<- os.Signal) { signal.Notify(c, syscall.SIGUSR1) }

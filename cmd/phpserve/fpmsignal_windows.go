@@ -7,3 +7,6 @@ var fpmSignals = []os.Signal{os.Interrupt}
 
 // fpmAction is what a signal asks for.
 func fpmAction(os.Signal) fpmRequest { return fpmTerminate }
+
+// notifyReopen has no signal to pass on.
+func notifyReopen(chan<- os.Signal) {}

@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -34,7 +33,7 @@ of the document root.
 Settings come from phpserve.yaml (or .yml, .toml, .json) in this folder or from --config, then from PHPSERVE_* variables,
 then from flags; each is stronger than the one before.
 
-SIGTERM or Ctrl-C lets running requests finish; a second one ends them at once.`,
+SIGTERM or Ctrl-C lets running requests finish; a second one ends them at once. SIGUSR1 opens the access log anew.`,
 		Example: `  phpserve run                                    guess the document root, http://localhost:8000
   phpserve run ./public --open                    and show the site in the browser
   phpserve run ./public --listen 0.0.0.0:8080     let other machines in
@@ -68,6 +67,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("access-log", "", "`FILE` of the access log, - for standard output, off for none (default -)")
 	f.String("log-format", "", "`FORMAT` of the log: text or json (default text)")
 	f.String("log-level", "", "least `LEVEL` that is logged: debug, info, warn or error (default info)")
+	f.String("fpm-config", "", "`FILE` of php-fpm whose pools run PHP, in the place of the keys about the pool")
 	f.String("config", "", "configuration `FILE` (default phpserve.yaml, .yml, .toml or .json in this folder)")
 }
 
@@ -76,6 +76,9 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer signal.Stop(signals)
+	reopen := make(chan os.Signal, 1)
+	notifyReopen(reopen)
+	defer signal.Stop(reopen)
 
 	buryForeign()
 	settings, l, err := load(flags, os.Environ())
@@ -94,11 +97,14 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	if err != nil {
 		return err
 	}
+	for _, text := range p.warnings {
+		logger.Warn(text) //nolint:sloglint // php-fpm's words
+	}
 	note := ""
 	if !l.isSet("listen") {
 		note = nextFreePort(&p.config)
 	}
-	s, err := server.New(p.config, map[string]*manager.PHP{"www": p.php}, versionText(), logger, stdout)
+	s, err := server.New(p.config, samePHP(p.config, p.php), versionText(), logger, stdout)
 	if err != nil {
 		return err
 	}
@@ -112,15 +118,30 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 		}
 	}
 	favourFrontEnd()
-	var broken error
-	select {
-	case sig := <-signals:
-		logger.Info("stopping", "signal", sig.String(), "process_control_timeout", p.config.ProcessControlTimeout)
-	case broken = <-s.Failed():
-	case <-ctx.Done():
-	}
+	err = untilStopped(ctx, s, p, signals, reopen, logger)
 	stop(s, p, signals, logger)
-	return broken
+	return err
+}
+
+// untilStopped waits until a signal, or a failure, which it returns, ends the serving.
+func untilStopped(ctx context.Context, s *server.Server, p *plan, signals, reopen <-chan os.Signal, logger *slog.Logger) error {
+	for {
+		select {
+		case <-reopen:
+			if err := s.Reopen(); err != nil {
+				logger.Error("cannot open a log anew", "error", err)
+			} else {
+				logger.Info("access log opened anew")
+			}
+		case sig := <-signals:
+			logger.Info("stopping", "signal", sig.String(), "process_control_timeout", p.config.ProcessControlTimeout)
+			return nil
+		case broken := <-s.Failed():
+			return broken
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // startUnlessSignalled starts the server; a signal meanwhile ends the attempt.

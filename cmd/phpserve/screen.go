@@ -11,7 +11,7 @@ import (
 // screen prints the first thing an operator sees; the URL is its last line.
 func (p *plan) screen(w io.Writer, s *server.Server, note string) {
 	fmt.Fprintf(w, "phpserve %s\n\n", versionText())
-	kind, why := s.Pool("www").Engine()
+	kind, why := s.Pool(p.config.Sites[0].Pool).Engine()
 	p.describe(w)
 	row(w, "Engine", fmt.Sprintf("%s (%s)", kind, why))
 	if note != "" {

@@ -16,6 +16,7 @@ type settings struct {
 	Pool    poolSettings `mapstructure:",squash"`
 	TLS     tlsSettings  `mapstructure:"tls"`
 	PHP     string       `mapstructure:"php"`
+	FPM     string       `mapstructure:"fpm_config"`
 	Proxies []string     `mapstructure:"trusted_proxies"`
 
 	RequestIDHeader string   `mapstructure:"request_id_header"`
