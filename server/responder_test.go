@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -335,5 +336,46 @@ func TestResponderAllowedClients(t *testing.T) {
 		if !served {
 			ts.log.waitFor(t, "Connection disallowed: IP address '127.0.0.1' has been dropped.")
 		}
+	}
+}
+
+// A connection whose response has ended takes the next request while the script of the first goes on and says more.
+func TestResponderConnectionIsFreeBehindFinishRequest(t *testing.T) {
+	t.Parallel()
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			addr := ""
+			ts := startServer(t, engine, map[string]string{
+				"finish.php": `<?php echo "first"; fastcgi_finish_request();
+					while (!file_exists(__DIR__ . '/go')) { echo str_repeat('x', 5000); flush(); error_log('still here'); usleep(1000); clearstatcache(); }
+					touch(__DIR__ . '/over');`,
+				"next.php": `<?php echo "next ", $_SERVER['QUERY_STRING'];`,
+			}, func(c *Config) {
+				addr = filepath.Join(filepath.Dir(c.Sites[0].Root), "fpm.sock")
+				c.Responders = []ResponderConfig{{Pool: "www", Listen: addr}}
+			})
+			var conn *fastcgi.Conn
+			params := func(script, query string) map[string]string {
+				return map[string]string{"REQUEST_METHOD": "GET", "SCRIPT_FILENAME": ts.root + "/" + script, "SCRIPT_NAME": "/" + script, "QUERY_STRING": query}
+			}
+			if r := askSide(t, &conn, addr, params("finish.php", ""), ""); r.Body != "first" {
+				t.Fatalf("got %v", r)
+			}
+			first := conn
+			for i := range 50 {
+				if r := askSide(t, &conn, addr, params("next.php", strconv.Itoa(i)), ""); r.Body != fmt.Sprintf("next %d", i) || r.Stderr != "" {
+					t.Fatalf("request %d: %v", i, r)
+				}
+			}
+			if conn != first {
+				t.Error("it is another connection")
+			}
+			putFiles(t, ts.root, map[string]string{"go": ""})
+			eventually(t, "the first script has ended", func() bool {
+				_, err := os.Stat(filepath.Join(ts.root, "over"))
+				return err == nil
+			})
+		})
 	}
 }

@@ -203,7 +203,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	err := conn.Send(&fastcgi.Request{Params: params, Body: body.reader(), BodyLen: body.size, KeepConn: true})
 	for ended := false; err == nil && !ended; {
 		var rec fastcgi.Record
-		if !conn.Buffered() {
+		if !q.released && !conn.Buffered() { // behind its response the connection is the next request's
 			if err = q.in.Flush(); err != nil {
 				err = errClientGone
 				break
