@@ -7,9 +7,12 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/phpserve/phpserve/manager"
@@ -217,6 +220,15 @@ func (s *Server) Pool(name string) *manager.Pool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pools[name]
+}
+
+// Pools returns all pools by name.
+func (s *Server) Pools() []*manager.Pool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	pools := slices.Collect(maps.Values(s.pools))
+	slices.SortFunc(pools, func(a, b *manager.Pool) int { return strings.Compare(a.Config().Name, b.Config().Name) })
+	return pools
 }
 
 // Totals are the counters of all pools together.

@@ -32,6 +32,7 @@ type fpmMaster struct {
 	pid    string // the pid file that was written
 
 	systemd *systemdNotifier
+	asks    chan func() // what the control socket asks for, done between signals
 }
 
 // serveFPM serves until a signal ends it.
@@ -40,12 +41,17 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 	signal.Notify(signals, fpmSignals...)
 	defer signal.Stop(signals)
 	buryForeign()
-	m := &fpmMaster{o: o, file: file, findPHP: findPHP, stdout: stdout}
+	m := &fpmMaster{o: o, file: file, findPHP: findPHP, stdout: stdout, asks: make(chan func())}
 	if err := m.start(ctx, stderr, signals); err != nil || m.server == nil { // which is in the background
 		return err
 	}
 	defer m.log.Close()
+	control, err := openControl(m.controlled(ctx, signals))
+	if err != nil {
+		m.logger.Warn("there is no control socket", "error", err)
+	}
 	broken := m.obey(ctx, signals)
+	control.close()
 	if m.pid != "" {
 		if err := os.Remove(m.pid); err != nil {
 			m.logger.Warn("Unable to remove the PID file", "file", m.pid, "error", err)
@@ -163,14 +169,16 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 	defer stopBeats()
 	for {
 		select {
+		case ask := <-m.asks:
+			ask()
 		case <-beats:
 			m.systemd.beat(m.server.Totals())
 		case sig := <-signals:
 			switch fpmAction(sig) {
 			case fpmReopen:
-				m.reopen()
+				_ = m.reopen() // it has said why not
 			case fpmReload:
-				m.reload(ctx)
+				_, _ = m.reload(ctx) // as above
 			case fpmFinish:
 				m.stop("Finishing ...", signals)
 				return nil
@@ -211,44 +219,80 @@ func (m *fpmMaster) stop(word string, signals <-chan os.Signal) {
 }
 
 // reopen opens the logs anew, for logrotate. No worker notices.
-func (m *fpmMaster) reopen() {
-	if err := m.log.Reopen(); err != nil {
-		m.log.Print(fpmconf.LevelError, err.Error())
+func (m *fpmMaster) reopen() error {
+	errLog := m.log.Reopen()
+	if errLog != nil {
+		m.log.Print(fpmconf.LevelError, errLog.Error())
 	} else {
 		m.log.Print(fpmconf.LevelNotice, "error log file re-opened")
 	}
-	if err := m.server.Reopen(); err != nil {
+	err := m.server.Reopen()
+	if err != nil {
 		m.log.Print(fpmconf.LevelError, err.Error())
 	} else {
 		m.log.Print(fpmconf.LevelNotice, "access log file re-opened")
 	}
+	return errors.Join(errLog, err)
+}
+
+// controlled is what the control socket can ask for.
+func (m *fpmMaster) controlled(ctx context.Context, signals chan<- os.Signal) controlled {
+	between := func(ctx context.Context, do func()) error {
+		done := make(chan struct{})
+		select {
+		case m.asks <- func() { do(); close(done) }:
+			<-done
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return controlled{
+		server: m.server,
+		reload: func(asked context.Context) (changes server.Changes, err error) {
+			if gone := between(asked, func() { changes, err = m.reload(ctx) }); gone != nil {
+				return changes, gone
+			}
+			return changes, err
+		},
+		reopen: func() (err error) {
+			if gone := between(ctx, func() { err = m.reopen() }); gone != nil {
+				return gone
+			}
+			return err
+		},
+		stop: func() { signals <- os.Interrupt },
+	}
 }
 
 // reload reads the configuration again. One that cannot work changes nothing.
-func (m *fpmMaster) reload(ctx context.Context) {
+func (m *fpmMaster) reload(ctx context.Context) (server.Changes, error) {
 	m.log.Print(fpmconf.LevelNotice, "Reloading in progress ...")
 	m.systemd.reloading()
 	changes, err := m.tryReload(ctx)
 	m.systemd.ready()
 	if err != nil {
 		m.log.Print(fpmconf.LevelError, fmt.Sprintf("reload failed, the old configuration goes on: %v", err))
-		return
+		return changes, err
 	}
-	for _, c := range []struct {
-		what  string
-		pools []string
-	}{{"added", changes.Added}, {"replaced", changes.Replaced}, {"kept", changes.Kept}, {"removed", changes.Removed}} {
-		if len(c.pools) > 0 {
-			m.log.Print(fpmconf.LevelNotice, "reload: "+c.what+" "+strings.Join(c.pools, ", "))
-		}
+	shown := controlChanges(changes)
+	for _, line := range shown.lines() {
+		m.log.Print(fpmconf.LevelNotice, "reload: "+line)
 	}
 	m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
+	return changes, nil
 }
 
 func (m *fpmMaster) tryReload(ctx context.Context) (server.Changes, error) {
-	conf, err := m.o.load(m.file, m.log.Print)
+	var said []string
+	conf, err := m.o.load(m.file, func(level fpmconf.Level, text string) {
+		m.log.Print(level, text)
+		if level >= fpmconf.LevelError {
+			said = append(said, text)
+		}
+	})
 	if err != nil {
-		return server.Changes{}, err
+		return server.Changes{}, errors.New(strings.Join(said, "; "))
 	}
 	php, err := findFPMPHP(ctx, m.file, m.findPHP)
 	if err != nil {

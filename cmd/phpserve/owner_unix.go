@@ -68,3 +68,12 @@ func userName(uid uint32) string {
 	}
 	return id
 }
+
+// ownedByMe says whether a file belongs to the user of phpserve.
+func ownedByMe(info os.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
+}
+
+// processGone says whether there is no process of this pid.
+func processGone(pid int) bool { return syscall.Kill(pid, 0) == syscall.ESRCH }

@@ -47,6 +47,7 @@ It takes the place of nginx, php-fpm and certbot on a server, and of "php -S" on
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{flagError(err)} })
 	root.AddCommand(newRunCommand(stdout, stderr, findPHP), newFPMCommand(stdout, stderr, findPHP), newCheckCommand(stdout, findPHP), newVersionCommand(stdout))
+	root.AddCommand(newControlCommands(stdout)...)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, cmd := range root.Commands() {

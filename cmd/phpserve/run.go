@@ -118,9 +118,41 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 		}
 	}
 	favourFrontEnd()
+	control, err := openControl(controlled{
+		server: s, reopen: s.Reopen, stop: func() { signals <- os.Interrupt },
+		reload: func(ctx context.Context) (server.Changes, error) {
+			changes, err := reloadRun(ctx, s, p, flags, dir, findPHP)
+			if err != nil {
+				logger.Error("reload failed, the old configuration goes on", "error", err)
+			} else {
+				logger.Info("reloaded", "replaced", changes.Replaced, "kept", changes.Kept)
+			}
+			return changes, err
+		},
+	})
+	if err != nil {
+		logger.Warn("there is no control socket", "error", err)
+	}
+	defer control.close()
 	err = untilStopped(ctx, s, p, signals, reopen, logger)
 	stop(s, p, signals, logger)
 	return err
+}
+
+// reloadRun reads the configuration again and has the pools be as it says.
+func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.FlagSet, dir string, findPHP phpFinder) (server.Changes, error) {
+	settings, l, err := load(flags, os.Environ())
+	if err != nil {
+		return server.Changes{}, err
+	}
+	p, err := makePlan(ctx, settings, l, dir, findPHP)
+	if err != nil {
+		return server.Changes{}, err
+	}
+	if !l.isSet("listen") {
+		p.config.Listen = old.config.Listen // the port that was free
+	}
+	return s.Reload(ctx, p.config, samePHP(p.config, p.php))
 }
 
 // untilStopped waits until a signal, or a failure, which it returns, ends the serving.

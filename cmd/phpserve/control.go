@@ -1,0 +1,243 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/phpserve/phpserve/server"
+)
+
+// control is the socket on which "phpserve status", "reload", "reopen" and "stop" speak to a running phpserve: HTTP and JSON on
+// a unix socket that only its user can open.
+type control struct {
+	http *http.Server
+	path string
+	done chan struct{}
+}
+
+// controlled is what a running phpserve can be asked.
+type controlled struct {
+	server *server.Server
+	reload func(context.Context) (server.Changes, error)
+	reopen func() error
+	stop   func()
+}
+
+// controlStatus answers GET /status.
+type controlStatus struct {
+	PID     int           `json:"pid"`
+	Version string        `json:"version"`
+	Pools   []controlPool `json:"pools"`
+}
+
+// controlPool is one pool of [controlStatus].
+type controlPool struct {
+	Name     string `json:"name"`
+	PHP      string `json:"php"`
+	Engine   string `json:"engine"`
+	PM       string `json:"pm"`
+	Idle     int    `json:"idle"`
+	Busy     int    `json:"busy"`
+	Total    int    `json:"total"`
+	Most     int    `json:"max_children"`
+	Waiting  int    `json:"waiting"`
+	Requests uint64 `json:"requests"`
+}
+
+// controlChanges answers POST /reload.
+type controlChanges struct {
+	Added    []string `json:"added"`
+	Replaced []string `json:"replaced"`
+	Kept     []string `json:"kept"`
+	Removed  []string `json:"removed"`
+}
+
+// controlError is an answer that is none.
+type controlError struct {
+	Error string `json:"error"`
+}
+
+// controlDir is the folder of the sockets: root's in /run, others' in XDG_RUNTIME_DIR or a folder of their own beside others'.
+func controlDir() string {
+	if os.Geteuid() == 0 {
+		return "/run/phpserve"
+	}
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+		return filepath.Join(dir, "phpserve")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("phpserve-%d", os.Getuid()))
+}
+
+// openControl opens the socket. Who cannot have one goes without: it is no reason not to serve.
+func openControl(c controlled) (*control, error) {
+	dir := controlDir()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("cannot make the folder of the control socket: %w", err)
+	}
+	if err := ownFolder(dir); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, fmt.Sprintf("control-%d.sock", os.Getpid()))
+	removeLeft(dir)
+	_ = os.Remove(path) // of a process that had this pid before
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("cannot open the control socket: %w", err)
+	}
+	s := &control{http: &http.Server{Handler: c.handler(), ReadHeaderTimeout: 10 * time.Second}, path: path, done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(l) // until close
+	}()
+	return s, nil
+}
+
+// removeLeft removes the sockets of processes that were killed.
+func removeLeft(dir string) {
+	found, err := filepath.Glob(filepath.Join(dir, "control-*.sock"))
+	if err != nil {
+		panic("internal error: " + err.Error()) // the pattern is ours
+	}
+	for _, file := range found {
+		var pid int
+		if n, err := fmt.Sscanf(filepath.Base(file), "control-%d.sock", &pid); err == nil && n == 1 && processGone(pid) {
+			_ = os.Remove(file) // another may have been quicker
+		}
+	}
+}
+
+// ownFolder says why a folder is not one that only this user can change: another could put a socket of his own there.
+func ownFolder(dir string) error {
+	info, err := os.Lstat(dir)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot use the folder of the control socket: %w", err)
+	case !info.IsDir() || info.Mode().Perm()&0o022 != 0 || !ownedByMe(info):
+		return fmt.Errorf("cannot use %s for the control socket: it must be a folder that only this user can change", dir)
+	}
+	return nil
+}
+
+// close closes the socket; answers that are under way are cut off.
+func (s *control) close() {
+	if s != nil {
+		s.http.Close()
+		<-s.done
+	}
+}
+
+func (c controlled) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.status()) })
+	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
+		changes, err := c.reload(r.Context())
+		if err != nil {
+			refuse(w, err)
+			return
+		}
+		answer(w, controlChanges(changes))
+	})
+	mux.HandleFunc("POST /reopen", func(w http.ResponseWriter, _ *http.Request) {
+		if err := c.reopen(); err != nil {
+			refuse(w, err)
+			return
+		}
+		answer(w, struct{}{})
+	})
+	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, struct{}{})
+		c.stop()
+	})
+	return mux
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // who does not wait for it does not get it
+}
+
+func refuse(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(http.StatusConflict)
+	_ = json.NewEncoder(w).Encode(controlError{err.Error()}) // as above
+}
+
+func (c controlled) status() controlStatus {
+	status := controlStatus{PID: os.Getpid(), Version: versionText(), Pools: []controlPool{}}
+	for _, p := range c.server.Pools() {
+		cfg, stats := p.Config(), p.Stats()
+		engine, _ := p.Engine()
+		status.Pools = append(status.Pools, controlPool{
+			Name: cfg.Name, PHP: p.PHP().Version, Engine: engine, PM: cfg.PM, Idle: stats.Idle, Busy: stats.Busy, Total: stats.Total,
+			Most: cfg.MaxChildren, Waiting: stats.Waiting, Requests: stats.Requests,
+		})
+	}
+	return status
+}
+
+// findControl finds the socket of the phpserve that runs: path, or the only one there is.
+func findControl(path string) (string, error) {
+	if path != "" {
+		return path, nil
+	}
+	dir := controlDir()
+	found, err := filepath.Glob(filepath.Join(dir, "control-*.sock"))
+	if err != nil {
+		panic("internal error: " + err.Error()) // the pattern is ours
+	}
+	var live []string
+	for _, file := range found {
+		if nc, err := net.Dial("unix", file); err == nil {
+			nc.Close()
+			live = append(live, file)
+		}
+	}
+	switch len(live) {
+	case 0:
+		return "", &hintError{fmt.Errorf("no phpserve of this user is running: no control socket in %s", dir), "name another's socket with --control"}
+	case 1:
+		return live[0], nil
+	}
+	return "", &hintError{fmt.Errorf("several phpserves are running:\n%s", strings.Join(live, "\n")), "name one of these sockets with --control"}
+}
+
+// askControl sends a request to a running phpserve and decodes its answer.
+func askControl(ctx context.Context, path, method, target string, into any) error {
+	path, err := findControl(path)
+	if err != nil {
+		return err
+	}
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", path)
+	}}}
+	defer client.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(ctx, method, "http://control"+target, nil)
+	if err != nil {
+		panic("internal error: " + err.Error()) // the parts are ours
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return fmt.Errorf("cannot reach phpserve on %s: %w", path, errors.Unwrap(err))
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		return json.NewDecoder(resp.Body).Decode(into)
+	}
+	var refused controlError
+	if err := json.NewDecoder(resp.Body).Decode(&refused); err != nil || refused.Error == "" {
+		return fmt.Errorf("phpserve on %s answers %s", path, resp.Status)
+	}
+	return errors.New(refused.Error)
+}
