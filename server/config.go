@@ -302,6 +302,16 @@ func (c *Config) adminRoots(pool string) (roots []string) {
 	return roots
 }
 
+// user is whom a pool runs as.
+func (c *Config) user(pool string) (who struct{ user, group string }) {
+	for i := range c.Pools {
+		if c.Pools[i].Name == pool {
+			who.user, who.group = c.Pools[i].User, c.Pools[i].Group
+		}
+	}
+	return who
+}
+
 func (c *Config) hasPool(name string) bool {
 	return slices.ContainsFunc(c.Pools, func(p manager.PoolConfig) bool { return p.Name == name })
 }

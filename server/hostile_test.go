@@ -48,9 +48,11 @@ func TestHostileForkNeverAnswersAnotherRequest(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine string) {
 		child := 0
 		t.Cleanup(func() { // after the server has stopped
-			if child == 0 || processExists(child) {
-				t.Errorf("process %d is left behind", child)
+			if child == 0 {
+				t.Error("there was no child")
 			}
+			// It is nobody's child, and the system's first process may take its time to bury it.
+			eventually(t, fmt.Sprintf("process %d is gone", child), func() bool { return !processExists(child) })
 		})
 		ts := startServer(t, engine, map[string]string{
 			"fork.php": `<?php

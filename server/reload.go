@@ -24,6 +24,9 @@ type Changes struct {
 // errReloadSites is a change that needs a restart.
 var errReloadSites = errors.New("a reload changes pools and their FastCGI addresses; sites, listen and all else need a restart")
 
+// errReloadUser is another such change: files are opened as that user.
+var errReloadUser = errors.New("another user or group for the pool of a site needs a restart")
+
 // Reload has the pools and FastCGI addresses be those of cfg. Pools that did not change stay, with their workers and their
 // opcache. The new ones are ready before any request is given to them, and the old ones finish what they have, up to
 // process_control_timeout; nobody waits for them. After an error everything is as it was.
@@ -35,6 +38,11 @@ func (s *Server) Reload(ctx context.Context, cfg Config, php map[string]*manager
 	}
 	if !reflect.DeepEqual(cfg.Sites, s.cfg.Sites) || !slices.Equal(cfg.Listen, s.cfg.Listen) {
 		return Changes{}, errReloadSites
+	}
+	for _, site := range cfg.Sites {
+		if s.now.cfg.user(site.Pool) != cfg.user(site.Pool) {
+			return Changes{}, errReloadUser
+		}
 	}
 	n, err := s.prepare(ctx, &cfg, php, false)
 	if err != nil {

@@ -261,14 +261,20 @@ func startWithACME(t *testing.T, p *pebble, storage, host string, change func(*C
 func TestStoredCertificateNearItsEndIsRenewedAtTheStart(t *testing.T) {
 	t.Parallel()
 	const host = "renew.example"
-	p, storage := startPebble(t, 600), t.TempDir()
+	p, storage, obtained := startPebble(t, 600), "", 0
 	addr := "127.0.0.1:" + strconv.Itoa(p.tls)
 	var first *x509.Certificate
-	if !t.Run("obtained", func(t *testing.T) {
-		startWithACME(t, p, storage, host, func(*Config) {})
-		first = checkHTTPS(t, p.roots, addr, host)
-	}) {
-		t.FailNow()
+	// Pebble does not find the order of a certificate whose serial number has a zero byte in front in the renewal's request, which
+	// DER puts there when the number's first bit is set.
+	for first == nil || first.SerialNumber.Bytes()[0] >= 0x80 {
+		storage = t.TempDir()
+		obtained++
+		if !t.Run("obtained", func(t *testing.T) {
+			startWithACME(t, p, storage, host, func(*Config) {})
+			first = checkHTTPS(t, p.roots, addr, host)
+		}) {
+			t.FailNow()
+		}
 	}
 	t.Run("renewed", func(t *testing.T) {
 		ts := startWithACME(t, p, storage, host, func(*Config) {})
@@ -281,7 +287,7 @@ func TestStoredCertificateNearItsEndIsRenewedAtTheStart(t *testing.T) {
 			t.Error("the old certificate is served after the renewal")
 		}
 	})
-	if p.orders() != 2 {
-		t.Errorf("%d orders, want one for the certificate and one for its renewal", p.orders())
+	if p.orders() != obtained+1 {
+		t.Errorf("%d orders for %d certificates and a renewal", p.orders(), obtained)
 	}
 }

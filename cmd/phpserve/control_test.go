@@ -113,6 +113,10 @@ func TestControlOfRun(t *testing.T) {
 	if code, _, errs := phpserve(t, "reload", at); code != exitConfig || !strings.Contains(errs, "need a restart") {
 		t.Errorf("reload of another site: %d %s", code, errs)
 	}
+	write("my.yaml", "root: .\nphp_value: [precision=5]\nuser: nobody\n")
+	if code, _, errs := phpserve(t, "reload", at); code != exitConfig || !strings.Contains(errs, "needs a restart") {
+		t.Errorf("reload with another user: %d %s", code, errs)
+	}
 	write("my.yaml", "nonsense: 1\n")
 	if code, _, errs := phpserve(t, "reload", at); code != exitConfig || !strings.Contains(errs, "nonsense") {
 		t.Errorf("reload of nonsense: %d %s", code, errs)
