@@ -154,20 +154,7 @@ func (n *nextPools) take() (c Changes) {
 		s.slots[name].put(s, pool)
 	}
 	gone := slices.DeleteFunc(slices.Clone(s.responders), func(p *responder) bool { return slices.Contains(n.responders, p) })
-	for i, p := range n.responders {
-		cfg := n.cfg.Responders[i]
-		if old := p.target.Load(); old != nil && !reflect.DeepEqual(old.cfg, cfg) {
-			if err := reopenFastCGI(p.listener, &cfg); err != nil {
-				s.log.Error("cannot change a FastCGI address", "pool", cfg.Pool, "listen", cfg.Listen, "error", err)
-			}
-		}
-		if err := p.aim(cfg, n.accesses[i]); err != nil { // its user was found a moment ago
-			s.log.Error("cannot change a FastCGI address", "pool", cfg.Pool, "listen", cfg.Listen, "error", err)
-		}
-	}
-	for _, p := range n.opened {
-		p.start()
-	}
+	n.aimResponders()
 	old := s.pools
 	s.mu.Lock()
 	s.pools = n.pools
@@ -188,6 +175,30 @@ func (n *nextPools) take() (c Changes) {
 	for _, p := range gone {
 		s.retire(n.cfg.ProcessControlTimeout, p.stop)
 	}
+	n.compare(old, &c)
+	return c
+}
+
+// aimResponders has the addresses answer as the new configuration says.
+func (n *nextPools) aimResponders() {
+	for i, p := range n.responders {
+		cfg := n.cfg.Responders[i]
+		var err error
+		if old := p.target.Load(); old != nil && !reflect.DeepEqual(old.cfg, cfg) {
+			err = reopenFastCGI(p.listener, &cfg)
+		}
+		err = errors.Join(err, p.aim(cfg, n.accesses[i]))
+		if err != nil {
+			n.s.log.Error("cannot change a FastCGI address", "pool", cfg.Pool, "listen", cfg.Listen, "error", err)
+		}
+	}
+	for _, p := range n.opened {
+		p.start()
+	}
+}
+
+// compare says what became of the pools that were there.
+func (n *nextPools) compare(old map[string]*manager.Pool, c *Changes) {
 	for name, pool := range n.pools {
 		switch old[name] {
 		case pool:
@@ -201,7 +212,6 @@ func (n *nextPools) take() (c Changes) {
 	for _, names := range [][]string{c.Added, c.Replaced, c.Kept, c.Removed} {
 		slices.Sort(names)
 	}
-	return c
 }
 
 // retire stops something that a reload has replaced, without waiting for it; Stop does.

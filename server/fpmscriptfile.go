@@ -1,0 +1,135 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// validScriptPath says whether php-fpm takes a path for that of a script: no component may be ".."
+// (fpm_main.c:is_valid_path). None holds a NUL, which no system takes.
+func validScriptPath(path string) bool {
+	if strings.ContainsRune(path, 0) {
+		return false
+	}
+	for part := range strings.SplitSeq(path, "/") {
+		if part == ".." {
+			return false
+		}
+	}
+	return true
+}
+
+// refuse says why a script is not run: for its name, or because it cannot be read.
+func (c *fpmScriptConfig) refuse(script string) *fpmRefusal {
+	if !c.extensionAllowed(script) {
+		text := "Access to the script '" + script + "' has been denied (see security.limit_extensions)"
+		return &fpmRefusal{Status: 403, StatusText: "Forbidden", Body: "Access denied.\n", Stderr: text, Log: text}
+	}
+	err := c.readable(script)
+	if err == nil {
+		return nil
+	}
+	why := err.Error()
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		if errno == syscall.ENOTDIR { // of which php-fpm speaks as of any file that is not there
+			errno = syscall.ENOENT
+		}
+		why = errnoText(errno)
+	}
+	text := "Unable to open primary script: " + script + " (" + why + ")"
+	r := &fpmRefusal{Status: 404, StatusText: "Not Found", Body: "No input file specified.\n", Stderr: text, Log: text, Error: true}
+	if errors.Is(err, fs.ErrPermission) {
+		r.Status, r.StatusText, r.Body = 403, "Forbidden", "Access denied.\n"
+	}
+	return r
+}
+
+// errnoText is strerror(3): Go's texts are the same but for the first letter.
+func errnoText(errno syscall.Errno) string {
+	text := errno.Error()
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// extensionAllowed holds security.limit_extensions (fpm_php.c:fpm_php_limit_extensions).
+func (c *fpmScriptConfig) extensionAllowed(script string) bool {
+	if len(c.LimitExtensions) == 0 {
+		return true
+	}
+	for _, ext := range c.LimitExtensions {
+		if strings.HasSuffix(script, ext) {
+			return true
+		}
+	}
+	return false
+}
+
+// outside is where a path of a request is on this system.
+func (c *fpmScriptConfig) outside(path string) string {
+	if c.Chroot == "" {
+		return path
+	}
+	return filepath.Join(c.Chroot, filepath.Join("/", path))
+}
+
+// exists says whether PHP's user can see something at path.
+func (c *fpmScriptConfig) exists(path string) bool {
+	if c.Cache.has(path) {
+		return true
+	}
+	_, err := c.stat(path)
+	return err == nil
+}
+
+// isFile says whether PHP's user can see a regular file at path.
+func (c *fpmScriptConfig) isFile(path string) bool {
+	info, err := c.stat(path)
+	return err == nil && info.Mode().IsRegular()
+}
+
+func (c *fpmScriptConfig) stat(path string) (info fs.FileInfo, err error) {
+	c.As.Do(func() { info, err = os.Stat(c.outside(path)) })
+	return info, err
+}
+
+// readable says why PHP's user cannot read a script; nil if it can.
+func (c *fpmScriptConfig) readable(path string) (err error) {
+	if c.Cache.has(path) {
+		return nil
+	}
+	var info fs.FileInfo
+	c.As.Do(func() {
+		var f *os.File
+		if f, err = os.OpenFile(c.outside(path), os.O_RDONLY|syscall.O_NONBLOCK, 0); err != nil {
+			return
+		}
+		info, err = f.Stat()
+		err = errors.Join(err, f.Close())
+	})
+	if err == nil && info.Mode().IsRegular() {
+		c.Cache.add(path)
+	}
+	return err
+}
+
+// openBody has b be the file that a web server keeps a body in (REQUEST_BODY_FILE, main/SAPI.c), as PHP's user may read it.
+func (c *fpmScriptConfig) openBody(b *body, name string, length int64) (err error) {
+	c.As.Do(func() { b.given, err = os.OpenFile(c.outside(name), os.O_RDONLY|syscall.O_NONBLOCK, 0) })
+	if err != nil {
+		return fmt.Errorf("cannot read REQUEST_BODY_FILE: %w", err)
+	}
+	info, err := b.given.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("not a regular file")
+	}
+	if err != nil {
+		b.close()
+		return fmt.Errorf("cannot read REQUEST_BODY_FILE %q: %w", name, err)
+	}
+	b.size = min(max(length, 0), info.Size())
+	return nil
+}
