@@ -1,30 +1,10 @@
 package manager
 
 import (
-	"fmt"
-	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 )
-
-// insideChroot is the path by which PHP in the pool's chroot knows a file. It is false for what PHP cannot reach.
-func (c *PoolConfig) insideChroot(file string) (string, bool) {
-	if c.Chroot == "" {
-		return file, true
-	}
-	rel, err := filepath.Rel(c.Chroot, file)
-	if err != nil || !filepath.IsLocal(rel) {
-		return "", false
-	}
-	return path.Join("/", filepath.ToSlash(rel)), true
-}
-
-// ScriptPath is the path by which the pool's PHP knows a file: below [PoolConfig.Chroot] that is another than phpserve's. It is
-// false for a file that this PHP cannot reach.
-func (p *Pool) ScriptPath(file string) (string, bool) { return p.cfg.insideChroot(file) }
 
 // validateChroot checks the folders of a pool; euid is phpserve's user.
 func (c *PoolConfig) validateChroot(euid int, bad func(string, ...any)) {
@@ -55,21 +35,4 @@ func (c *PoolConfig) validateChroot(euid int, bad func(string, ...any)) {
 		bad("the chdir path %q within the chroot path %q (%q) does not exist or is not a directory",
 			c.Chdir, c.Chroot, filepath.Join(c.Chroot, c.Chdir))
 	}
-}
-
-// topFolders are the folders in the chroot's own, as PHP sees them.
-func topFolders(chroot string) ([]string, error) {
-	entries, err := os.ReadDir(chroot)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the chroot: %v", err)
-	}
-	var folders []string
-	for _, entry := range entries {
-		info, err := os.Stat(filepath.Join(chroot, entry.Name())) // a link may lead to one
-		if err == nil && info.IsDir() || entry.Type()&fs.ModeSymlink != 0 {
-			folders = append(folders, "/"+entry.Name())
-		}
-	}
-	slices.Sort(folders)
-	return folders, nil
 }

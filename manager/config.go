@@ -49,7 +49,7 @@ type PoolConfig struct {
 
 	// Chroot is the folder that is the root folder of the pool's workers, chroot(2): an absolute path. No PHP is needed in it,
 	// but what scripts use by path is: files of time zones, /etc/resolv.conf, a folder for sessions. It needs root, the zygote
-	// engine and a User. Scripts are named as they are inside ([Pool.ScriptPath]). The pool's user must not be able to rename
+	// engine and a User. Scripts are named as they are inside. The pool's user must not be able to rename
 	// the folder or one around it. Empty: none.
 	Chroot string
 	// Chdir is the working folder that PHP starts in, inside of Chroot. Empty: the root folder.
@@ -103,10 +103,10 @@ type PoolConfig struct {
 	// PHPValue is NAME=VALUE of php.ini settings that scripts may change (php_value of php-fpm).
 	PHPValue []string
 	// PHPAdminValue is NAME=VALUE of php.ini settings that scripts cannot change (php_admin_value of php-fpm). They hold
-	// for the scripts below AdminRoots. With a Chroot they hold in all of it but for folders that are made directly in it
-	// after the start, and there, too, when SCRIPT_FILENAME begins with two slashes.
+	// for the scripts below AdminRoots, for those directly in the root folder, and for every one that is named with two slashes
+	// in front.
 	PHPAdminValue []string
-	// AdminRoots are the document roots below which PHPAdminValue holds; server fills it from the sites.
+	// AdminRoots are the folders below which PHPAdminValue holds, as PHP sees them; server fills it.
 	AdminRoots []string
 }
 

@@ -63,11 +63,14 @@ func (c *PoolConfig) iniEnv(own string) (env []string) {
 // as the workers see it, boot the one with the zygote's script; lateUser is whom workers with a late drop become, else empty.
 func (c *PoolConfig) iniFile(dir, boot, lateUser string, php *PHP) (string, error) {
 	var b strings.Builder
-	set := func(kv string) error {
+	set := func(table, kv string) error {
 		name, value, _ := strings.Cut(kv, "=")
 		quoted, err := quoteINI(value)
 		if err != nil {
 			return fmt.Errorf("[pool %s] cannot set %s: %v", c.Name, name, err)
+		}
+		if table != "" {
+			name = table + "[" + name + "]"
 		}
 		fmt.Fprintf(&b, "%s = %s\n", name, quoted)
 		return nil
@@ -97,18 +100,18 @@ func (c *PoolConfig) iniFile(dir, boot, lateUser string, php *PHP) (string, erro
 		lines = append(lines, "opcache.preload_user="+lateUser)
 	}
 	for _, kv := range append(lines, own...) { // the last one counts
-		if err := set(kv); err != nil {
+		if err := set("", kv); err != nil {
 			return "", err
 		}
 	}
-	roots := c.AdminRoots
-	if c.Chroot != "" && len(c.PHPAdminValue) > 0 {
-		if err := c.adminValuesOfRoot(&b, own); err != nil {
-			return "", err
-		}
-		var err error
-		if roots, err = topFolders(c.Chroot); err != nil {
-			return "", fmt.Errorf("[pool %s] %v", c.Name, err)
+	if len(c.PHPAdminValue) > 0 {
+		// For what begins with two slashes and for scripts directly in the root folder, where a section [PATH=/] does not hold: PHP
+		// looks for the values of a folder in the same table in which it keeps those of NAME[KEY]=VALUE under NAME
+		// (main/php_ini.c:php_ini_parser_cb, php_ini_activate_per_dir).
+		for _, kv := range slices.Concat(c.PHPAdminValue, own) {
+			if err := set("/", kv); err != nil {
+				return "", err
+			}
 		}
 	}
 	// The zygote's endless request must not live in opcache's memory, which opcache_reset() clears.
@@ -122,30 +125,15 @@ func (c *PoolConfig) iniFile(dir, boot, lateUser string, php *PHP) (string, erro
 	if len(c.PHPAdminValue) == 0 {
 		return b.String(), nil
 	}
-	for _, root := range roots {
+	for _, root := range c.AdminRoots {
 		fmt.Fprintf(&b, "[PATH=%s]\n", root)
 		for _, kv := range slices.Concat(c.PHPAdminValue, own) {
-			if err := set(kv); err != nil {
+			if err := set("", kv); err != nil {
 				return "", err
 			}
 		}
 	}
 	return b.String(), nil
-}
-
-// adminValuesOfRoot writes the pool's admin values for scripts directly in the root folder, where a section [PATH=/] does not
-// hold. PHP looks for the values of a folder in the same table in which it keeps those of NAME[KEY]=VALUE under NAME
-// (main/php_ini.c:php_ini_parser_cb, php_ini_activate_per_dir).
-func (c *PoolConfig) adminValuesOfRoot(b *strings.Builder, own []string) error {
-	for _, kv := range slices.Concat(c.PHPAdminValue, own) {
-		name, value, _ := strings.Cut(kv, "=")
-		quoted, err := quoteINI(value)
-		if err != nil {
-			return fmt.Errorf("[pool %s] cannot set %s: %v", c.Name, name, err)
-		}
-		fmt.Fprintf(b, "/[%s] = %s\n", name, quoted)
-	}
-	return nil
 }
 
 // startOnly says whether PHP reads a setting at its start only, so that it has no effect in a section for a path. Scripts

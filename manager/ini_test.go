@@ -133,7 +133,7 @@ func TestPoolDisablesFunctionsInAdditionToPHPIni(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	global, _, _ := strings.Cut(text, "[PATH=")
+	global, _, _ := strings.Cut(text, "/[") // where what holds for paths begins
 	if !strings.Contains(global, "disable_functions = 'exec,shell_exec,system'\n") || strings.Contains(global, "memory_limit") {
 		t.Errorf("got:\n%s", text)
 	}

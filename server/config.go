@@ -285,21 +285,32 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 	return errs
 }
 
-// adminRoots are the folders whose scripts a pool runs: the roots of its sites, or every folder where a web server names the
-// script. PHP holds "[PATH=/]" for no path at all, so these are the folders in it.
-func (c *Config) adminRoots(pool string) (roots []string) {
+// pool is the i-th pool, with the folders whose scripts it runs: the roots of its sites, or every folder where a web server names
+// the script.
+func (c *Config) pool(i int) manager.PoolConfig {
+	p := c.Pools[i]
+	p.AdminRoots = slices.Clone(p.AdminRoots)
 	for _, s := range c.Sites {
-		if s.Pool == pool {
-			roots = append(roots, s.Root)
+		if s.Pool == p.Name {
+			p.AdminRoots = append(p.AdminRoots, s.Root)
 		}
 	}
-	if slices.ContainsFunc(c.Responders, func(r ResponderConfig) bool { return r.Pool == pool }) {
-		entries, _ := os.ReadDir("/") // without it there is nothing to run either
-		for _, e := range entries {
-			roots = append(roots, "/"+e.Name())
+	if slices.ContainsFunc(c.Responders, func(r ResponderConfig) bool { return r.Pool == p.Name }) {
+		p.AdminRoots = append(p.AdminRoots, topFolders(cmp.Or(p.Chroot, "/"))...)
+	}
+	return p
+}
+
+// topFolders are what is in the root folder, as PHP sees it: its ini files know no section for that folder itself. What has an
+// unusual name, or is made later, is named to PHP in another way (fpmSearch.hide).
+func topFolders(root string) (names []string) {
+	entries, _ := os.ReadDir(root) // without it there is nothing to run either
+	for _, e := range entries {
+		if strings.Trim(strings.ToLower(e.Name()), "abcdefghijklmnopqrstuvwxyz0123456789._-") == "" {
+			names = append(names, "/"+e.Name())
 		}
 	}
-	return roots
+	return names
 }
 
 // user is whom a pool runs as.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +23,10 @@ type fpmScriptConfig struct {
 	Chdir string
 	// Chroot is where the paths of requests begin. Empty: at the root.
 	Chroot string
+	// AdminRoots are the folders below which php_admin_value holds by itself, see manager.PoolConfig.
+	AdminRoots []string
+	// Admin says that the pool has a php_admin_value.
+	Admin bool
 	// As is whom PHP runs as: what that user cannot see is not there.
 	As *manager.Identity
 	// Cache remembers scripts that are there. Nil: none are.
@@ -110,14 +115,31 @@ func (s *fpmSearch) hide(script, uri string) {
 	}
 	if !s.c.FixPathinfo {
 		hide("PHP_SELF", uri) // else SCRIPT_NAME and PATH_INFO together
-		if s.file != nil && *s.file != script {
-			hide("SCRIPT_FILENAME", *s.file)
-		}
+	}
+	shown := script
+	if !s.c.FixPathinfo && s.file != nil {
+		shown = *s.file
+	}
+	if s.c.adminNeedsSlash(s.p, script) {
+		script = "/" + script
+	}
+	if shown != script {
+		hide("SCRIPT_FILENAME", shown)
 	}
 	s.p.set("SCRIPT_FILENAME", script)
 	if len(hidden) > 0 {
 		s.p.set(hiddenVariable, strings.Join(hidden, ","))
 	}
+}
+
+// adminNeedsSlash says whether php_admin_value, or PHP_ADMIN_VALUE, would not hold for a script under its own name: it is in a folder
+// that was made after the pool, or that has an unusual name.
+func (c *fpmScriptConfig) adminNeedsSlash(p *fpmParams, script string) bool {
+	if !c.Admin && p.get("PHP_ADMIN_VALUE") == "" || strings.HasPrefix(script, "//") {
+		return false
+	}
+	end := strings.IndexByte(strings.TrimPrefix(script, "/"), '/')
+	return end >= 0 && !slices.Contains(c.AdminRoots, script[:end+1])
 }
 
 func (s *fpmSearch) get(name string) *string {

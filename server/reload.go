@@ -77,8 +77,7 @@ func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manag
 		if err != nil {
 			break
 		}
-		p := cfg.Pools[i]
-		p.AdminRoots = append(p.AdminRoots, cfg.adminRoots(p.Name)...)
+		p := cfg.pool(i)
 		if old := s.pools[p.Name]; !all && old != nil && old.Unchanged(p, php[p.Name]) {
 			n.pools[p.Name] = old
 			continue

@@ -105,7 +105,7 @@ func (p *responder) aim(cfg ResponderConfig, access *fpmAccessLog) error {
 	p.target.Store(&responderTarget{cfg: cfg, php: php, access: access, script: fpmScriptConfig{
 		FixPathinfo: iniTrue(pool.INI("cgi.fix_pathinfo")), DiscardPath: iniTrue(pool.INI("cgi.discard_path")),
 		DocRoot: pool.INI("doc_root"), LimitExtensions: cfg.LimitExtensions, Chdir: cfg.Chdir, Chroot: cfgPool.Chroot, As: as,
-		Cache: &scriptCache{},
+		AdminRoots: cfgPool.AdminRoots, Admin: len(cfgPool.PHPAdminValue) > 0, Cache: &scriptCache{},
 	}})
 	return nil
 }

@@ -70,8 +70,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	s.running, s.cancel = context.WithCancel(context.Background())
 	s.bodies.limit = cfg.SpoolBodies
 	for i := range cfg.Pools {
-		p := cfg.Pools[i]
-		p.AdminRoots = append(p.AdminRoots, cfg.adminRoots(p.Name)...)
+		p := cfg.pool(i)
 		pool, err := s.newPool(p, php[p.Name])
 		if err != nil {
 			s.cancel()

@@ -26,7 +26,7 @@ func TestFPMChroot(t *testing.T) {
 		"jail/www/info.php": `<?php $r = [__FILE__, getcwd(), is_dir('/etc'), @file_get_contents('/etc/passwd'), @scandir('/../../..') == scandir('/'),
 			posix_getuid(), posix_geteuid(), posix_getgid(), posix_getegid(), posix_getgroups(), @posix_setuid(0), @posix_seteuid(0), @posix_setgid(0),
 			getenv('IN'), getenv('USER'), ini_get('memory_limit'), @ini_set('memory_limit', '12M'), ini_get('precision'), $_SERVER['SCRIPT_FILENAME'],
-			$_SERVER['PATH_INFO'] ?? null, function_exists('mb_strlen') || true, date_default_timezone_get()]; var_export($r);`,
+			$_SERVER['PATH_INFO'] ?? null]; var_export($r);`,
 		"jail/www/include.php": `<?php include 'part.php';`, "jail/www/part.php": `<?php echo "part of ", __FILE__;`,
 		"jail/www/error.php":  `<?php ini_set('display_errors', '0'); error_log("from the jail"); undefined();`,
 		"jail/www/finish.php": `<?php echo "out"; fastcgi_finish_request(); echo "dropped";`,
@@ -43,8 +43,36 @@ func TestFPMChroot(t *testing.T) {
 		at("/www/info.php"), at("/www/info.php"), at("/www/info.php"), at("/www/info.php/more/path"), at("/www/include.php"), at("/www/error.php"),
 		at("/www/finish.php"), at("/www/none.php"), at("/outside.php"), at("/../outside.php"), at("DIR/outside.php"), at("DIR/jail/www/info.php"),
 	} {
-		if want, got := fpm.ask("www.sock", params, ""), own.ask("www.sock", params, ""); got != want {
+		want, got := fpm.ask("www.sock", params, ""), own.ask("www.sock", params, "")
+		if got != want {
 			t.Errorf("%s\nphp-fpm:  %q\nphpserve: %q", params["SCRIPT_FILENAME"], want, got)
+		}
+		if strings.Contains(params["SCRIPT_FILENAME"], "/www/info.php") && !strings.Contains(params["SCRIPT_FILENAME"], "DIR") && !strings.Contains(got, "'88M'") {
+			t.Errorf("%s shows nothing: %q", params["SCRIPT_FILENAME"], got)
+		}
+	}
+	// php_admin_value holds in folders that were not there at the start, too.
+	for _, s := range []*side{fpm, own} {
+		text, err := os.ReadFile(filepath.Join(s.dir, "jail/www/info.php"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, late := range []string{"jail/late", "jail/sp ace]"} {
+			if err := os.Mkdir(filepath.Join(s.dir, late), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(s.dir, late, "info.php"), text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(s.dir, "jail/info.php"), text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"/late/info.php", "/sp ace]/info.php", "/info.php", "//www/info.php", "/late/info.php/more"} {
+		want, got := fpm.ask("www.sock", at(path), ""), own.ask("www.sock", at(path), "")
+		if got != want || !strings.Contains(got, "'88M'") {
+			t.Errorf("%s\nphp-fpm:  %q\nphpserve: %q", path, want, got)
 		}
 	}
 	// A worker that is killed has a successor, which is in the chroot, too.
@@ -59,7 +87,7 @@ func TestFPMChroot(t *testing.T) {
 	}
 	endBoth(t, fpm, own, syscall.SIGTERM)
 	left, err := os.ReadDir(filepath.Join(own.dir, "jail"))
-	if err != nil || len(left) != 1 {
+	if err != nil || len(left) != 4 {
 		t.Errorf("left in the chroot: %v %v", left, err)
 	}
 }

@@ -59,7 +59,7 @@ func TestFPMPools(t *testing.T) {
 		sideRequest{name: "not with an error", script: `http_response_code(500); echo 1;`},
 		sideRequest{name: "not listed", script: `echo 1;`},
 		sideRequest{name: "not with a query", script: `echo 1;`, params: map[string]string{"QUERY_STRING": "a"}})
-	add("chdir", poolWith("chdir = /usr"), sideRequest{name: "scripts start in their folder", script: show(`getcwd() === __DIR__`)})
+	add("chdir", poolWith("chdir = /usr"), sideRequest{name: "scripts start in their folder", script: show(`getcwd() === dirname(__FILE__)`)})
 	add("php.ini's cgi.fix_pathinfo", poolWith("php_admin_value[cgi.fix_pathinfo] = 0"),
 		sideRequest{name: "behind a script", script: `echo 1;`, params: map[string]string{"PATH_INFO": "/x"}},
 		sideRequest{name: "no such file", params: map[string]string{"SCRIPT_FILENAME": "DIR/s0.php/x"}})

@@ -190,6 +190,7 @@ type sideRequest struct {
 	params map[string]string // besides the usual
 	body   string
 	socket string // empty: www.sock
+	fails  bool   // PHP is to end the script with an error; else that would hide what is to be compared
 }
 
 // bothSides runs php-fpm and phpserve with one configuration and asks both the same.
@@ -219,6 +220,9 @@ func bothSides(t *testing.T, config string, requests []sideRequest) (fpm, own *s
 		want, got := fpm.ask(socket, params, q.body), own.ask(socket, params, q.body)
 		if got != want {
 			t.Errorf("%s\nphp-fpm:  %q\nphpserve: %q", q.name, want, got)
+		}
+		if failed := strings.Contains(want, "PHP Fatal error") || strings.Contains(want, "PHP Parse error"); failed != q.fails {
+			t.Errorf("%s: with php-fpm the script itself fails (%v): %q", q.name, failed, want)
 		}
 	}
 	return fpm, own
