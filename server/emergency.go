@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"slices"
 	"sync"
 	"time"
@@ -44,8 +43,7 @@ func (s *Server) workerCrashed() {
 	if !s.emergency.crashed(time.Now()) {
 		return
 	}
-	s.log.Warn("emergency_restart_threshold is reached: all pools are replaced",
-		"emergency_restart_threshold", s.cfg.EmergencyRestartThreshold, "emergency_restart_interval", s.cfg.EmergencyRestartInterval)
+	s.log.Warn("emergency_restart_threshold is reached: all pools are replaced")
 	s.tails.Go(func() {
 		if err := s.replaceAll(); err != nil {
 			s.log.Error("cannot replace the pools", "error", err)
@@ -57,10 +55,10 @@ func (s *Server) workerCrashed() {
 func (s *Server) replaceAll() error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
-	if s.running.Err() != nil || s.stopped {
+	if s.stopped {
 		return nil
 	}
-	n, err := s.prepare(context.WithoutCancel(s.running), s.now.cfg, s.now.php, true)
+	n, err := s.prepare(s.reloads, s.now.cfg, s.now.php, true)
 	if err != nil {
 		return err
 	}

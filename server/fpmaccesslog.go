@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"reflect"
 	"strconv"
 	"sync"
 	"time"
@@ -54,17 +55,19 @@ func openFPMAccessLog(pool string, cfg FPMAccessConfig) (*fpmAccessLog, error) {
 	return l, nil
 }
 
-// openFPMAccessLogs opens the logs of addresses, in their order.
-func openFPMAccessLogs(responders []ResponderConfig) ([]*fpmAccessLog, error) {
-	logs := make([]*fpmAccessLog, len(responders))
-	for i, r := range responders {
-		var err error
-		if logs[i], err = openFPMAccessLog(r.Pool, r.Access); err != nil {
-			for _, l := range logs[:i] {
-				_ = l.close() // nothing was written
-			}
+// openAccessLogs opens the logs of addresses for new configurations, in their order. One that does not change goes on; one that is
+// replaced is closed by the garbage collector, when the last request has written its line.
+func openAccessLogs(responders []*responder, cfgs []ResponderConfig) (logs []*fpmAccessLog, err error) {
+	for i, p := range responders {
+		if t := p.target.Load(); t != nil && reflect.DeepEqual(t.cfg.Access, cfgs[i].Access) {
+			logs = append(logs, t.access)
+			continue
+		}
+		l, err := openFPMAccessLog(cfgs[i].Pool, cfgs[i].Access)
+		if err != nil {
 			return nil, err
 		}
+		logs = append(logs, l)
 	}
 	return logs, nil
 }
@@ -175,7 +178,7 @@ func (q *responderRequest) logAccess() {
 		},
 	}
 	if err := log.write(r); err != nil {
-		q.p.log.Error("cannot write the access log", "file", log.cfg.File, "error", err)
+		q.target.log.Error("cannot write the access log", "file", log.cfg.File, "error", err)
 	}
 }
 

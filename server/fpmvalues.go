@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,8 +13,8 @@ import (
 	"github.com/phpserve/phpserve/manager"
 )
 
-// maxVariants is how many different sets of PHP_VALUE and PHP_ADMIN_VALUE a pool serves at a time. Web servers send those of
-// their configuration, so there are few.
+// maxVariants is how many different sets of PHP_VALUE and PHP_ADMIN_VALUE a pool keeps workers for, unless more are in use. Web
+// servers send those of their configuration, so there are few.
 const maxVariants = 16
 
 // errVariant is a request with PHP_VALUE or PHP_ADMIN_VALUE for which no workers could be had.
@@ -31,23 +32,60 @@ type poolVariants struct {
 	byText map[string]*variant
 }
 
+// variant is one of them. Its start is nobody else's to wait for than of the requests that need it.
 type variant struct {
-	use  *poolInUse
-	used time.Time
+	start sync.Once
+	use   *poolInUse // after start
+	err   error      // after start
+
+	used  time.Time // guarded by poolVariants.mu
+	users int       // requests that have no worker yet; guarded by poolVariants.mu
 }
 
-// get returns the pool for the two parameters' texts, which it starts when they are new.
-func (v *poolVariants) get(ctx context.Context, values, adminValues string) (*poolInUse, error) {
+// acquire takes a worker with the two parameters' texts; its pool is started when they are new.
+func (v *poolVariants) acquire(ctx context.Context, values, adminValues string) (*manager.Worker, *poolInUse, error) {
+	key := values + "\x00" + adminValues
+	v.mu.Lock()
+	if v.closed {
+		v.mu.Unlock()
+		return nil, nil, manager.ErrPoolClosed
+	}
+	found := v.byText[key]
+	if found == nil {
+		v.makeRoom()
+		found = &variant{}
+		v.byText[key] = found
+	}
+	found.used = time.Now()
+	found.users++
+	v.mu.Unlock()
+	defer v.leave(found)
+	found.start.Do(func() { found.use, found.err = v.make(values, adminValues) })
+	if found.err != nil {
+		v.forget(key, found) // the next request tries again
+		return nil, nil, found.err
+	}
+	worker, err := found.use.Acquire(ctx)
+	return worker, found.use, err
+}
+
+func (v *poolVariants) leave(x *variant) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed {
-		return nil, manager.ErrPoolClosed
+	x.users--
+}
+
+// forget takes out what has no pool.
+func (v *poolVariants) forget(key string, found *variant) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.byText[key] == found {
+		delete(v.byText, key)
 	}
-	key := values + "\x00" + adminValues
-	if found := v.byText[key]; found != nil {
-		found.used = time.Now()
-		return found.use, nil
-	}
+}
+
+// make starts a pool.
+func (v *poolVariants) make(values, adminValues string) (*poolInUse, error) {
 	cfg := v.base.Config()
 	php, bad := parseINILines(values)
 	admin, badAdmin := parseINILines(adminValues)
@@ -59,41 +97,56 @@ func (v *poolVariants) get(ctx context.Context, values, adminValues string) (*po
 	cfg.PHPAdminValue = slices.Concat(cfg.PHPAdminValue, admin)
 	pool, err := v.s.newPool(cfg, v.base.PHP())
 	if err == nil {
-		err = pool.Start(ctx)
+		err = pool.Start(v.s.running)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errVariant, err)
 	}
-	if len(v.byText) >= maxVariants {
-		v.dropOldest()
-	}
-	use := newPoolInUse(pool)
-	v.byText[key] = &variant{use: use, used: time.Now()}
-	return use, nil
+	return newPoolInUse(pool), nil
 }
 
-// dropOldest ends the pool that was not used for the longest time, when its requests have.
-func (v *poolVariants) dropOldest() {
-	oldest := ""
-	for key, candidate := range v.byText {
-		if oldest == "" || candidate.used.Before(v.byText[oldest].used) {
-			oldest = key
+// makeRoom ends pools that nothing uses, those first that were not used for the longest time, until there is room for another.
+// v.mu must be held.
+func (v *poolVariants) makeRoom() {
+	for len(v.byText) >= maxVariants {
+		oldest := ""
+		for key, x := range v.byText {
+			if x.idle() && (oldest == "" || x.used.Before(v.byText[oldest].used)) {
+				oldest = key
+			}
 		}
+		if oldest == "" {
+			return
+		}
+		v.s.retire(v.s.cfg.ProcessControlTimeout, v.byText[oldest].stop)
+		delete(v.byText, oldest)
 	}
-	v.s.retire(v.s.cfg.ProcessControlTimeout, v.byText[oldest].use.Stop)
-	delete(v.byText, oldest)
+}
+
+// idle says whether no request is in the pool or on its way to it. poolVariants.mu must be held.
+func (x *variant) idle() bool {
+	return x.users == 0 && (x.use == nil || x.use.Stats().Busy == 0)
+}
+
+// stop ends a pool, whose start is waited for. One that has not begun to start never will.
+func (x *variant) stop(ctx context.Context) {
+	x.start.Do(func() { x.err = manager.ErrPoolClosed })
+	if x.use != nil {
+		x.use.Stop(ctx)
+	}
 }
 
 // stop ends all of them.
 func (v *poolVariants) stop(ctx context.Context) {
 	v.mu.Lock()
 	v.closed = true
-	pools := map[string]*manager.Pool{}
-	for key, found := range v.byText {
-		pools[key] = found.use.Pool
-	}
+	all := slices.Collect(maps.Values(v.byText))
 	v.mu.Unlock()
-	closePools(ctx, pools)
+	var wg sync.WaitGroup
+	for _, x := range all {
+		wg.Go(func() { x.stop(ctx) })
+	}
+	wg.Wait()
 }
 
 // parseINILines splits the lines of PHP_VALUE into settings and says what is wrong with the others.

@@ -44,8 +44,8 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 			return err
 		}
 		err = s.relayOnce(x, r, worker, pool, in, *params)
-		var we *workerError
-		if !errors.As(err, &we) || x.sent() || !we.unsent && (repeated || !safeMethod(r.Method)) {
+		we, again := mayRepeat(err, x.sent(), repeated, r.Method)
+		if !again {
 			return err
 		}
 		repeated = repeated || !we.unsent

@@ -48,16 +48,16 @@ func (s *poolSlot) acquire(ctx context.Context) (*manager.Worker, *poolInUse, er
 // acquireWith is acquire for a request with the parameters PHP_VALUE and PHP_ADMIN_VALUE.
 func (s *poolSlot) acquireWith(ctx context.Context, values, adminValues string) (*manager.Worker, *poolInUse, error) {
 	for {
-		current := s.use.Load()
-		use, err := current, error(nil)
+		use := s.use.Load()
 		if values != "" || adminValues != "" {
-			use, err = current.variants.get(ctx, values, adminValues)
+			worker, variant, err := use.variants.acquire(ctx, values, adminValues)
+			if errors.Is(err, manager.ErrPoolClosed) && s.use.Load() != use {
+				continue
+			}
+			return worker, variant, err
 		}
-		var worker *manager.Worker
-		if err == nil {
-			worker, err = use.Acquire(ctx)
-		}
-		if errors.Is(err, manager.ErrPoolClosed) && s.use.Load() != current {
+		worker, err := use.Acquire(ctx)
+		if errors.Is(err, manager.ErrPoolClosed) && s.use.Load() != use {
 			continue
 		}
 		return worker, use, err

@@ -54,22 +54,6 @@ var errScript = errors.New("the script ended with an error")
 // errTerminated is a request that ran into request_terminate_timeout.
 var errTerminated = errors.New("the script ran longer than request_terminate_timeout")
 
-// workerError is a worker that did not finish its request.
-type workerError struct {
-	err    error
-	unsent bool // the worker had not taken a byte of the request: even an unsafe one may be repeated
-	how    string
-}
-
-func (e *workerError) Error() string {
-	if e.how != "" {
-		return "the worker " + e.how
-	}
-	return e.err.Error()
-}
-
-func (e *workerError) Unwrap() error { return e.err }
-
 // run sends the request and delivers the response. Its error is nil once a response is delivered or on its way; then
 // x.err may still say that it was cut short.
 func (y *relay) run(req *fastcgi.Request) error {
@@ -185,19 +169,7 @@ func (y *relay) collect(p []byte) error {
 }
 
 // readError says what the failure of the connection means.
-func (y *relay) readError(err error) error {
-	switch {
-	case y.timedOut.Load():
-		return errTerminated
-	case y.abort.hitNow():
-		return errClientGone
-	}
-	if protocol, ok := errors.AsType[*fastcgi.ProtocolError](err); ok && !protocol.Foreign {
-		return err // the worker did not die, and another would hardly do better
-	}
-	var conn *fastcgi.ConnError
-	return &workerError{err: err, unsent: errors.As(err, &conn) && conn.Unsent}
-}
+func (y *relay) readError(err error) error { return failureOf(err, y.timedOut.Load(), &y.abort) }
 
 // fail gives the worker back after an error and completes the error with how the worker ended.
 func (y *relay) fail(err error) error {
@@ -207,18 +179,9 @@ func (y *relay) fail(err error) error {
 	}
 	worker := y.worker
 	y.release(outcome)
-	if we, ok := errors.AsType[*workerError](err); ok {
-		select {
-		case <-worker.Done():
-			we.how = worker.ExitText()
-		case <-time.After(exitReportWait):
-		}
-	}
+	explain(err, worker)
 	return err
 }
-
-// exitReportWait is how long an error page waits to learn how its worker ended.
-const exitReportWait = 200 * time.Millisecond
 
 // release gives the worker back.
 func (y *relay) release(o manager.Outcome) {

@@ -27,12 +27,18 @@ var errReloadSites = errors.New("a reload changes pools and their FastCGI addres
 // errReloadUser is another such change: files are opened as that user.
 var errReloadUser = errors.New("another user or group for the pool of a site needs a restart")
 
+// errStopped is a request to a server that ends.
+var errStopped = errors.New("phpserve is stopping")
+
 // Reload has the pools and FastCGI addresses be those of cfg. Pools that did not change stay, with their workers and their
 // opcache. The new ones are ready before any request is given to them, and the old ones finish what they have, up to
 // process_control_timeout; nobody waits for them. After an error everything is as it was.
 func (s *Server) Reload(ctx context.Context, cfg Config, php map[string]*manager.PHP) (Changes, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	if s.stopped {
+		return Changes{}, errStopped
+	}
 	if err := cfg.Validate(); err != nil {
 		return Changes{}, err
 	}
@@ -44,6 +50,9 @@ func (s *Server) Reload(ctx context.Context, cfg Config, php map[string]*manager
 			return Changes{}, errReloadUser
 		}
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.reloads, func() { cancel(errStopped) })()
 	n, err := s.prepare(ctx, &cfg, php, false)
 	if err != nil {
 		return Changes{}, err
@@ -72,54 +81,38 @@ type nextPools struct {
 // prepare starts what is new, beside what runs; with all, also what did not change.
 func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manager.PHP, all bool) (*nextPools, error) {
 	n := &nextPools{s: s, cfg: cfg, php: php, pools: map[string]*manager.Pool{}, made: map[string]*manager.Pool{}}
-	err := n.openResponders()
-	for i := range cfg.Pools {
-		if err != nil {
-			break
+	for _, step := range []func() error{
+		n.openResponders,
+		func() error { return n.makePools(all) },
+		func() (err error) { n.accesses, err = openAccessLogs(n.responders, cfg.Responders); return err },
+		func() error { return startPools(ctx, n.made) },
+	} {
+		if err := step(); err != nil {
+			closePools(canceled(), n.made)
+			for _, p := range n.opened {
+				p.listener.Close()
+			}
+			return nil, err
 		}
-		p := cfg.pool(i)
-		if old := s.pools[p.Name]; !all && old != nil && old.Unchanged(p, php[p.Name]) {
-			n.pools[p.Name] = old
-			continue
-		}
-		var pool *manager.Pool
-		if pool, err = s.newPool(p, php[p.Name]); err == nil {
-			n.pools[p.Name], n.made[p.Name] = pool, pool
-		}
-	}
-	if err == nil {
-		n.accesses, err = n.openAccessLogs()
-	}
-	if err == nil {
-		err = startPools(ctx, n.made)
-	}
-	if err != nil {
-		closePools(canceled(), n.made)
-		for _, p := range n.opened {
-			p.listener.Close()
-		}
-		return nil, err
 	}
 	return n, nil
 }
 
-// openAccessLogs opens the logs that changed. Those that did not go on; one that is replaced is closed by the garbage collector,
-// when the last request has written its line.
-func (n *nextPools) openAccessLogs() ([]*fpmAccessLog, error) {
-	var logs []*fpmAccessLog
-	for i, p := range n.responders {
-		cfg := n.cfg.Responders[i]
-		if t := p.target.Load(); t != nil && reflect.DeepEqual(t.cfg.Access, cfg.Access) {
-			logs = append(logs, t.access)
+// makePools makes the pools that are new or, with all, every one.
+func (n *nextPools) makePools(all bool) error {
+	for i := range n.cfg.Pools {
+		p := n.cfg.pool(i)
+		if old := n.s.pools[p.Name]; !all && old != nil && old.Unchanged(p, n.php[p.Name]) {
+			n.pools[p.Name] = old
 			continue
 		}
-		l, err := openFPMAccessLog(cfg.Pool, cfg.Access)
+		pool, err := n.s.newPool(p, n.php[p.Name])
 		if err != nil {
-			return nil, err
+			return err
 		}
-		logs = append(logs, l)
+		n.pools[p.Name], n.made[p.Name] = pool, pool
 	}
-	return logs, nil
+	return nil
 }
 
 // openResponders opens the addresses that are new and finds those that are not.

@@ -47,7 +47,6 @@ type ResponderConfig struct {
 // responder answers at one address.
 type responder struct {
 	s        *Server
-	log      *slog.Logger
 	listener net.Listener
 	target   atomic.Pointer[responderTarget]
 
@@ -60,6 +59,7 @@ type responder struct {
 
 // responderTarget is what the requests of an address are run with. A reload replaces it.
 type responderTarget struct {
+	log    *slog.Logger
 	cfg    ResponderConfig
 	php    *poolSlot
 	script fpmScriptConfig
@@ -90,7 +90,7 @@ func (s *Server) openResponder(cfg ResponderConfig) (*responder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &responder{s: s, log: s.log.With("pool", cfg.Pool), listener: l, conns: map[*responderConn]struct{}{}}, nil
+	return &responder{s: s, listener: l, conns: map[*responderConn]struct{}{}}, nil
 }
 
 // aim has the requests that come from now on run as cfg says.
@@ -102,7 +102,7 @@ func (p *responder) aim(cfg ResponderConfig, access *fpmAccessLog) error {
 	if err != nil {
 		return err
 	}
-	p.target.Store(&responderTarget{cfg: cfg, php: php, access: access, script: fpmScriptConfig{
+	p.target.Store(&responderTarget{log: p.s.log.With("pool", cfg.Pool), cfg: cfg, php: php, access: access, script: fpmScriptConfig{
 		FixPathinfo: iniTrue(pool.INI("cgi.fix_pathinfo")), DiscardPath: iniTrue(pool.INI("cgi.discard_path")),
 		DocRoot: pool.INI("doc_root"), LimitExtensions: cfg.LimitExtensions, Chdir: cfg.Chdir, Chroot: cfgPool.Chroot, As: as,
 		AdminRoots: cfgPool.AdminRoots, Admin: len(cfgPool.PHPAdminValue) > 0, Cache: &scriptCache{},
@@ -120,17 +120,17 @@ func (p *responder) accept() {
 			return
 		}
 		if err != nil {
+			t := p.target.Load()
 			if retryAccept(err) {
-				p.log.Warn("cannot accept a connection", "listen", p.target.Load().cfg.Listen, "error", err)
+				t.log.Warn("cannot accept a connection", "listen", t.cfg.Listen, "error", err)
 				time.Sleep(acceptPause)
 				continue
 			}
-			cfg := p.target.Load().cfg
-			p.s.failed <- fmt.Errorf("[pool %s] cannot go on listening on %s: %v", cfg.Pool, cfg.Listen, err)
+			p.s.broke(fmt.Errorf("[pool %s] cannot go on listening on %s: %v", t.cfg.Pool, t.cfg.Listen, err))
 			return
 		}
 		if who, ok := p.allowed(nc); !ok {
-			p.log.Error("Connection disallowed: IP address '" + who + "' has been dropped.") //nolint:sloglint // php-fpm's words
+			p.target.Load().log.Error("Connection disallowed: IP address '" + who + "' has been dropped.") //nolint:sloglint // php-fpm's words
 			nc.Close()
 			continue
 		}
@@ -210,7 +210,8 @@ func (p *responder) end(c *responderConn, r *fastcgi.Responder) {
 // refuse logs a connection that made no sense.
 func (p *responder) refuse(c net.Conn, err error) {
 	if protocol, ok := errors.AsType[*fastcgi.RequestError](err); ok {
-		p.log.Warn("connection closed: not FastCGI", "listen", p.target.Load().cfg.Listen, "client", c.RemoteAddr().String(), "error", protocol)
+		t := p.target.Load()
+		t.log.Warn("connection closed: not FastCGI", "listen", t.cfg.Listen, "client", c.RemoteAddr().String(), "error", protocol)
 	}
 }
 

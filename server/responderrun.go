@@ -47,7 +47,7 @@ type responderRequest struct {
 func (q *responderRequest) run() {
 	params, err := decodeFPMParams(q.in.Params)
 	if err != nil {
-		q.p.log.Warn("connection closed: not FastCGI", "listen", q.target.cfg.Listen, "error", err)
+		q.target.log.Warn("connection closed: not FastCGI", "listen", q.target.cfg.Listen, "error", err)
 		q.in.Break()
 		return
 	}
@@ -58,7 +58,7 @@ func (q *responderRequest) run() {
 	defer q.logAccess()
 	if q.released {
 		if err != nil {
-			q.p.log.Warn("script broke off behind its response", "script", q.script.Filename, "error", err)
+			q.target.log.Warn("script broke off behind its response", "script", q.script.Filename, "error", err)
 		}
 		return
 	}
@@ -100,12 +100,12 @@ func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc
 		}
 		q.pool = pool
 		err = q.relay(ctx, worker, body, params)
-		we, lost := errors.AsType[*workerError](err)
-		if !lost || q.begun || !we.unsent && (repeated || !safeMethod(q.method)) {
+		we, again := mayRepeat(err, q.begun, repeated, q.method)
+		if !again {
 			return err
 		}
 		repeated = repeated || !we.unsent
-		q.p.log.Warn("worker lost, request repeated on another", "pid", worker.PID(), "script", q.script.Filename, "error", we)
+		q.target.log.Warn("worker lost, request repeated on another", "pid", worker.PID(), "script", q.script.Filename, "error", we)
 	}
 }
 
@@ -116,7 +116,7 @@ func (q *responderRequest) refused(r *fpmRefusal) error {
 		if r.Error {
 			level = slog.LevelError
 		}
-		q.p.log.Log(context.Background(), level, r.Log) //nolint:sloglint // php-fpm's words, with the path in them
+		q.target.log.Log(context.Background(), level, r.Log) //nolint:sloglint // php-fpm's words, with the path in them
 	}
 	if r.Stderr != "" {
 		if err := q.in.WriteStderr([]byte(r.Stderr)); err != nil {
@@ -140,14 +140,14 @@ func (q *responderRequest) plain(status int, reason, text string) error {
 // it is. An error says that there is nobody to answer.
 func (q *responderRequest) fail(err error) error {
 	v := judge(err)
+	q.trace.status = v.status
 	if v.status != statusClientGone {
-		q.p.log.Error("request failed", "status", v.status, "error", err, "method", q.method, "script", q.script.Filename)
+		q.target.log.Error("request failed", "status", v.status, "error", err, "method", q.method, "script", q.script.Filename)
 	}
 	if v.status == statusClientGone && q.in.Aborted() {
 		return nil // it waits for an end (FastCGI 1.0 §5.4)
 	}
 	if q.begun || v.status == statusClientGone {
-		q.trace.status = v.status
 		q.in.Break()
 		return errClientGone
 	}
@@ -213,7 +213,9 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 			ended, err = q.pass(rec, &abort)
 		}
 	}
-	err = q.meaning(err, &abort)
+	if err != nil && !errors.Is(err, errClientGone) {
+		err = failureOf(err, q.timedOut.Load(), &abort)
+	}
 	abort.disarm()
 	switch {
 	case err == nil && conn.Reusable():
@@ -223,6 +225,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	default:
 		worker.Release(manager.Broken)
 	}
+	explain(err, worker)
 	return err
 }
 
@@ -232,23 +235,6 @@ func (q *responderRequest) uri() string {
 		return uri
 	}
 	return q.script.URI
-}
-
-// meaning says what the failure of a worker's connection means.
-func (q *responderRequest) meaning(err error, abort *aborter) error {
-	switch {
-	case err == nil, errors.Is(err, errClientGone):
-		return err
-	case q.timedOut.Load():
-		return errTerminated
-	case abort.hitNow():
-		return errClientGone
-	}
-	if protocol, ok := errors.AsType[*fastcgi.ProtocolError](err); ok && !protocol.Foreign {
-		return err
-	}
-	var conn *fastcgi.ConnError
-	return &workerError{err: err, unsent: errors.As(err, &conn) && conn.Unsent}
 }
 
 // pass hands one record on.
@@ -287,7 +273,7 @@ func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool,
 func (q *responderRequest) passStderr(p []byte, abort *aborter) error {
 	before, after, finish := bytes.Cut(p, q.pool.token)
 	for _, m := range phpMessages(string(before) + string(after)) {
-		q.p.log.Log(context.Background(), phpLevel(m), "php message", "pid", q.trace.pid, "script", q.script.Filename, "text", m)
+		q.target.log.Log(context.Background(), phpLevel(m), "php message", "pid", q.trace.pid, "script", q.script.Filename, "text", m)
 		if q.released {
 			continue
 		}

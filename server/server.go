@@ -45,7 +45,7 @@ type Server struct {
 	failed  chan error     // the first listener that broke
 
 	mu        sync.Mutex     // guards pools against Pool during a reload
-	reloading sync.Mutex     // one Reload or Stop at a time
+	reloading sync.Mutex     // one Reload or Reopen at a time, none behind Stop
 	retiring  sync.WaitGroup // what reloads have replaced
 	now       generation     // what runs; guarded by reloading
 	stopped   bool           // Stop was here; guarded by reloading
@@ -53,6 +53,9 @@ type Server struct {
 	emergency emergency
 	running   context.Context // ends when Stop no longer waits
 	cancel    context.CancelFunc
+
+	reloads    context.Context // ends when Stop begins
+	endReloads context.CancelFunc
 }
 
 // New returns a server for cfg. php gives the PHP of each pool by the pool's name. Access lines for "-" go to stdout.
@@ -62,11 +65,12 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	}
 	s := &Server{
 		cfg: &cfg, log: logger, stdout: stdout, software: "phpserve/" + version,
-		pools: map[string]*manager.Pool{}, slots: map[string]*poolSlot{}, trusted: cfg.TrustedProxies, failed: make(chan error, len(cfg.Listen)+len(cfg.Responders)+1),
+		pools: map[string]*manager.Pool{}, slots: map[string]*poolSlot{}, trusted: cfg.TrustedProxies, failed: make(chan error, 1),
 	}
 	s.now = generation{cfg: s.cfg, php: php}
 	s.processes.SetMax(cfg.ProcessMax)
 	s.emergency.set(cfg.EmergencyRestartThreshold, cfg.EmergencyRestartInterval)
+	s.reloads, s.endReloads = context.WithCancel(context.Background())
 	s.running, s.cancel = context.WithCancel(context.Background())
 	s.bodies.limit = cfg.SpoolBodies
 	for i := range cfg.Pools {
@@ -96,7 +100,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openResponders(); err != nil {
 		return err
 	}
-	accesses, err := openFPMAccessLogs(s.cfg.Responders)
+	accesses, err := openAccessLogs(s.responders, s.cfg.Responders)
 	if err != nil {
 		return err
 	}
@@ -185,7 +189,7 @@ func (s *Server) serve(l net.Listener, isTLS bool) {
 			err = h.Serve(l)
 		}
 		if !errors.Is(err, http.ErrServerClosed) {
-			s.failed <- fmt.Errorf("cannot go on serving %s: %v", l.Addr(), err)
+			s.broke(fmt.Errorf("cannot go on serving %s: %v", l.Addr(), err))
 		}
 	})
 }
@@ -247,6 +251,14 @@ func (s *Server) Totals() (t Totals) {
 	return t
 }
 
+// broke reports a listener that broke; of several the first counts.
+func (s *Server) broke(err error) {
+	select {
+	case s.failed <- err:
+	default:
+	}
+}
+
 // Failed yields an error when a listener breaks; the server is then to be stopped.
 func (s *Server) Failed() <-chan error { return s.failed }
 
@@ -254,6 +266,9 @@ func (s *Server) Failed() <-chan error { return s.failed }
 func (s *Server) Reopen() error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	if s.stopped {
+		return errStopped
+	}
 	errs := []error{s.access.reopen()}
 	for _, p := range s.responders {
 		errs = append(errs, p.target.Load().access.reopen())
@@ -263,9 +278,10 @@ func (s *Server) Reopen() error {
 
 // Stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
 func (s *Server) Stop(ctx context.Context) {
-	s.reloading.Lock()
-	defer s.reloading.Unlock()
+	s.endReloads()
+	s.reloading.Lock() // one that is under way gives up
 	s.stopped = true
+	s.reloading.Unlock()
 	defer context.AfterFunc(ctx, s.cancel)()
 	var closing sync.WaitGroup
 	for _, h := range s.http {

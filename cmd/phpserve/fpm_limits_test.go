@@ -102,3 +102,27 @@ func TestFPMTerminateTimeoutTracksFinished(t *testing.T) {
 		})
 	}
 }
+
+// PHP_VALUE of more kinds than are kept at a time: each request has its own, and those without have none.
+func TestFPMValuesOfManyKinds(t *testing.T) {
+	t.Parallel()
+	s := startOwn(t, poolWith(), map[string]string{"s.php": `<?php echo "precision ", ini_get('precision'), ".";`})
+	var wg sync.WaitGroup
+	for round := range 2 {
+		for i := range 20 {
+			wg.Go(func() {
+				params := map[string]string{"PHP_VALUE": fmt.Sprintf("precision = %d ; round %d", i, round)}
+				if answer := s.ask("www.sock", params, ""); !strings.Contains(answer, fmt.Sprintf("precision %d.", i)) {
+					t.Errorf("got %s", answer)
+				}
+				if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "precision 14.") {
+					t.Errorf("without PHP_VALUE: %s", answer)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	if code := s.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
