@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,6 +40,9 @@ func quoteINI(value string) (string, error) {
 	}
 	return `"` + strings.ReplaceAll(value, `"`, `\"`) + `"`, nil
 }
+
+// PHPEnvironment is the environment for asking php-cgi something with the pool's php.ini.
+func (c *PoolConfig) PHPEnvironment() []string { return append(bareEnv(), c.iniEnv("")...) }
 
 // iniEnv are the variables that tell PHP where its ini files are (main/php_ini.c:php_init_config). own, which may be empty, is
 // the folder with the pool's.
@@ -157,4 +161,14 @@ func (p *PHP) disabledFunctions(c *PoolConfig) string {
 		return pool
 	}
 	return base + "," + pool
+}
+
+// INIBool is what PHP takes a setting for that is on or off (Zend/zend_ini.c:zend_ini_parse_bool).
+func INIBool(value string) bool {
+	switch strings.ToLower(value) {
+	case "true", "yes", "on":
+		return true
+	}
+	n, _ := strconv.Atoi(strings.TrimSpace(value)) // what is no number is 0
+	return n != 0
 }

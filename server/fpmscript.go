@@ -2,7 +2,6 @@ package server
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/phpserve/phpserve/manager"
@@ -354,14 +353,4 @@ func (s *fpmSearch) put(name string, value *string) {
 	} else {
 		s.p.set(name, *value)
 	}
-}
-
-// iniTrue is what PHP takes a setting for that is on or off (Zend/zend_ini.c:zend_ini_parse_bool).
-func iniTrue(value string) bool {
-	switch strings.ToLower(value) {
-	case "true", "yes", "on":
-		return true
-	}
-	n, _ := strconv.Atoi(strings.TrimSpace(value)) // what is no number is 0
-	return n != 0
 }

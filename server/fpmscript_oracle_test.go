@@ -216,3 +216,46 @@ func TestScriptIsFoundAsByPHPFPM(t *testing.T) {
 func (r reply) String() string {
 	return fmt.Sprintf("%q %s stderr %q", r.Head, r.Body, r.Stderr)
 }
+
+// TestScriptIsFoundWithoutItsFileName: of a web server that sends what RFC 3875 has, the script is DOCUMENT_ROOT and SCRIPT_NAME, or
+// the pool's chdir and SCRIPT_NAME. php-fpm answers 404.
+func TestScriptIsFoundWithoutItsFileName(t *testing.T) {
+	t.Parallel()
+	root := makeRoot(t, map[string]string{"info.php": "", "plain.txt": ""})
+	for _, tt := range []struct {
+		name, want string
+		params     map[string]string
+		chdir      string
+	}{
+		{"by DOCUMENT_ROOT", root + "/info.php", map[string]string{"DOCUMENT_ROOT": root, "SCRIPT_NAME": "/info.php"}, "/"},
+		{"by a DOCUMENT_ROOT with a slash", root + "/info.php", map[string]string{"DOCUMENT_ROOT": root + "/", "SCRIPT_NAME": "/info.php"}, ""},
+		{"by chdir", root + "/info.php", map[string]string{"SCRIPT_NAME": "/info.php"}, root},
+		{"with more behind it", root + "/info.php", map[string]string{"DOCUMENT_ROOT": root, "SCRIPT_NAME": "/info.php/more"}, ""},
+		{"not without SCRIPT_NAME", "", map[string]string{"DOCUMENT_ROOT": root}, root},
+		{"not out of the folder", "", map[string]string{"DOCUMENT_ROOT": root, "SCRIPT_NAME": "/../" + filepath.Base(root) + "/info.php"}, ""},
+		{"not with another extension", "", map[string]string{"DOCUMENT_ROOT": root, "SCRIPT_NAME": "/plain.txt"}, ""},
+		{"not without any folder", "", map[string]string{"SCRIPT_NAME": "/info.php"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var wire []byte
+			for _, name := range slices.Sorted(maps.Keys(tt.params)) {
+				wire = fastcgi.AppendParam(wire, name, tt.params[name])
+			}
+			p, err := decodeFPMParams(wire)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := fpmScriptConfig{FixPathinfo: true, LimitExtensions: []string{".php"}, Chdir: tt.chdir}
+			script, refusal := c.resolve(p)
+			if tt.want == "" {
+				if refusal == nil {
+					t.Errorf("it runs %q", script.Filename)
+				}
+				return
+			}
+			if refusal != nil || script.Filename != tt.want || p.get("SCRIPT_FILENAME") != tt.want {
+				t.Errorf("got %q, %+v", script.Filename, refusal)
+			}
+		})
+	}
+}

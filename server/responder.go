@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/manager"
 )
 
 // ResponderConfig is an address at which a pool answers web servers that speak FastCGI, such as nginx: the listen.*
@@ -103,7 +104,7 @@ func (p *responder) aim(cfg ResponderConfig, access *fpmAccessLog) error {
 		return err
 	}
 	p.target.Store(&responderTarget{log: p.s.log.With("pool", cfg.Pool), cfg: cfg, php: php, access: access, script: fpmScriptConfig{
-		FixPathinfo: iniTrue(pool.INI("cgi.fix_pathinfo")), DiscardPath: iniTrue(pool.INI("cgi.discard_path")),
+		FixPathinfo: manager.INIBool(pool.INI("cgi.fix_pathinfo")), DiscardPath: manager.INIBool(pool.INI("cgi.discard_path")),
 		DocRoot: pool.INI("doc_root"), LimitExtensions: cfg.LimitExtensions, Chdir: cfg.Chdir, Chroot: cfgPool.Chroot, As: as,
 		AdminRoots: cfgPool.AdminRoots, Admin: len(cfgPool.PHPAdminValue) > 0, Cache: &scriptCache{},
 	}})

@@ -379,3 +379,41 @@ func TestResponderConnectionIsFreeBehindFinishRequest(t *testing.T) {
 		})
 	}
 }
+
+// A request that waits for a worker gives its place up when the web server does.
+func TestResponderWaitingRequestLeavesTheQueue(t *testing.T) {
+	t.Parallel()
+	addr := ""
+	ts := startServer(t, manager.EngineAuto, map[string]string{
+		"hold.php": `<?php touch(__DIR__ . '/held'); while (!file_exists(__DIR__ . '/go')) { usleep(1000); clearstatcache(); } echo "held";`,
+	}, func(c *Config) {
+		addr = filepath.Join(filepath.Dir(c.Sites[0].Root), "fpm.sock")
+		c.Pools[0].MaxChildren = 1
+		c.Responders = []ResponderConfig{{Pool: "www", Listen: addr}}
+	})
+	params := map[string]string{"REQUEST_METHOD": "GET", "SCRIPT_FILENAME": ts.root + "/hold.php", "SCRIPT_NAME": "/hold.php"}
+	got := make(chan reply, 1)
+	go func() {
+		var conn *fastcgi.Conn
+		got <- askSide(t, &conn, addr, params, "")
+	}()
+	eventually(t, "the only worker is busy", func() bool { _, err := os.Stat(filepath.Join(ts.root, "held")); return err == nil })
+	nc, err := net.Dial("unix", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pairs []byte
+	for name, value := range params {
+		pairs = fastcgi.AppendParam(pairs, name, value)
+	}
+	if err := fastcgi.NewConn(nc).Send(&fastcgi.Request{Params: pairs}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the second request waits", func() bool { return ts.pool().Stats().Waiting == 1 })
+	nc.Close()
+	eventually(t, "nobody waits", func() bool { return ts.pool().Stats().Waiting == 0 })
+	putFiles(t, ts.root, map[string]string{"go": ""})
+	if r := <-got; r.Body != "held" {
+		t.Errorf("the first request: %v", r)
+	}
+}

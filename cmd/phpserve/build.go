@@ -111,7 +111,7 @@ func (p *plan) makePools(s *settings, l *loader) error {
 		return &configError{err}
 	}
 	p.warnings = append(p.warnings, withoutEffect(conf)...)
-	p.config.Pools, p.config.ProcessMax = config.Pools, config.ProcessMax
+	p.config.Pools, p.config.ProcessMax = config.Pools[:1], config.ProcessMax // the others would have nothing to do
 	p.config.EmergencyRestartThreshold, p.config.EmergencyRestartInterval = config.EmergencyRestartThreshold, config.EmergencyRestartInterval
 	if p.config.Pools[0].Chroot != "" {
 		return &configError{fmt.Errorf("[pool %s] chroot: HTTP sites cannot be run in a chroot, only behind phpserve fpm", config.Pools[0].Name)}

@@ -27,7 +27,7 @@ type control struct {
 type controlled struct {
 	server *server.Server
 	reload func(context.Context) (server.Changes, error)
-	reopen func() error
+	reopen func(context.Context) error
 	stop   func()
 }
 
@@ -149,8 +149,8 @@ func (c controlled) handler() http.Handler {
 		}
 		answer(w, controlChanges(changes))
 	})
-	mux.HandleFunc("POST /reopen", func(w http.ResponseWriter, _ *http.Request) {
-		if err := c.reopen(); err != nil {
+	mux.HandleFunc("POST /reopen", func(w http.ResponseWriter, r *http.Request) {
+		if err := c.reopen(r.Context()); err != nil {
 			refuse(w, err)
 			return
 		}

@@ -136,9 +136,13 @@ func (o *fpmOptions) askPHP(ctx context.Context, file string, stdout io.Writer, 
 	case o.modules:
 		args = []string{"-m"}
 	}
+	for _, setting := range o.iniDefines() {
+		args = append([]string{"-d", setting}, args...)
+	}
+	var pool manager.PoolConfig
+	o.setINI(&pool, file)
 	cmd := exec.CommandContext(ctx, php.Path, args...)
-	ini := o.iniFiles(file)
-	cmd.Env = ini.Environ()
+	cmd.Env = pool.PHPEnvironment()
 	out, err := cmd.Output()
 	if err != nil {
 		return fmt.Errorf("cannot ask %s: %v", php.Path, err)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 )
 
 // run starts one that ends by itself and returns its exit code.
@@ -99,6 +102,103 @@ func TestFPMReopensItsLogs(t *testing.T) {
 	for _, name := range []string{"access.log.1", "access.log"} {
 		if log := s.file(name); strings.Count(log, "\n") != 1 {
 			t.Errorf("%s: %q", name, log)
+		}
+	}
+}
+
+// TestFPMSignalsLetRequestsFinish: the first signal waits for what runs, the second does not.
+func TestFPMSignalsLetRequestsFinish(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		for _, twice := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v, twice %v", sig, twice), func(t *testing.T) {
+				t.Parallel()
+				s := startOwn(t, strings.Replace(poolWith(), "[global]\n", "[global]\nprocess_control_timeout = 60s\n", 1), map[string]string{
+					"s.php": `<?php touch('DIR/runs'); while (!file_exists('DIR/go')) { usleep(1000); clearstatcache(); } echo "finished";`,
+				})
+				answer := make(chan string, 1)
+				go func() { answer <- s.ask("www.sock", nil, "") }()
+				eventually(t, "the script runs", func() bool { return exists(filepath.Join(s.dir, "runs")) })
+				if err := s.cmd.Process.Signal(sig); err != nil {
+					t.Fatal(err)
+				}
+				s.waitFor("ing ...")
+				if twice {
+					if err := s.cmd.Process.Signal(sig); err != nil {
+						t.Fatal(err)
+					}
+				} else if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				if got := <-answer; strings.Contains(got, "finished") == twice {
+					t.Errorf("got %s", got)
+				}
+				<-s.done
+				if code := s.cmd.ProcessState.ExitCode(); code != 0 {
+					t.Errorf("exit code %d", code)
+				}
+			})
+		}
+	}
+}
+
+// A signal ends phpserve also while a reload waits for a PHP that does not start, and right behind a crash that has all pools
+// replaced.
+func TestFPMStopsDuringAReload(t *testing.T) {
+	t.Parallel()
+	t.Run("reload", func(t *testing.T) {
+		t.Parallel()
+		s := startOwn(t, poolWith(), map[string]string{"hang.php": `<?php file_put_contents('DIR/hangs', ''); chmod('DIR/hangs', 0666); sleep(60);`})
+		s.rewrite(poolWith("php_value[opcache.preload] = DIR/hang.php"))
+		if err := s.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the new PHP hangs", func() bool { return exists(filepath.Join(s.dir, "hangs")) })
+		if code := s.stop(syscall.SIGTERM); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+	t.Run("emergency restart", func(t *testing.T) {
+		t.Parallel()
+		config := "[global]\nemergency_restart_threshold = 1\nemergency_restart_interval = 1m\n[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 2\n"
+		s := startOwn(t, config, map[string]string{"s.php": `<?php posix_kill(getmypid(), SIGSEGV);`})
+		s.ask("www.sock", map[string]string{"REQUEST_METHOD": "POST"}, "")
+		if code := s.stop(syscall.SIGTERM); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
+}
+
+// TestFPMRefusesABadClientList: php-fpm's children would refuse everybody.
+func TestFPMRefusesABadClientList(t *testing.T) {
+	t.Parallel()
+	config := strings.Replace(poolWith("listen.allowed_clients = 127.0.0.1,nonsense"), "listen = DIR/www.sock", "listen = 127.0.0.1:0", 1)
+	s := newSide(t, "phpserve", config, nil)
+	if code := s.run("-F", "-O", "-y", s.conf); code != exitConfig || !strings.Contains(s.out.String(), "Wrong IP address 'nonsense' in listen.allowed_clients") {
+		t.Errorf("exit code %d\n%s", code, s.out)
+	}
+}
+
+// TestFPMSyslog: each message at its own level.
+func TestFPMSyslog(t *testing.T) {
+	t.Parallel()
+	address, read := systemd(t, openFolder(t, "phpserve-syslog-"))
+	const daemon = 3 << 3 // LOG_DAEMON
+	system, err := openSyslog("unixgram", address, daemon, "php-fpm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &fpmLog{system: system, level: fpmconf.LevelDebug, limit: 1024}
+	defer l.Close()
+	for _, tt := range []struct {
+		level fpmconf.Level
+		want  string
+	}{
+		{fpmconf.LevelDebug, "<31>"}, {fpmconf.LevelNotice, "<29>"}, {fpmconf.LevelWarning, "<28>"}, {fpmconf.LevelError, "<27>"}, {fpmconf.LevelAlert, "<25>"},
+	} {
+		l.Print(tt.level, "a message")
+		if got := read(); !strings.HasPrefix(got, tt.want) || !strings.Contains(got, " php-fpm[") || !strings.HasSuffix(strings.TrimSpace(got), "["+tt.level.String()+"] a message") {
+			t.Errorf("%v: %q", tt.level, got)
 		}
 	}
 }

@@ -162,6 +162,43 @@ func TestFPMReloadReplacesOnlyWhatChanged(t *testing.T) {
 	s.stop(syscall.SIGTERM)
 }
 
+// What PHP reads at its start counts, too; and a pool whose opcache does not look at its scripts gets new code by a reload.
+func TestFPMReloadReplacesPoolsWhosePHPChanged(t *testing.T) {
+	t.Parallel()
+	pool := "[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 1\n"
+	for _, tt := range []struct {
+		name, config string
+		change       func(s *side)
+		replaced     bool
+	}{
+		{"nothing", pool, func(*side) {}, false},
+		{"php.ini", pool, func(s *side) { s.write("php.ini", "precision = 4\n; longer\n") }, true},
+		{"a file in conf.d", pool, func(s *side) { s.write("conf.d/new.ini", "precision = 4\n") }, true},
+		{"opcache does not look", pool + "php_admin_flag[opcache.validate_timestamps] = off\n", func(*side) {}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSide(t, "phpserve", tt.config, map[string]string{"php.ini": "precision = 3\n", "conf.d/some.ini": "zend_extension = opcache\nextension = posix\n"})
+			s.start()
+			before := s.pid("www.sock")
+			tt.change(s)
+			s.reload(2, "ready to handle connections")
+			if after := s.pid("www.sock"); after == "" || (after != before) != tt.replaced {
+				t.Errorf("worker %s, then %s\n%s", before, after, s.out)
+			}
+			s.stop(syscall.SIGTERM)
+		})
+	}
+}
+
+// write changes a file of the side's.
+func (s *side) write(name, text string) {
+	s.t.Helper()
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o644); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // pid asks a pool for the process that runs its scripts. The head is in front of it.
 func (s *side) pid(socket string) string {
 	s.t.Helper()

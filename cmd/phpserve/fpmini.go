@@ -3,61 +3,39 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/phpserve/phpserve/manager"
 )
 
-// fpmINI says which ini files the PHP of a php-fpm configuration reads.
-type fpmINI struct {
-	file string // php.ini or its folder; empty: php-cgi's own
-	scan string // PHP_INI_SCAN_DIR; empty: php-cgi's own
-	none bool
-}
-
-// iniFiles has php-cgi read the ini files of php-fpm, not its own: those of -c, or on Debian the ones beside the
+// setINI has the pool's PHP read the ini files of php-fpm, not those of php-cgi: -n, -c, or on Debian the ones beside the
 // configuration.
-func (o *fpmOptions) iniFiles(config string) fpmINI {
+func (o *fpmOptions) setINI(p *manager.PoolConfig, config string) {
+	if o.noINI {
+		p.NoPHPINI = true
+		return
+	}
 	dir := filepath.Dir(config)
-	scan := filepath.Join(dir, "conf.d")
-	info, err := os.Stat(scan)
-	beside := err == nil && info.IsDir()
-	switch {
-	case o.noINI:
-		return fpmINI{none: true}
-	case o.ini != "" && beside:
-		return fpmINI{file: absolute(o.ini), scan: scan}
-	case o.ini != "":
-		return fpmINI{file: absolute(o.ini)}
-	case beside:
-		return fpmINI{file: dir, scan: scan}
+	if info, err := os.Stat(filepath.Join(dir, "conf.d")); err == nil && info.IsDir() {
+		p.PHPINI, p.INIScanDir = dir, filepath.Join(dir, "conf.d")
 	}
-	return fpmINI{}
+	if o.ini == "" {
+		return
+	}
+	p.PHPINI = o.ini
+	if abs, err := filepath.Abs(o.ini); err == nil { // else the working folder is gone
+		p.PHPINI = abs
+	}
 }
 
-// absolute is path from the root; path itself where the working folder is gone.
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
+// iniDefines are the settings of -d, NAME=VALUE; without a value 1 is meant (fpm_main.c:main).
+func (o *fpmOptions) iniDefines() (settings []string) {
+	for _, kv := range o.define {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok {
+			value = "1"
+		}
+		settings = append(settings, strings.TrimSpace(name)+"="+value)
 	}
-	return path
-}
-
-// set has a pool read the files.
-func (i fpmINI) set(p *manager.PoolConfig) {
-	p.PHPINI, p.INIScanDir, p.NoPHPINI = i.file, i.scan, i.none
-}
-
-// Environ is the environment of a php-cgi that reads the files.
-func (i fpmINI) Environ() []string {
-	env := []string{"PATH=" + os.Getenv("PATH")}
-	switch {
-	case i.none:
-		return append(env, "PHPRC="+os.DevNull, "PHP_INI_SCAN_DIR=")
-	case i.file != "":
-		env = append(env, "PHPRC="+i.file)
-	}
-	if i.scan != "" {
-		env = append(env, "PHP_INI_SCAN_DIR="+i.scan)
-	}
-	return env
+	return settings
 }

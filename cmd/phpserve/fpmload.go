@@ -38,7 +38,11 @@ func (m fpmMessages) line(level fpmconf.Level, text string) {
 
 // load reads the configuration and says what php-fpm says about it.
 func (o *fpmOptions) load(file string, message func(fpmconf.Level, string)) (*fpmconf.Config, error) {
-	defines := o.defines()
+	defines := map[string]string{}
+	for _, kv := range o.iniDefines() {
+		name, value, _ := strings.Cut(kv, "=")
+		defines[name] = value
+	}
 	conf, err := fpmconf.Load(file, fpmconf.Options{
 		Prefix: o.prefix, DefaultPrefix: "/usr", Localstatedir: "/var", PID: o.pid,
 		Root: os.Geteuid() == 0, AllowRoot: o.allowRoot, Test: o.test > 0, Message: message,
@@ -54,19 +58,6 @@ func (o *fpmOptions) load(file string, message func(fpmconf.Level, string)) (*fp
 		return nil, &saidError{errFPMConfig, exitConfig}
 	}
 	return conf, nil
-}
-
-// defines are the settings of -d.
-func (o *fpmOptions) defines() map[string]string {
-	values := map[string]string{}
-	for _, kv := range o.define {
-		name, value, ok := strings.Cut(kv, "=")
-		if !ok {
-			value = "1" // as php-fpm has it (fpm_main.c:main)
-		}
-		values[strings.TrimSpace(name)] = value
-	}
-	return values
 }
 
 // checkAccessFormat is [server.CheckAccessFormat] as fpmconf asks it: what php-fpm warns of, it refuses.

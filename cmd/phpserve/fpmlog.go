@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"golang.org/x/term"
 )
 
 // fpmLog writes the error log as php-fpm does (php-src sapi/fpm/fpm/zlog.c).
@@ -23,9 +23,9 @@ type fpmLog struct {
 	mu     sync.Mutex // guards the fields below
 	path   string     // of the file; empty: none
 	file   *os.File
-	system io.WriteCloser // syslog, in the place of a file
-	stderr io.Writer      // nil: no longer
-	tied   bool           // standard error is the file
+	system systemLog // syslog, in the place of a file; nil: none
+	stderr io.Writer // nil: no longer
+	tied   bool      // standard error is the file
 	level  fpmconf.Level
 	limit  int
 	output map[string]workerOutput // by pool
@@ -45,7 +45,7 @@ func openFPMLog(conf *fpmconf.Config, background, forceStderr bool, stderr io.Wr
 	switch {
 	case !background && (forceStderr || isTerminal(stderr)):
 	case strings.EqualFold(conf.Global.ErrorLog, "syslog"):
-		system, err := openSyslog(conf.Global.SyslogFacility, conf.Global.SyslogIdent)
+		system, err := openSyslog("", "", conf.Global.SyslogFacility, conf.Global.SyslogIdent)
 		if err != nil {
 			return nil, fmt.Errorf("cannot reach syslog: %w", err)
 		}
@@ -62,11 +62,7 @@ func openFPMLog(conf *fpmconf.Config, background, forceStderr bool, stderr io.Wr
 // isTerminal says whether w is one.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && info.Name() != path.Base(os.DevNull)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // configure takes over what a reload may change.
@@ -160,9 +156,6 @@ func (l *fpmLog) print(level fpmconf.Level, text string, pc uintptr) {
 	line := text
 	if level != fpmconf.LevelPlain {
 		line = fmt.Sprintf("%s: %s%s", level, l.origin(pc), text)
-		if l.system != nil {
-			line = fmt.Sprintf("[%s] %s%s", level, l.origin(pc), text)
-		}
 	}
 	line = cutLine(line, l.limit)
 	stamp := "[" + time.Now().Format("02-Jan-2006 15:04:05") + "] "
@@ -174,13 +167,43 @@ func (l *fpmLog) print(level fpmconf.Level, text string, pc uintptr) {
 	}
 	// There is nowhere to tell of a failure.
 	if l.system != nil {
-		_, _ = io.WriteString(l.system, line)
+		l.toSystem(level, cutLine(fmt.Sprintf("[%s] %s%s", level, l.origin(pc), text), l.limit), text)
 	}
 	if l.file != nil {
 		_, _ = io.WriteString(l.file, stamp+line+"\n")
 	}
 	if l.stderr != nil {
 		_, _ = io.WriteString(l.stderr, stamp+line+"\n")
+	}
+}
+
+// systemLog is syslog, with a method for each level.
+type systemLog interface {
+	Debug(string) error
+	Notice(string) error
+	Warning(string) error
+	Err(string) error
+	Alert(string) error
+	Close() error
+}
+
+// toSystem sends a line to syslog at its own level; php-fpm sends all at that of log_level. plain is what a line without a level
+// says.
+func (l *fpmLog) toSystem(level fpmconf.Level, line, plain string) {
+	// There is nowhere to tell of a failure.
+	switch level {
+	case fpmconf.LevelPlain:
+		_ = l.system.Notice(plain)
+	case fpmconf.LevelDebug:
+		_ = l.system.Debug(line)
+	case fpmconf.LevelWarning:
+		_ = l.system.Warning(line)
+	case fpmconf.LevelError:
+		_ = l.system.Err(line)
+	case fpmconf.LevelAlert:
+		_ = l.system.Alert(line)
+	default:
+		_ = l.system.Notice(line)
 	}
 }
 

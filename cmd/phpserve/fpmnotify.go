@@ -58,6 +58,9 @@ func (n *systemdNotifier) beat(now server.Totals) {
 	if n.watchdog {
 		watchdog = "WATCHDOG=1\n"
 	}
+	if now.Requests < n.last.Requests { // a reload has replaced pools, with their counters
+		n.last.Requests = 0
+	}
 	rate := float64(now.Requests-n.last.Requests) / max(time.Since(n.at).Seconds(), 0.001)
 	n.last, n.at = now, time.Now()
 	n.send(fmt.Sprintf("READY=1\n%sSTATUS=Processes active: %d, idle: %d, Requests: %d, slow: %d, Traffic: %#.3greq/sec",

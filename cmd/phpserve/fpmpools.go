@@ -71,7 +71,7 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	if c.RlimitCore == 0 {
 		c.RlimitCore = int64(conf.Global.RlimitCore)
 	}
-	o.iniFiles(conf.File).set(&c)
+	o.setINI(&c, conf.File)
 	for _, e := range slices.Backward(p.Env) { // as with settings
 		if name, ok := strings.CutPrefix(e.Value, "$"); ok {
 			value, _ := os.LookupEnv(name)
@@ -80,13 +80,7 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 		}
 		c.Env = append(c.Env, e.Name+"="+e.Value)
 	}
-	for _, kv := range o.define {
-		name, value, ok := strings.Cut(kv, "=")
-		if !ok {
-			value = "1"
-		}
-		c.PHPValue = append(c.PHPValue, strings.TrimSpace(name)+"="+value)
-	}
+	c.PHPValue = o.iniDefines()
 	// Of two settings with one name php-fpm uses the first, the pool the last.
 	for _, v := range slices.Backward(p.PHPValues) {
 		c.PHPValue = append(c.PHPValue, v.Name+"="+v.Value)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
@@ -32,8 +33,16 @@ type fpmMaster struct {
 	pid    string // the pid file that was written
 
 	systemd *systemdNotifier
-	asks    chan func() // what the control socket asks for, done between signals
+	asks    chan func()   // what others want done between signals
+	over    chan struct{} // closed when nothing is done any more
+
+	reloads sync.WaitGroup // the goroutine of a reload
+	replies []reloaded     // of the reload that is under way; nil: none is
+	again   []reloaded     // of the one after it
 }
+
+// reloaded is told what came of a reload.
+type reloaded func(server.Changes, error)
 
 // serveFPM serves until a signal ends it.
 func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io.Writer, findPHP phpFinder) error {
@@ -41,7 +50,7 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 	signal.Notify(signals, fpmSignals...)
 	defer signal.Stop(signals)
 	buryForeign()
-	m := &fpmMaster{o: o, file: file, findPHP: findPHP, stdout: stdout, asks: make(chan func())}
+	m := &fpmMaster{o: o, file: file, findPHP: findPHP, stdout: stdout, asks: make(chan func()), over: make(chan struct{})}
 	if err := m.start(ctx, stderr, signals); err != nil || m.server == nil { // which is in the background
 		return err
 	}
@@ -51,6 +60,8 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 		m.logger.Warn("there is no control socket", "error", err)
 	}
 	broken := m.obey(ctx, signals)
+	close(m.over)
+	m.reloads.Wait()
 	control.close()
 	if m.pid != "" {
 		if err := os.Remove(m.pid); err != nil {
@@ -178,7 +189,7 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 			case fpmReopen:
 				_ = m.reopen() // it has said why not
 			case fpmReload:
-				_, _ = m.reload(ctx) // as above
+				m.reload(ctx, func(server.Changes, error) {}) // as above
 			case fpmFinish:
 				m.stop("Finishing ...", signals)
 				return nil
@@ -235,55 +246,97 @@ func (m *fpmMaster) reopen() error {
 	return errors.Join(errLog, err)
 }
 
+// between does something between two signals. False: nothing is done any more, or nobody waits for it.
+func (m *fpmMaster) between(ctx context.Context, do func()) bool {
+	select {
+	case m.asks <- do:
+		return true
+	case <-m.over:
+	case <-ctx.Done():
+	}
+	return false
+}
+
 // controlled is what the control socket can ask for.
 func (m *fpmMaster) controlled(ctx context.Context, signals chan<- os.Signal) controlled {
-	between := func(ctx context.Context, do func()) error {
-		done := make(chan struct{})
-		select {
-		case m.asks <- func() { do(); close(done) }:
-			<-done
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
 	return controlled{
 		server: m.server,
 		reload: func(asked context.Context) (changes server.Changes, err error) {
-			if gone := between(asked, func() { changes, err = m.reload(ctx) }); gone != nil {
-				return changes, gone
+			done := make(chan struct{})
+			if !m.between(asked, func() {
+				m.reload(ctx, func(c server.Changes, e error) {
+					changes, err = c, e
+					close(done)
+				})
+			}) {
+				return server.Changes{}, errStopping
 			}
-			return changes, err
+			select {
+			case <-done:
+				return changes, err
+			case <-m.over:
+				return server.Changes{}, errStopping
+			}
 		},
-		reopen: func() (err error) {
-			if gone := between(ctx, func() { err = m.reopen() }); gone != nil {
-				return gone
+		reopen: func(asked context.Context) error {
+			result := make(chan error, 1)
+			if !m.between(asked, func() { result <- m.reopen() }) {
+				return errStopping
 			}
-			return err
+			return <-result
 		},
 		stop: func() { signals <- os.Interrupt },
 	}
 }
 
-// reload reads the configuration again. One that cannot work changes nothing.
-func (m *fpmMaster) reload(ctx context.Context) (server.Changes, error) {
+// errStopping is the answer to what comes too late.
+var errStopping = errors.New("phpserve is stopping")
+
+// reload begins to read the configuration again; signals are obeyed meanwhile. What asks for a reload while one is under way gets
+// the next: the one under way may have read the old file.
+func (m *fpmMaster) reload(ctx context.Context, reply reloaded) {
+	if m.replies != nil {
+		m.again = append(m.again, reply)
+		return
+	}
+	m.replies = []reloaded{reply}
+	m.beginReload(ctx)
+}
+
+func (m *fpmMaster) beginReload(ctx context.Context) {
 	m.log.Print(fpmconf.LevelNotice, "Reloading in progress ...")
 	m.systemd.reloading()
-	changes, err := m.tryReload(ctx)
+	m.reloads.Go(func() {
+		conf, config, changes, err := m.tryReload(ctx)
+		m.between(context.Background(), func() { m.endReload(ctx, conf, config, changes, err) })
+	})
+}
+
+// endReload says what came of a reload. One that cannot work has changed nothing.
+func (m *fpmMaster) endReload(ctx context.Context, conf *fpmconf.Config, config server.Config, changes server.Changes, err error) {
 	m.systemd.ready()
 	if err != nil {
 		m.log.Print(fpmconf.LevelError, fmt.Sprintf("reload failed, the old configuration goes on: %v", err))
-		return changes, err
+	} else {
+		m.conf, m.config = conf, config
+		m.log.configure(conf)
+		shown := controlChanges(changes)
+		for _, line := range shown.lines() {
+			m.log.Print(fpmconf.LevelNotice, "reload: "+line)
+		}
+		m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
 	}
-	shown := controlChanges(changes)
-	for _, line := range shown.lines() {
-		m.log.Print(fpmconf.LevelNotice, "reload: "+line)
+	for _, reply := range m.replies {
+		reply(changes, err)
 	}
-	m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
-	return changes, nil
+	m.replies, m.again = m.again, nil
+	if m.replies != nil {
+		m.beginReload(ctx)
+	}
 }
 
-func (m *fpmMaster) tryReload(ctx context.Context) (server.Changes, error) {
+// tryReload reads the configuration and has the server take it.
+func (m *fpmMaster) tryReload(ctx context.Context) (*fpmconf.Config, server.Config, server.Changes, error) {
 	var said []string
 	conf, err := m.o.load(m.file, func(level fpmconf.Level, text string) {
 		m.log.Print(level, text)
@@ -292,21 +345,16 @@ func (m *fpmMaster) tryReload(ctx context.Context) (server.Changes, error) {
 		}
 	})
 	if err != nil {
-		return server.Changes{}, errors.New(strings.Join(said, "; "))
+		return nil, server.Config{}, server.Changes{}, errors.New(strings.Join(said, "; "))
 	}
 	php, err := findFPMPHP(ctx, m.file, m.findPHP)
 	if err != nil {
-		return server.Changes{}, err
+		return nil, server.Config{}, server.Changes{}, err
 	}
 	config, err := m.o.serverConfig(conf)
 	if err != nil {
-		return server.Changes{}, err
+		return nil, server.Config{}, server.Changes{}, err
 	}
 	changes, err := m.server.Reload(ctx, config, samePHP(config, php))
-	if err != nil {
-		return changes, err
-	}
-	m.conf, m.config = conf, config
-	m.log.configure(conf)
-	return changes, nil
+	return conf, config, changes, err
 }

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"errors"
-	"io"
-)
+import "errors"
 
 // openSyslog fails: the system has no syslog.
-func openSyslog(int, string) (io.WriteCloser, error) { return nil, errors.ErrUnsupported }
+func openSyslog(string, string, int, string) (systemLog, error) { return nil, errors.ErrUnsupported }

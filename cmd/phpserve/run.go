@@ -119,15 +119,9 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	}
 	favourFrontEnd()
 	control, err := openControl(controlled{
-		server: s, reopen: s.Reopen, stop: func() { signals <- os.Interrupt },
+		server: s, reopen: func(context.Context) error { return s.Reopen() }, stop: func() { signals <- os.Interrupt },
 		reload: func(ctx context.Context) (server.Changes, error) {
-			changes, err := reloadRun(ctx, s, p, flags, dir, findPHP)
-			if err != nil {
-				logger.Error("reload failed, the old configuration goes on", "error", err)
-			} else {
-				logger.Info("reloaded", "replaced", changes.Replaced, "kept", changes.Kept)
-			}
-			return changes, err
+			return reloadRun(ctx, s, p, flags, dir, findPHP, logger)
 		},
 	})
 	if err != nil {
@@ -140,14 +134,21 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 }
 
 // reloadRun reads the configuration again and has the pools be as it says.
-func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.FlagSet, dir string, findPHP phpFinder) (server.Changes, error) {
+func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.FlagSet, dir string, findPHP phpFinder, logger *slog.Logger) (changes server.Changes, err error) {
+	defer func() {
+		if err != nil {
+			logger.Error("reload failed, the old configuration goes on", "error", err)
+		} else {
+			logger.Info("reloaded", "replaced", changes.Replaced, "kept", changes.Kept)
+		}
+	}()
 	settings, l, err := load(flags, os.Environ())
 	if err != nil {
-		return server.Changes{}, err
+		return changes, err
 	}
 	p, err := makePlan(ctx, settings, l, dir, findPHP)
 	if err != nil {
-		return server.Changes{}, err
+		return changes, err
 	}
 	if !l.isSet("listen") {
 		p.config.Listen = old.config.Listen // the port that was free
