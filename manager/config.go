@@ -158,15 +158,7 @@ func (c *PoolConfig) Validate() error {
 		bad("pm must be static, dynamic or ondemand, not %q", c.PM)
 	}
 	c.validateChroot(os.Geteuid(), bad)
-	if c.Priority != nil && (*c.Priority < -19 || *c.Priority > 20) {
-		bad("process.priority must be included into [-19,20], not %d", *c.Priority)
-	}
-	if c.RlimitFiles < 0 {
-		bad("rlimit_files must be 0 (as it is) or greater, not %d", c.RlimitFiles)
-	}
-	if c.RlimitCore < RlimitUnlimited {
-		bad("rlimit_core must be unlimited, 0 (as it is) or greater, not %d", c.RlimitCore)
-	}
+	c.validateLimits(bad)
 	if c.MaxRequests < 0 {
 		bad("pm.max_requests must be 0 (never) or greater, not %d", c.MaxRequests)
 	}
@@ -198,6 +190,19 @@ func (c *PoolConfig) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// validateLimits checks what the kernel holds workers to.
+func (c *PoolConfig) validateLimits(bad func(string, ...any)) {
+	if c.Priority != nil && (*c.Priority < -19 || *c.Priority > 20) {
+		bad("process.priority must be included into [-19,20], not %d", *c.Priority)
+	}
+	if c.RlimitFiles < 0 {
+		bad("rlimit_files must be 0 (as it is) or greater, not %d", c.RlimitFiles)
+	}
+	if c.RlimitCore < RlimitUnlimited {
+		bad("rlimit_core must be unlimited, 0 (as it is) or greater, not %d", c.RlimitCore)
+	}
 }
 
 // validateDynamic holds php-fpm's rules between the sizes (fpm_conf.c:fpm_conf_process_all_pools).

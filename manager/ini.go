@@ -79,21 +79,7 @@ func (c *PoolConfig) iniFile(dir, boot, lateUser string, php *PHP) (string, erro
 		fmt.Fprintf(&b, "%s = %s\n", name, quoted)
 		return nil
 	}
-	own := []string{
-		// What fastcgi_finish_request() of prepend.php and the request's error records need.
-		"fastcgi.logging=1",
-		// With these, no parameter but SCRIPT_FILENAME can ever name the script (cgi_main.c:init_request_info).
-		"cgi.fix_pathinfo=1",
-		"cgi.discard_path=1",
-		// It includes the operator's.
-		"auto_prepend_file=" + filepath.Join(dir, prependFile),
-	}
-	if base := php.iniAfter(c, "open_basedir"); base != "" {
-		own = append(own, "open_basedir="+base+string(filepath.ListSeparator)+dir)
-	}
-	if off := php.disabledFunctions(c); off != "" {
-		own = append(own, "disable_functions="+off)
-	}
+	own := c.ownSettings(dir, php)
 	lines := slices.Clone(c.PHPValue)
 	for _, kv := range c.PHPAdminValue {
 		if startOnly(kv) {
@@ -138,6 +124,26 @@ func (c *PoolConfig) iniFile(dir, boot, lateUser string, php *PHP) (string, erro
 		}
 	}
 	return b.String(), nil
+}
+
+// ownSettings are those that phpserve needs, whatever the operator sets; dir is the folder with prepend.php as the workers see it.
+func (c *PoolConfig) ownSettings(dir string, php *PHP) (own []string) {
+	own = []string{
+		// What fastcgi_finish_request() of prepend.php and the request's error records need.
+		"fastcgi.logging=1",
+		// With these, no parameter but SCRIPT_FILENAME can ever name the script (cgi_main.c:init_request_info).
+		"cgi.fix_pathinfo=1",
+		"cgi.discard_path=1",
+		// It includes the operator's.
+		"auto_prepend_file=" + filepath.Join(dir, prependFile),
+	}
+	if base := php.iniAfter(c, "open_basedir"); base != "" {
+		own = append(own, "open_basedir="+base+string(filepath.ListSeparator)+dir)
+	}
+	if off := php.disabledFunctions(c); off != "" {
+		own = append(own, "disable_functions="+off)
+	}
+	return own
 }
 
 // startOnly says whether PHP reads a setting at its start only, so that it has no effect in a section for a path. Scripts

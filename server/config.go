@@ -178,22 +178,11 @@ func (c *Config) Validate() error {
 	if c.SpoolMemory < 4096 || c.SpoolDisk < c.SpoolMemory {
 		bad("spool.memory must be at least 4K and spool.disk not less than spool.memory")
 	}
-	if c.ProcessMax < 0 {
-		bad("process.max must be 0 (no limit) or greater, not %d", c.ProcessMax)
-	}
-	if c.EmergencyRestartThreshold < 0 || c.EmergencyRestartInterval < 0 {
-		bad("emergency_restart_threshold and emergency_restart_interval must be 0 (never) or greater")
-	}
 	if c.SpoolBodies < 0 {
 		bad("spool.bodies must be 0 (no limit) or greater, not %d", c.SpoolBodies)
 	}
 	if len(c.Sites) == 0 && len(c.Responders) == 0 {
 		bad("there is no site to serve")
-	}
-	for _, r := range c.Responders {
-		if !c.hasPool(r.Pool) {
-			bad("there is no pool %q", r.Pool)
-		}
 	}
 	if info, err := os.Stat(cmp.Or(c.SpoolDir, os.TempDir())); err != nil || !info.IsDir() {
 		bad("spool.dir: there is no folder %q", cmp.Or(c.SpoolDir, os.TempDir()))
@@ -213,13 +202,31 @@ func (c *Config) Validate() error {
 			claimed[h] = s.Root
 		}
 	}
+	errs = append(errs, c.validatePools()...)
+	errs = append(errs, c.TLS.validate(c)...)
+	return errors.Join(errs...)
+}
+
+// validatePools checks the pools and what is about all of them.
+func (c *Config) validatePools() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.ProcessMax < 0 {
+		bad("process.max must be 0 (no limit) or greater, not %d", c.ProcessMax)
+	}
+	if c.EmergencyRestartThreshold < 0 || c.EmergencyRestartInterval < 0 {
+		bad("emergency_restart_threshold and emergency_restart_interval must be 0 (never) or greater")
+	}
+	for _, r := range c.Responders {
+		if !c.hasPool(r.Pool) {
+			bad("there is no pool %q", r.Pool)
+		}
+	}
 	for i := range c.Pools {
 		if err := c.Pools[i].Validate(); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, c.TLS.validate(c)...)
-	return errors.Join(errs...)
+	return errs
 }
 
 func (c *Config) validateListen() (errs []error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -76,7 +77,15 @@ func controlDir() string {
 	return filepath.Join(os.TempDir(), fmt.Sprintf("phpserve-%d", os.Getuid()))
 }
 
-// openControl opens the socket. Who cannot have one goes without: it is no reason not to serve.
+// openControlOr opens the socket. Who cannot have one goes without, with a warning: it is no reason not to serve.
+func openControlOr(logger *slog.Logger, c controlled) *control {
+	s, err := openControl(c)
+	if err != nil {
+		logger.Warn("there is no control socket", "error", err)
+	}
+	return s
+}
+
 func openControl(c controlled) (*control, error) {
 	dir := controlDir()
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -55,10 +55,7 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 		return err
 	}
 	defer m.log.Close()
-	control, err := openControl(m.controlled(ctx, signals))
-	if err != nil {
-		m.logger.Warn("there is no control socket", "error", err)
-	}
+	control := openControlOr(m.logger, m.controlled(ctx, signals))
 	broken := m.obey(ctx, signals)
 	close(m.over)
 	m.reloads.Wait()

@@ -118,15 +118,12 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 		}
 	}
 	favourFrontEnd()
-	control, err := openControl(controlled{
+	control := openControlOr(logger, controlled{
 		server: s, reopen: func(context.Context) error { return s.Reopen() }, stop: func() { signals <- os.Interrupt },
 		reload: func(ctx context.Context) (server.Changes, error) {
 			return reloadRun(ctx, s, p, flags, dir, findPHP, logger)
 		},
 	})
-	if err != nil {
-		logger.Warn("there is no control socket", "error", err)
-	}
 	defer control.close()
 	err = untilStopped(ctx, s, p, signals, reopen, logger)
 	stop(s, p, signals, logger)
