@@ -72,6 +72,9 @@ func TestFPMPools(t *testing.T) {
 		add("user and group", other,
 			sideRequest{name: "who runs it", script: show(`[posix_geteuid(), posix_getegid(), posix_getgroups(), posix_getuid(), getenv('USER'), getenv('HOME')]`)})
 		add("supplementary groups", poolWith(), sideRequest{name: "groups", script: `$g = posix_getgroups(); sort($g); ` + show(`$g`)})
+		for _, dumpable := range []string{"yes", "no"} { // the files of a process that is not belong to root (proc(5))
+			add("process.dumpable = "+dumpable, poolWith("process.dumpable = "+dumpable), sideRequest{name: "owner", script: show(`[fileowner('/proc/self/status'), posix_getuid()]`)})
+		}
 		add("process.priority", poolWith("process.priority = 7"), sideRequest{name: "nice", script: show(`explode(" ", file_get_contents("/proc/self/stat"))[18]`)})
 	}
 	add("rlimit_files", poolWith("rlimit_files = 77"), sideRequest{name: "files", script: show(`posix_getrlimit()['soft openfiles']`)})

@@ -59,6 +59,7 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	c.RequestTerminateTimeoutTrackFinished = p.RequestTerminateTimeoutTrackFinished
 	c.QueueSize = max(c.QueueSize, p.ListenBacklog)
 	c.Chroot, c.Chdir, c.ClearEnv = p.Chroot, p.Chdir, p.ClearEnv
+	c.Dumpable = &p.ProcessDumpable
 	c.RlimitFiles, c.RlimitCore = p.RlimitFiles, int64(p.RlimitCore)
 	if priority := p.ProcessPriority; priority != fpmconf.PriorityUnset {
 		c.Priority = &priority
