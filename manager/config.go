@@ -93,6 +93,9 @@ type PoolConfig struct {
 	// RequestTerminateTimeoutTrackFinished has the limit hold for what a script does after fastcgi_finish_request(), too.
 	RequestTerminateTimeoutTrackFinished bool
 
+	// Observe has the processor time and the memory of each request measured, for [Status]. Default false.
+	Observe bool
+
 	// ClearEnv starts workers with an empty environment but for Env, PATH, USER and HOME. Default true, as in php-fpm.
 	// False: with the environment of phpserve without its own PHPSERVE_* variables, all of which php-cgi then shows to
 	// scripts in $_SERVER.

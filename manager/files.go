@@ -98,7 +98,7 @@ func (d *runtimeDir) write(c *PoolConfig, php *PHP, lateDrop bool) error {
 	if err != nil {
 		return err
 	}
-	prepend, err := d.prepend(php.iniAfter(c, "auto_prepend_file"))
+	prepend, err := d.prepend(php.iniAfter(c, "auto_prepend_file"), c.Observe)
 	if err != nil {
 		return err
 	}
@@ -138,12 +138,17 @@ func (d *runtimeDir) workerScript() string {
 }
 
 // prepend is runtime/prepend.php with the token, followed by the operator's own auto_prepend_file.
-func (d *runtimeDir) prepend(operators string) (string, error) {
+func (d *runtimeDir) prepend(operators string, observe bool) (string, error) {
 	scanned := "PHP_INI_SCAN_DIR" // without a value putenv() takes it out
 	if own, ok := os.LookupEnv("PHP_INI_SCAN_DIR"); ok {
 		scanned += "=" + own
 	}
-	text := strings.NewReplacer("@TOKEN@", d.token, "@INI_SCAN_DIR@", phpString(scanned)).Replace(embedded("prepend.php"))
+	text := strings.NewReplacer(
+		"@TOKEN@", d.token, "@INI_SCAN_DIR@", phpString(scanned), "@STATUS@", strings.TrimPrefix(d.statusAddress(), "@"),
+	).Replace(embedded("prepend.php"))
+	if observe {
+		text += strings.ReplaceAll(embedded("observe.php"), "@TOKEN@", d.token)[len("<?php"):]
+	}
 	if operators == "" || operators == "none" {
 		return text, nil
 	}

@@ -62,18 +62,38 @@ func (p *Pool) balance() {
 	}
 	d.start = p.limit.take(d.start)
 	p.spawning += d.start
+	reached := p.noteCrowd(n)
 	surplus := slices.Clone(p.idle[:d.stop])
 	p.idle = slices.Delete(p.idle, 0, d.stop)
 	for _, w := range surplus {
 		w.transition(StateStopping)
 	}
 	p.mu.Unlock()
+	if reached {
+		// php-fpm's words (fpm_process_ctl.c:fpm_pctl_perform_idle_server_maintenance)
+		p.log.Warn(fmt.Sprintf("server reached pm.max_children setting (%d), consider raising it", p.cfg.MaxChildren)) //nolint:sloglint // its number, too
+	}
 	for range d.start {
 		p.wg.Go(p.startWorker)
 	}
 	for _, w := range surplus {
 		p.end(w)
 	}
+}
+
+// noteCrowd says whether requests begin to wait because there are pm.max_children workers. Once until that is over, and never
+// with static, as in php-fpm. p.mu must be held.
+func (p *Pool) noteCrowd(n counts) bool {
+	if p.cfg.PM == PMStatic || n.waiting == 0 || n.total < p.cfg.MaxChildren {
+		p.crowded = p.crowded && n.waiting > 0
+		return false
+	}
+	if p.crowded || n.starting >= n.waiting {
+		return false
+	}
+	p.crowded = true
+	p.stats.MaxChildrenReached++
+	return true
 }
 
 // startWorker makes one process, counted in p.spawning, and greets it.

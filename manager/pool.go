@@ -5,7 +5,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +25,12 @@ type Pool struct {
 
 	late     bool // workers give up root by themselves, see latedrop.go
 	priority int  // nice value of PHP: process.priority, or phpserve's own when the pool was made
+
+	made     time.Time
+	accepted atomic.Uint64
+	slow     atomic.Uint64
+
+	statusSocket net.Listener // of fpm_get_status(); nil: none
 
 	limit   *ProcessLimit // shared with other pools; nil: none
 	crashed func()        // is told of crashes; may be nil
@@ -46,6 +54,8 @@ type Pool struct {
 	retryAt    time.Time    // no start before it
 	lastErr    error        // of the last failed start
 	stats      Stats
+	memoryPeak uint64
+	crowded    bool          // requests wait and there are pm.max_children workers
 	changed    chan struct{} // closed and replaced when a worker started, failed to, or ended
 }
 
@@ -62,6 +72,8 @@ type Stats struct {
 	QueueFull, QueueTimeouts    uint64 // requests refused
 	Requests                    uint64 // requests that had a worker
 	Started, Ended              uint64 // workers
+	MaxActive                   int    // most workers that ever ran a request at the same time
+	MaxChildrenReached          uint64 // times that requests waited because there were pm.max_children workers
 }
 
 // NewPool checks cfg, finds out what PHP can do and prepares the pool's runtime folder. Start starts it.
@@ -96,8 +108,8 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 	}
 	return &Pool{
 		cfg: cfg, asked: asked, php: php, stamps: php.stamps(), log: log, dialer: d, dir: dir, kind: kind, why: why, late: late,
-		priority: priority,
-		wake:     make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
+		priority: priority, made: time.Now(),
+		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
 		workers: map[int]*Worker{}, early: map[int]Conn{},
 	}, nil
 }
@@ -112,7 +124,8 @@ func (p *Pool) Config() PoolConfig { return p.cfg }
 func (p *Pool) PHP() *PHP { return p.php }
 
 // INI returns the value that a setting of php.ini has for the pool, if it is one of those that decide which script a request is
-// for: cgi.fix_pathinfo, cgi.discard_path, doc_root. To php-cgi itself phpserve gives these values of its own.
+// for: cgi.fix_pathinfo, cgi.discard_path, doc_root, to which phpserve gives values of its own for php-cgi itself; or of those that
+// are in the head of every answer: expose_php, default_charset.
 func (p *Pool) INI(name string) string { return p.php.iniAfter(&p.cfg, name) }
 
 // FinishToken is what a script's fastcgi_finish_request() sends on FCGI_STDERR to end the response.
@@ -128,6 +141,7 @@ func (p *Pool) Start(ctx context.Context) error {
 		p.Stop(ctx)
 		return err
 	}
+	p.openStatus()
 	p.wg.Go(p.run)
 	want := p.limit.take(p.cfg.startServers())
 	p.mu.Lock()

@@ -20,6 +20,10 @@ const (
 // Release gives the worker back. After it the caller must not use the worker.
 func (w *Worker) Release(o Outcome) {
 	p := w.pool
+	var cpu time.Duration
+	if o == Done {
+		cpu = w.cpuTime()
+	}
 	p.mu.Lock()
 	if o != Unused {
 		w.requests++
@@ -50,7 +54,7 @@ func (w *Worker) Release(o Outcome) {
 		}
 		p.nudge()
 	default:
-		w.request = Request{}
+		w.account.end(w.request, cpu)
 		p.settle(w) // unlocks
 	}
 }
@@ -68,6 +72,8 @@ func (w *Worker) expire(served int) {
 // settle gives a worker that can serve its next request, or ends it where its time has come. It is called with p.mu held
 // and the worker in state starting, busy or detached, and unlocks.
 func (p *Pool) settle(w *Worker) {
+	w.account.end(w.request, 0) // of a request whose client left
+	w.request = Request{}
 	if p.closed || w.generation != p.generation || w.limit > 0 && w.requests >= w.limit {
 		w.transition(StateStopping)
 		p.mu.Unlock()

@@ -45,6 +45,9 @@ func (p *Pool) Stop(ctx context.Context) {
 	if e != nil {
 		e.close()
 	}
+	if p.statusSocket != nil {
+		p.statusSocket.Close()
+	}
 	p.wg.Wait()
 	p.closeEarly()
 	if err := p.dir.remove(); err != nil {

@@ -40,6 +40,14 @@ var transitions = [...][]State{
 // Request is what a busy worker runs.
 type Request struct {
 	ID, Method, URI, Script string
+	// Query is the query string and Name the path of the script in the URI, SCRIPT_NAME, for php-fpm's status page.
+	Query, Name string
+	// User is the name in Basic credentials.
+	User string
+	// Client is the address of who asks.
+	Client string
+	// ContentLength is the length of the body in bytes.
+	ContentLength int64
 	// Deadline is when the request's script is killed although nobody waits for its response any more; zero: never. Until
 	// the worker is given back this is up to the caller.
 	Deadline time.Time
@@ -60,6 +68,7 @@ type Worker struct {
 	requests  int // served so far
 	limit     int // pm.max_requests with its jitter; 0: none
 	killCause string
+	account   accounting
 }
 
 // PID is the process id of the worker.
@@ -87,6 +96,9 @@ func (w *Worker) transition(to State) {
 		w.pool.count[w.state]--
 		w.pool.count[to]++
 		w.state, w.since = to, time.Now()
+		if to == StateBusy {
+			w.pool.stats.MaxActive = max(w.pool.stats.MaxActive, w.pool.active())
+		}
 		return
 	}
 	panic(fmt.Sprintf("internal error: worker %d cannot go from %v to %v", w.proc.pid, w.state, to))
@@ -97,8 +109,10 @@ func (w *Worker) unattached() bool { return w.state == StateStarting || w.state 
 
 // Begin tells the pool what the worker is about to run.
 func (w *Worker) Begin(r Request) {
+	cpu := w.cpuTime()
 	w.pool.mu.Lock()
 	w.request = r
+	w.account.begin(cpu)
 	w.pool.mu.Unlock()
 }
 

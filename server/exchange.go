@@ -30,13 +30,15 @@ type exchange struct {
 	err    error // why the answer is an error, if it is
 
 	// Of a request that reached PHP.
-	pool      string
-	script    string
-	pid       int
-	queueTime time.Duration
-	phpTime   time.Duration
-	stderr    string // what PHP said, for the error page
-	user      string // REMOTE_USER of the log: the name in Basic credentials
+	pool   string
+	script string
+	// scriptName is SCRIPT_NAME, clientText REMOTE_ADDR.
+	scriptName, clientText string
+	pid                    int
+	queueTime              time.Duration
+	phpTime                time.Duration
+	stderr                 string // what PHP said, for the error page
+	user                   string // REMOTE_USER of the log: the name in Basic credentials
 }
 
 func (x *exchange) WriteHeader(status int) {

@@ -127,8 +127,9 @@ type fpmTrace struct {
 	system time.Duration
 	raw    []byte // of the response, until its head is complete
 	head   fastcgi.Head
-	done   bool // head is complete, or hopeless
-	status int  // of an answer without a script
+	done   bool  // head is complete, or hopeless
+	status int   // of an answer without a script
+	memory int64 // peak of the script, in bytes
 }
 
 // see looks for the response's head.
@@ -163,7 +164,7 @@ func (q *responderRequest) logAccess() {
 		user, system = cpuTime(t.pid)
 	}
 	r := &fpmAccessRecord{
-		userCPU: max(0, user-t.user), systemCPU: max(0, system-t.system),
+		memory: t.memory, userCPU: max(0, user-t.user), systemCPU: max(0, system-t.system),
 		start: t.began, end: now, queue: t.began.Sub(t.queued),
 		method: q.method, uri: q.script.URI, query: q.params.get("QUERY_STRING"), script: q.script.Filename, contentLength: length,
 		status: t.status, user: basicAuthUser(q.params.get("HTTP_AUTHORIZATION")), pool: q.target.cfg.Pool,

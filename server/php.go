@@ -16,6 +16,7 @@ import (
 // servePHP runs the script of t for the request.
 func (s *Server) servePHP(x *exchange, r *http.Request, t *target) {
 	x.script, x.pool = t.script.Path, x.site.cfg.Pool
+	x.scriptName, x.clientText = t.scriptName, x.client.String()
 	if err := s.runPHP(x, r, t); err != nil {
 		s.fail(x, r, err, nil)
 	}
@@ -63,7 +64,10 @@ var rawBuffers = newBufferPool(16 << 10)
 // relayOnce relays through one worker.
 func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, pool *poolInUse, in *body, params []byte) error {
 	x.pid = worker.PID()
-	begun := manager.Request{ID: x.id, Method: r.Method, URI: r.RequestURI, Script: x.script}
+	begun := manager.Request{
+		ID: x.id, Method: r.Method, URI: r.RequestURI, Script: x.script, Name: x.scriptName, Query: r.URL.RawQuery, User: x.user,
+		Client: x.clientText, ContentLength: in.size,
+	}
 	if pool.terminate > 0 {
 		begun.Deadline = time.Now().Add(pool.terminate)
 	}
@@ -98,7 +102,7 @@ func (s *Server) environment(x *exchange, r *http.Request, t *target, bodySize i
 		Method: r.Method, Proto: r.Proto, RequestURI: requestURI(r), QueryString: r.URL.RawQuery, Host: r.Host,
 		Header: r.Header, ContentLength: bodySize,
 		ScriptName: t.scriptName, ScriptFilename: t.script.Path, PathInfo: t.pathInfo, DocumentRoot: t.script.Root,
-		RemoteAddr: x.client.String(), ServerSoftware: s.software, RequestID: x.id, Extra: cfg.Env,
+		RemoteAddr: x.clientText, ServerSoftware: s.software, RequestID: x.id, Extra: cfg.Env,
 		Scheme: "http", ServerName: x.host, ServerPort: "80",
 	}
 	if cfg.CGI == CGIRFC3875 {

@@ -41,6 +41,8 @@ type ResponderConfig struct {
 	LimitExtensions []string
 	// Access is the access log.
 	Access FPMAccessConfig
+	// Status are the pages about the pool.
+	Status FPMStatusConfig
 	// Chdir is the pool's working folder, where a request without DOCUMENT_ROOT is looked for.
 	Chdir string
 }

@@ -68,6 +68,21 @@ func reopenFastCGI(l net.Listener, c *ResponderConfig) error {
 	return nil
 }
 
+// EffectiveBacklog is how many connections the kernel keeps for an address that asks for so many (listen(2)).
+func EffectiveBacklog(asked int) int {
+	const before = 4096 // the default since Linux 5.4
+	most := before
+	if text, err := os.ReadFile("/proc/sys/net/core/somaxconn"); err == nil {
+		if n, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+			most = n
+		}
+	}
+	if asked <= 0 {
+		return most
+	}
+	return min(asked, most)
+}
+
 // splitFastCGIAddr tells the forms of listen apart: what holds a colon or only digits is a port, all else a path.
 func splitFastCGIAddr(listen string) (network, addr string) {
 	switch {

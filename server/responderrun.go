@@ -28,6 +28,7 @@ type responderRequest struct {
 	script fpmScript
 	method string
 	pool   *poolInUse
+	worker *manager.Worker
 
 	stopWatch func() // ends the watch for the web server's leaving
 	release   func() // lets the connection go on
@@ -78,6 +79,15 @@ func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc
 	}
 	script, refusal := q.target.script.resolve(q.params)
 	q.script = script
+	if !q.target.cfg.Status.Only {
+		q.target.php.use.Load().Accept()
+	}
+	if answered, err := q.answerStatus(); answered {
+		return err
+	}
+	if q.target.cfg.Status.Only {
+		refusal = &fpmRefusal{Status: 404, StatusText: "Not Found", Body: "File not found.\n", Stderr: "Primary script unknown"}
+	}
 	if refusal != nil {
 		return q.refused(refusal)
 	}
@@ -183,7 +193,7 @@ func (q *responderRequest) spool() (*body, error) {
 // relay runs the request on one worker and passes on what it says.
 func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, body *body, params []byte) error {
 	conn := worker.Conn().(*fastcgi.Conn)
-	begun := manager.Request{Method: q.method, URI: q.uri(), Script: q.script.Filename}
+	begun := q.described()
 	terminate := q.pool.terminate
 	if terminate > 0 {
 		begun.Deadline = time.Now().Add(terminate)
@@ -193,6 +203,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 		})
 		defer q.timer.Stop()
 	}
+	q.worker = worker
 	worker.Begin(begun)
 	q.trace.began, q.trace.pid = time.Now(), worker.PID()
 	if q.target.access != nil && q.target.access.format.cpu {
@@ -227,6 +238,15 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	}
 	explain(err, worker)
 	return err
+}
+
+// described is the request for the scoreboard.
+func (q *responderRequest) described() manager.Request {
+	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-fpm takes what is no number for 0
+	return manager.Request{
+		Method: q.method, URI: q.uri(), Script: q.script.Filename, Name: q.script.URI, Query: q.params.get("QUERY_STRING"),
+		User: basicAuthUser(q.params.get("HTTP_AUTHORIZATION")), ContentLength: length, Client: q.params.get("REMOTE_ADDR"),
+	}
 }
 
 // uri is the request as the web server names it, for logs.
@@ -271,8 +291,12 @@ func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool,
 // passStderr hands PHP's messages on in php-fpm's form (fpm_main.c:sapi_cgi_log_fastcgi), and ends the response where the
 // script said so.
 func (q *responderRequest) passStderr(p []byte, abort *aborter) error {
-	before, after, finish := bytes.Cut(p, q.pool.token)
-	for _, m := range phpMessages(string(before) + string(after)) {
+	p, signals := takeSignals(p, q.pool.token)
+	if signals.peak > 0 {
+		q.trace.memory = int64(signals.peak)
+		q.worker.Peak(signals.peak)
+	}
+	for _, m := range phpMessages(string(p)) {
 		q.target.log.Log(context.Background(), phpLevel(m), "php message", "pid", q.trace.pid, "script", q.script.Filename, "text", m)
 		if q.released {
 			continue
@@ -286,7 +310,7 @@ func (q *responderRequest) passStderr(p []byte, abort *aborter) error {
 			return errClientGone
 		}
 	}
-	if !finish || q.released {
+	if !signals.finish || q.released {
 		return nil
 	}
 	if !q.headDone { // the response is empty, and PHP sends its head now
@@ -316,6 +340,7 @@ func (q *responderRequest) finish(abort *aborter) error {
 	if err := q.in.End(0, 0); err != nil {
 		return errClientGone
 	}
+	q.worker.Finishing()
 	q.stopWatch()
 	abort.disarm()
 	if q.timer != nil && !q.pool.trackFinished {

@@ -6,9 +6,13 @@ import (
 
 // takeStderr looks for the end of the response among the script's messages and logs these.
 func (y *relay) takeStderr(p []byte) {
-	if before, after, ok := bytes.Cut(p, y.token); ok {
+	p, signals := takeSignals(p, y.token)
+	if signals.finish {
 		y.finished = true
-		p = append(bytes.Clone(before), bytes.TrimLeft(after, "\n")...)
+		y.worker.Finishing()
+	}
+	if signals.peak > 0 {
+		y.worker.Peak(signals.peak)
 	}
 	room := stderrLimit - y.stderrN
 	y.stderrN += len(p)

@@ -207,7 +207,7 @@ func TestFPMSyslog(t *testing.T) {
 func TestFPMWarnsOfWhatHasNoEffect(t *testing.T) {
 	t.Parallel()
 	directives := map[string]string{
-		"pm.status_path": "/status", "ping.path": "/ping", "apparmor_hat": "hat", "listen.setfib": "1",
+		"apparmor_hat": "hat", "listen.setfib": "1",
 		"request_slowlog_timeout": "5s",
 	}
 	lines := []string{"slowlog = DIR/slow.log"}

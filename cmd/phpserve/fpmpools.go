@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,10 @@ func (o *fpmOptions) serverConfig(conf *fpmconf.Config) (server.Config, error) {
 	var errs []error
 	for _, p := range conf.Pools {
 		if p.StatusOf != nil {
+			responder, err := fpmResponder(conf, p)
+			errs = append(errs, err)
+			responder.Pool, responder.Status.Only = p.StatusOf.Name, true
+			c.Responders = append(c.Responders, responder)
 			continue
 		}
 		pool, err := o.pool(conf, p)
@@ -57,9 +62,10 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	c.ProcessIdleTimeout, c.MaxRequests = p.ProcessIdleTimeout, p.MaxRequests
 	c.RequestTerminateTimeout, c.QueueTimeout = p.RequestTerminateTimeout, fpmQueueTimeout
 	c.RequestTerminateTimeoutTrackFinished = p.RequestTerminateTimeoutTrackFinished
-	c.QueueSize = max(c.QueueSize, p.ListenBacklog)
+	c.QueueSize = max(c.QueueSize, server.EffectiveBacklog(p.ListenBacklog))
 	c.Chroot, c.Chdir, c.ClearEnv = p.Chroot, p.Chdir, p.ClearEnv
 	c.Dumpable = &p.ProcessDumpable
+	c.Observe = p.StatusPath != "" || wantsMemory.MatchString(p.AccessFormat)
 	c.RlimitFiles, c.RlimitCore = p.RlimitFiles, int64(p.RlimitCore)
 	if priority := p.ProcessPriority; priority != fpmconf.PriorityUnset {
 		c.Priority = &priority
@@ -92,6 +98,9 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	return c, nil
 }
 
+// wantsMemory finds %M in access.format.
+var wantsMemory = regexp.MustCompile(`%(\{[^}]*\})?M`)
+
 // fpmList splits names at commas, as php-fpm does without looking for blanks (fpm_unix.c:fpm_unix_resolve_socket_permissions).
 func fpmList(text string) []string {
 	return strings.FieldsFunc(text, func(c rune) bool { return c == ',' })
@@ -106,6 +115,7 @@ func fpmResponder(conf *fpmconf.Config, p *fpmconf.Pool) (server.ResponderConfig
 		Pool: p.Name, Listen: p.Listen, Backlog: p.ListenBacklog, Owner: p.ListenOwner, Group: p.ListenGroup,
 		ACLUsers: fpmList(p.ListenACLUsers), ACLGroups: fpmList(p.ListenACLGroups),
 		LimitExtensions: strings.Fields(p.SecurityLimitExtensions), Chdir: p.Chdir,
+		Status: server.FPMStatusConfig{Path: p.StatusPath, PingPath: p.PingPath, PingResponse: p.PingResponse},
 	}
 	if p.ListenMode != "" {
 		mode, err := strconv.ParseUint(p.ListenMode, 8, 32)

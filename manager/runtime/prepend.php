@@ -41,3 +41,20 @@ if (!function_exists('fastcgi_finish_request') && function_exists('error_log') &
         return true;
     }
 }
+
+if (!function_exists('fpm_get_status') && function_exists('stream_socket_client') && function_exists('stream_get_contents')
+    && function_exists('unserialize')) {
+    /**
+     * What the pool and its workers do, as php-fpm's function has it; false where phpserve does not answer.
+     *
+     * @return array|false
+     */
+    function fpm_get_status()
+    {
+        $socket = @stream_socket_client("unix://\0@STATUS@", $errno, $error, 5);
+        if ($socket === false) {
+            return false;
+        }
+        return @unserialize((string) stream_get_contents($socket), ['allowed_classes' => false]);
+    }
+}

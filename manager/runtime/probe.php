@@ -19,6 +19,8 @@ $facts = [
     'cgi.fix_pathinfo' => (string) ini_get('cgi.fix_pathinfo'),
     'cgi.discard_path' => (string) ini_get('cgi.discard_path'),
     'doc_root' => (string) ini_get('doc_root'),
+    'expose_php' => (string) ini_get('expose_php'),
+    'default_charset' => (string) ini_get('default_charset'),
     'ini' => (string) php_ini_loaded_file(),
     'opcache.validate_timestamps' => extension_loaded('Zend OPcache') ? (ini_get('opcache.validate_timestamps') ? '1' : '0') : '1',
     // What a new PHP would read at its start, folders too: a file may have been added.
