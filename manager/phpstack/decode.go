@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	maxName = 512     // bytes of a function's or class's name that are kept
+	maxName = 1024    // bytes of a function's or class's name that are kept, as php-fpm does
 	maxFile = 4096    // of a file's
 	maxText = 1 << 24 // of any string; longer is taken for garbage where a name is expected
 	maxLine = 1 << 26

@@ -54,7 +54,6 @@ func (s Slow) frames(b *bytes.Buffer) {
 	if depth <= 0 {
 		depth = DefaultDepth
 	}
-	last := s.Stack.Script
 	for i, f := range s.Stack.Frames {
 		if i == depth || f.Call == CallMain {
 			return
@@ -63,18 +62,12 @@ func (s Slow) frames(b *bytes.Buffer) {
 		switch {
 		case f.bare:
 			name = "???"
-		case f.Call == CallNone:
-			// php-fpm has no name for the first frame of a fiber, and writes what its buffer still holds: the file before.
-			name = cut(last)
-		case name == "":
+		case name == "": // also the first frame of a fiber
 			name = "[INCLUDE_OR_EVAL]"
 		}
 		file := cut(f.CallFile)
 		if file == "" {
 			file = "unknown"
-			last = ""
-		} else {
-			last = file
 		}
 		fmt.Fprintf(b, "[0x%016x] %s() %s:%d\n", f.Address, name, file, f.CallLine)
 	}
