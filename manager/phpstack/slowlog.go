@@ -89,7 +89,7 @@ func WriteReport(w io.Writer, s Slow) error {
 	}
 	b.WriteByte('\n')
 	for _, v := range []struct{ name, value string }{
-		{"request", strings.TrimSpace(s.Method + " " + s.URI)},
+		{"request", strings.TrimLeft(s.Method+" "+s.URI, " ")},
 		{"client", s.Client},
 		{"request_id", s.RequestID},
 		{"script", s.Stack.Script},
