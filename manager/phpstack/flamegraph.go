@@ -69,7 +69,7 @@ func (p *Profile) WriteFlameGraph(w io.Writer, title string) error {
 	} else {
 		root.draw(b, graphMargin, graphTop, root)
 	}
-	b.WriteString("</svg>\n")
+	fmt.Fprintln(b, "</svg>")
 	return b.Flush()
 }
 
@@ -100,7 +100,7 @@ func (n *node) draw(b *bufio.Writer, x, y float64, root *node) {
 	if letters := int((width - 4) / graphLetter); letters >= 3 {
 		fmt.Fprintf(b, `<text x="%.1f" y="%.0f">%s</text>`, x+3, y+graphRow-5, markup(shorten(n.name, letters)))
 	}
-	b.WriteString("</g>\n")
+	fmt.Fprintln(b, "</g>")
 	children := make([]*node, 0, len(n.children))
 	for _, c := range n.children {
 		children = append(children, c)

@@ -2,9 +2,9 @@ package phpstack
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -22,10 +22,7 @@ func (p *Profile) WriteFolded(w io.Writer) error {
 	slices.Sort(stacks)
 	b := bufio.NewWriter(w)
 	for _, s := range stacks {
-		b.WriteString(s)
-		b.WriteByte(' ')
-		b.WriteString(strconv.Itoa(counts[s]))
-		b.WriteByte('\n')
+		fmt.Fprintf(b, "%s %d\n", s, counts[s])
 	}
 	return b.Flush()
 }

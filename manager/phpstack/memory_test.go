@@ -244,20 +244,21 @@ func (m *fakeMemory) function(frame uint64) uint64 {
 
 func (m *fakeMemory) name(frame uint64) uint64 { return u64(m.data, m.function(frame)+fnName-fakeBase) }
 
+// FuzzStack spoils a good process: each ten bytes of patches are an offset and what is put there.
 func FuzzStack(f *testing.F) {
-	seed := newFake(layouts()["20220829"]).data
-	f.Add(seed, "20220829", uint16(0), uint64(0))
-	f.Add(seed, "20220829", uint16(0x4018), uint64(fakeThings))
-	f.Add(seed[:0x9000], "20240924", uint16(0x8000), uint64(1<<63))
-	f.Fuzz(func(t *testing.T, data []byte, api string, at uint16, value uint64) {
+	f.Add("20220829", []byte{})
+	f.Add("20220829", []byte{0x98, 0x40, 0, 0x80, 1, 0, 0, 0, 0, 0})
+	f.Add("20240924", []byte{0, 0x41, 0, 0, 0, 0, 0, 0, 0, 0x80})
+	f.Fuzz(func(t *testing.T, api string, patches []byte) {
 		l, ok := layouts()[api]
 		if !ok {
 			l = layouts()["20220829"]
 		}
-		m := &fakeMemory{data: make([]byte, fakeSize)}
-		copy(m.data, data)
-		if int(at)+8 <= len(m.data) {
-			binary.LittleEndian.PutUint64(m.data[at:], value)
+		m := newFake(l)
+		at := uint16(0)
+		for ; len(patches) >= 10; patches = patches[10:] {
+			at = binary.LittleEndian.Uint16(patches)
+			copy(m.data[at:], patches[2:10])
 		}
 		d := m.decoder(l)
 		if _, err := d.path(fakeBase + uint64(at)); err != nil {
