@@ -1,6 +1,7 @@
 package phpstack
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -86,11 +87,10 @@ func (d *decoder) parameter(a argument) (name string, known bool, err error) {
 	at := u64(p[0].data, 0)
 	if a.user {
 		texts, err := d.strings([]uint64{at}, maxName)
-		if err == nil {
-			name = texts[at]
-		} else if err != errTorn { //nolint:errorlint // errTorn comes as it is
-			return "", false, err
+		if err != nil {
+			return "", false, tornIsNil(err)
 		}
+		name = texts[at]
 	} else if at >= pageSize {
 		if name, err = d.cString(at, maxName); err != nil {
 			return "", false, err
@@ -202,8 +202,13 @@ func (d *decoder) object(address uint64) (string, error) {
 			}
 		}
 	}
-	if err == errTorn { //nolint:errorlint // errTorn comes as it is
-		err = nil
+	return "object(?)", tornIsNil(err)
+}
+
+// tornIsNil is for what may be missing in a trace.
+func tornIsNil(err error) error {
+	if errors.Is(err, errTorn) {
+		return nil
 	}
-	return "object(?)", err
+	return err
 }

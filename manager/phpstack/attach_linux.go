@@ -56,7 +56,9 @@ func (r *Reader) displacement(pid int, path string) (uint64, error) {
 		return 0, err
 	}
 	defer f.Close()
+	mapped := false
 	for lines := bufio.NewScanner(f); lines.Scan(); {
+		mapped = true
 		fields := strings.Fields(lines.Text())
 		// The path is as it is, but for line breaks, which are octal there.
 		if len(fields) < 6 || !strings.HasSuffix(lines.Text(), " "+strings.ReplaceAll(path, "\n", `\012`)) {
@@ -78,8 +80,8 @@ func (r *Reader) displacement(pid int, path string) (uint64, error) {
 			}
 		}
 	}
-	if _, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid)); err != nil {
-		return 0, os.ErrProcessDone
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d/exe", pid)); err != nil || !mapped {
+		return 0, os.ErrProcessDone // or about to be: it has given back its memory
 	}
 	return 0, fmt.Errorf("%q is not among its mappings", path)
 }

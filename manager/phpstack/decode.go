@@ -3,6 +3,7 @@ package phpstack
 import (
 	"maps"
 	"strings"
+	"time"
 )
 
 const (
@@ -18,6 +19,7 @@ type decoder struct {
 	layout   layout
 	executor uint64 // the address of executor_globals
 	size     uint64
+	until    time.Time // when to give up
 }
 
 // function is a zend_function.
@@ -34,23 +36,31 @@ type function struct {
 	extra           uint64 // the first slot of arguments beyond params
 }
 
+// decoded is what the frames point at.
+type decoded struct {
+	raw       []rawFrame
+	functions []*function
+	ops       []instruction
+	frames    []Frame
+}
+
 // decode reads what the frames point at. An error that is errTorn can go away with another snapshot.
-func (d *decoder) decode(raw []rawFrame) ([]Frame, []*function, error) {
+func (d *decoder) decode(raw []rawFrame) (*decoded, error) {
 	functions, err := d.functions(raw)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	ops, err := d.instructions(raw, functions)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	classes, err := d.classNames(functions)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	texts, err := d.names(functions, classes)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	frames := make([]Frame, len(raw))
 	for i, r := range raw {
@@ -63,11 +73,14 @@ func (d *decoder) decode(raw []rawFrame) ([]Frame, []*function, error) {
 		frames[i].Function = texts[f.name]
 		frames[i].Class = texts[classes[f.scope]]
 		frames[i].Static = r.typeInfo&0xff != typeObject
+		if f.flags&flagStatic != 0 && !frames[i].Static {
+			return nil, errTorn
+		}
 		if f.kind != functionInternal {
 			frames[i].File, frames[i].Line = texts[f.file], ops[i].line
 		}
 		if frames[i].Call, err = callKind(r, f, frames[i].Function); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	for i := range frames {
@@ -79,7 +92,7 @@ func (d *decoder) decode(raw []rawFrame) ([]Frame, []*function, error) {
 			frames[i].CallFile, frames[i].CallLine = f.File, f.Line
 		}
 	}
-	return frames, functions, nil
+	return &decoded{raw, functions, ops, frames}, nil
 }
 
 // callKind tells a frame's kind by its function and how it was entered (ZEND_CALL_KIND).

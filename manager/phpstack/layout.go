@@ -76,6 +76,7 @@ const (
 	callTop      = 1 << 17 // ZEND_CALL_TOP
 	callKindMask = callCode | callTop
 
+	flagStatic   = 1 << 4  // ZEND_ACC_STATIC
 	flagVariadic = 1 << 14 // ZEND_ACC_VARIADIC
 
 	opcodeIncludeOrEval = 73 // ZEND_INCLUDE_OR_EVAL

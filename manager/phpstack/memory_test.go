@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -103,7 +104,9 @@ func newFake(l layout) *fakeMemory {
 	return m
 }
 
-func (m *fakeMemory) decoder(l layout) *decoder { return &decoder{m, l, fakeExecutor, l.sizes[0]} }
+func (m *fakeMemory) decoder(l layout) *decoder {
+	return &decoder{m, l, fakeExecutor, l.sizes[0], time.Now().Add(patience)}
+}
 
 func names(frames []Frame) string {
 	var all []string

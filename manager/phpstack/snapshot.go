@@ -1,6 +1,9 @@
 package phpstack
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // rawFrame is a zend_execute_data as it was copied.
 type rawFrame struct {
@@ -39,7 +42,7 @@ type snapshot struct {
 // That current_execute_data is the same before and after is not enough: where a script calls small functions in a loop, it comes back
 // to the same address within nanoseconds, with another function there; and this process may lose its processor in the midst of
 // copying. So everything is copied twice, and both copies must show the same calls.
-func takeSnapshot(m memory, head uint64, depth int) (frames []rawFrame, more bool, err error) {
+func takeSnapshot(m memory, head uint64, depth int, until time.Time) (frames []rawFrame, more bool, err error) {
 	s := &snapshot{memory: m, head: head, known: map[uint64][]byte{}, bad: map[uint64]bool{}}
 	for try := 0; try < snapshotTries; {
 		heads, again, err := s.copy()
@@ -60,6 +63,9 @@ func takeSnapshot(m memory, head uint64, depth int) (frames []rawFrame, more boo
 			return frames, more, nil
 		default:
 			try++
+		}
+		if time.Now().After(until) {
+			break
 		}
 	}
 	return nil, false, errTorn

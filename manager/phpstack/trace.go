@@ -3,7 +3,9 @@ package phpstack
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Options say what a trace shows.
@@ -26,8 +28,8 @@ const (
 	defaultDepth = 256
 	// beyondDepth frames more are read, to know where the last one was called from.
 	beyondDepth = 8
-	// decodeTries is how often a stack is read anew when what it pointed at was gone.
-	decodeTries = 10
+	// patience is how long a stack is read anew that changes while it is read; a second look mostly suffices.
+	patience = 100 * time.Millisecond
 )
 
 // Trace reads the stack of the process with this id, which must run the Reader's binary. It takes a fraction of a millisecond and does
@@ -54,43 +56,73 @@ func (p *Process) Trace(o Options) (Stack, error) {
 }
 
 func (p *Process) trace(o Options) (Stack, error) {
-	d := &decoder{p.memory, p.reader.layout, p.reader.executor + p.moved, p.reader.size}
+	d := &decoder{
+		memory: p.memory, layout: p.reader.layout, executor: p.reader.executor + p.moved, size: p.reader.size,
+		until: time.Now().Add(patience),
+	}
 	depth := o.Depth
 	if depth <= 0 {
 		depth = defaultDepth
 	}
-	var err error
-	for range decodeTries {
-		var stack Stack
-		if stack, err = d.stack(depth, o.Args); err == nil {
-			stack.PID = p.pid
-			stack.Script, err = d.path(p.reader.sapi + p.moved + sgScript)
-			return stack, err
-		}
-		if !errors.Is(err, errTorn) {
-			break
-		}
+	stack, err := d.stack(depth, o.Args)
+	if err != nil {
+		return Stack{}, err
 	}
-	return Stack{}, err
+	stack.PID = p.pid
+	stack.Script, err = d.path(p.reader.sapi + p.moved + sgScript)
+	return stack, err
 }
 
-// stack reads the frames once.
+// stack reads the frames, again and again until there is no doubt about them.
 func (d *decoder) stack(depth int, args bool) (Stack, error) {
-	raw, more, err := takeSnapshot(d.memory, d.executor+d.layout.current, depth+beyondDepth)
-	if err != nil {
-		return Stack{}, err
+	var doubts []edge
+	for {
+		stack, unexplained, err := d.once(depth, args)
+		switch {
+		case err == nil && subset(unexplained, doubts):
+			return stack, nil
+		case err == nil:
+			doubts = unexplained
+		case !errors.Is(err, errTorn):
+			return Stack{}, err
+		}
+		if time.Now().After(d.until) {
+			return Stack{}, errTorn
+		}
 	}
-	frames, functions, err := d.decode(raw)
-	if err != nil {
-		return Stack{}, err
+}
+
+func subset(some, all []edge) bool {
+	for _, e := range some {
+		if !slices.Contains(all, e) {
+			return false
+		}
 	}
+	return true
+}
+
+// once reads the frames once, and says which of them no instruction explains.
+func (d *decoder) once(depth int, args bool) (Stack, []edge, error) {
+	raw, more, err := takeSnapshot(d.memory, d.executor+d.layout.current, depth+beyondDepth, d.until)
+	if err != nil {
+		return Stack{}, nil, err
+	}
+	s, err := d.decode(raw)
+	if err != nil {
+		return Stack{}, nil, err
+	}
+	doubts, err := d.doubtful(s)
+	if err != nil {
+		return Stack{}, nil, err
+	}
+	frames := s.frames
 	if len(frames) > depth {
 		frames, more = frames[:depth], true
 	}
 	if args {
-		err = d.arguments(raw[:len(frames)], functions, frames)
+		err = d.arguments(raw[:len(frames)], s.functions, frames)
 	}
-	return Stack{Frames: frames, Truncated: more}, err
+	return Stack{Frames: frames, Truncated: more}, doubts, err
 }
 
 // path reads a C string by the address of the pointer to it.

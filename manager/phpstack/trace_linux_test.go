@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -391,3 +393,57 @@ func TestRecordTellsWaitingFromComputing(t *testing.T) {
 		}
 	}
 }
+
+// Functions of nanoseconds, again and again at the same addresses: a copy that mixes two moments shows calls that are not in the script.
+func TestABusyScriptShowsOnlyCallsThatItMakes(t *testing.T) {
+	code := `<?php
+class K {
+	static function f(int $n) { return $n <= 0 ? 0 : self::g($n - 1) + 1; }
+	static function g(int $n) { return self::f($n - 1) * 2; }
+	function __destruct() { strlen("x"); }
+}
+function lambda() { return array_sum(array_map(fn($x) => $x * 2, [1, 2, 3])); }
+function thrower($i) { throw new Exception("x$i"); }
+echo "\nUP\n"; flush();
+for ($i = 0;; $i++) {
+	K::f($i % 30); lambda(); try { thrower($i); } catch (Exception $e) {} $k = new K; unset($k);
+	if ($i % 100 == 0) eval("function ev$i() { return usleep(0); } ev$i();");
+}`
+	real := []string{
+		"K::f<{main}", "K::f<K::g", "K::g<K::f", "lambda<{main}", "array_map<lambda", "array_sum<lambda", "{closure}<array_map",
+		"thrower<{main}", "Exception->__construct<thrower", "K->__destruct<{main}", "strlen<K->__destruct", "eval<{main}", "ev<eval",
+		"usleep<ev",
+	}
+	for _, binary := range binaries(t) {
+		for _, settings := range [][]string{nil, {
+			"zend_extension=opcache", "opcache.enable_cli=1", "opcache.jit=tracing", "opcache.jit_buffer_size=16M",
+		}} {
+			s := start(t, binary, code, nil, append(settings, "memory_limit=-1", "max_execution_time=0")...)
+			s.line("UP")
+			p := s.attached()
+			kinds, failed := map[string]int{}, 0
+			for range 2000 {
+				stack, err := p.Trace(Options{})
+				if err != nil {
+					if failed++; !errors.Is(err, errTorn) {
+						t.Fatal(err)
+					}
+					continue
+				}
+				for i := 1; i < len(stack.Frames); i++ {
+					call := evNumber.ReplaceAllString(stack.Frames[i-1].Name()+"<"+stack.Frames[i].Name(), "ev")
+					call = strings.ReplaceAll(call, "{closure:lambda():7}", "{closure}")
+					kinds[call]++
+					if !slices.Contains(real, call) {
+						t.Errorf("%s: the script never does %s", binary, call)
+					}
+				}
+			}
+			if len(kinds) < 6 || failed > 100 {
+				t.Errorf("%s: %d of 2000 traces failed, and these calls were seen: %v", binary, failed, kinds)
+			}
+		}
+	}
+}
+
+var evNumber = regexp.MustCompile(`ev\d+`)
