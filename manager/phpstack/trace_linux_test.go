@@ -430,6 +430,8 @@ for ($i = 0;; $i++) {
 					}
 					continue
 				}
+				// Up to PHP 8.1 the engine puts a frame of its own before a destructor's.
+				stack.Frames = slices.DeleteFunc(stack.Frames, func(f Frame) bool { return f.Call == CallNone })
 				for i := 1; i < len(stack.Frames); i++ {
 					call := evNumber.ReplaceAllString(stack.Frames[i-1].Name()+"<"+stack.Frames[i].Name(), "ev")
 					call = strings.ReplaceAll(call, "{closure:lambda():7}", "{closure}")
