@@ -88,7 +88,9 @@ func (d *decoder) decode(raw []rawFrame) (*decoded, error) {
 		if frames[i].Call == CallInclude && including {
 			frames[i].Call = includeKind(ops[i+1].extended)
 		}
-		if f := callSite(frames[i+1:]); f != nil {
+		f, blind := callSite(frames[i+1:])
+		frames[i].blind = blind
+		if f != nil {
 			frames[i].CallFile, frames[i].CallLine = f.File, f.Line
 		}
 	}
@@ -129,18 +131,18 @@ func includeKind(extended uint32) Call {
 	return CallInclude
 }
 
-// callSite finds the nearest frame outwards that is written in PHP, as php-fpm does (fpm_php_trace.c:fpm_php_trace_dump): a frame
-// without a function ends its search.
-func callSite(outer []Frame) *Frame {
+// callSite finds the nearest frame outwards that is written in PHP. Blind says that php-fpm does not find it: a frame without a function
+// ends its search (fpm_php_trace.c:fpm_php_trace_dump).
+func callSite(outer []Frame) (site *Frame, blind bool) {
 	for i := range outer {
 		switch f := &outer[i]; {
 		case f.bare:
-			return nil
+			blind = true
 		case f.Call != CallNone && f.Call != CallInternal:
-			return f
+			return f, blind
 		}
 	}
-	return nil
+	return nil, blind
 }
 
 // functions reads the functions of the frames. A frame without one has nil.

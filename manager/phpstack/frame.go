@@ -62,7 +62,8 @@ type Frame struct {
 	// MoreArgs is how many more were given than Args holds.
 	MoreArgs int
 
-	bare bool // there is no function at all, which php-fpm calls ???
+	bare  bool // there is no function at all, which php-fpm calls ???
+	blind bool // php-fpm does not find where it was called
 }
 
 // Arg is one argument.

@@ -65,11 +65,14 @@ func (s Slow) frames(b *bytes.Buffer) {
 		case name == "": // also the first frame of a fiber
 			name = "[INCLUDE_OR_EVAL]"
 		}
-		file := cut(f.CallFile)
+		file, line := cut(f.CallFile), f.CallLine
+		if f.blind {
+			file, line = "", 0
+		}
 		if file == "" {
 			file = "unknown"
 		}
-		fmt.Fprintf(b, "[0x%016x] %s() %s:%d\n", f.Address, name, file, f.CallLine)
+		fmt.Fprintf(b, "[0x%016x] %s() %s:%d\n", f.Address, name, file, line)
 	}
 }
 
