@@ -407,7 +407,7 @@ function thrower($i) { throw new Exception("x$i"); }
 echo "\nUP\n"; flush();
 for ($i = 0;; $i++) {
 	K::f($i % 30); lambda(); try { thrower($i); } catch (Exception $e) {} $k = new K; unset($k);
-	if ($i % 100 == 0) eval("function ev$i() { return str_repeat("x", 9); } ev$i();");
+	if ($i % 100 == 0) eval("function ev$i() { return str_repeat('x', 9); } ev$i();");
 }`
 	real := []string{
 		"K::f<{main}", "K::f<K::g", "K::g<K::f", "lambda<{main}", "array_map<lambda", "array_sum<lambda", "{closure}<array_map",
