@@ -13,7 +13,7 @@ import (
 // slowScripts are slow in different ways.
 var slowScripts = map[string]string{
 	"sleep.php":   `<?php function waits() { sleep(3); } class Page { function show() { waits(); } } (new Page)->show();`,
-	"busy.php":    `<?php $until = microtime(true) + 3; while (microtime(true) < $until) { $x = ($x ?? 0) + 1; }`,
+	"busy.php":    `<?php $until = microtime(true) + 3; while (microtime(true) < $until) { for ($i = 0; $i < 1000000; $i++) { } }`,
 	"lock.php":    `<?php $f = fopen('DIR/lock', 'c'); function locks($f) { if (!flock($f, LOCK_EX | LOCK_NB)) { $g = fopen('DIR/lock', 'c'); } $h = fopen('DIR/lock', 'c'); set_time_limit(3); poll($h); } function poll($h) { for ($i = 0; $i < 3 && !flock($h, LOCK_EX | LOCK_NB); $i++) { sleep(1); } } locks($f);`,
 	"deep.php":    `<?php function deep($n) { if ($n > 0) { return deep($n - 1); } sleep(3); } deep(60);`,
 	"closure.php": `<?php $f = function () { array_map(fn ($n) => sleep($n), [3]); }; (function () use ($f) { $f(); })();`,
