@@ -92,8 +92,8 @@ type WorkerStack struct {
 // errNotRunning is a worker without a request.
 var errNotRunning = errors.New("no request is running")
 
-// errNoWorker is a pid that is none of the pool's.
-var errNoWorker = errors.New("the pool has no such worker")
+// ErrNoWorker is a pid that is none of the pool's.
+var ErrNoWorker = errors.New("the pool has no such worker")
 
 // Trace reads the PHP stacks of workers that run a request: of the one with this pid or, with 0, of all. Arguments are shown with
 // args; those of parameters with telling names, such as $password, never are.
@@ -102,7 +102,7 @@ func (p *Pool) Trace(pid int, args bool) ([]WorkerStack, error) {
 	if pid != 0 {
 		status.Processes = slices.DeleteFunc(status.Processes, func(w ProcessStatus) bool { return w.PID != pid })
 		if len(status.Processes) == 0 {
-			return nil, errNoWorker
+			return nil, ErrNoWorker
 		}
 	}
 	reader, err := p.tracer.open(p)
