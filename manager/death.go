@@ -46,6 +46,10 @@ func (p *Pool) unattachedAt(at *endpoint) int {
 func (p *Pool) buried(w *Worker) {
 	p.mu.Lock()
 	was, cause, running := w.state, w.killCause, w.request
+	surplus, stops := w.surplus, p.closed
+	if was != StateStopping && !stops { // else it was counted when its end was decided
+		p.toReplace++
+	}
 	w.transition(StateDead)
 	delete(p.workers, w.proc.pid)
 	p.stats.Ended++
@@ -78,7 +82,7 @@ func (p *Pool) buried(w *Worker) {
 	}
 	age := time.Since(w.proc.started).Round(time.Millisecond)
 	if was == StateStopping {
-		w.log.Debug("worker ended", "how", w.proc.status.String(), "age", age)
+		w.log.Debug("worker ended", "how", w.proc.status.String(), "age", age, "surplus", surplus, "stops", stops)
 	} else {
 		attrs := []any{"how", w.proc.status.String(), "age", age, "while", was.String()}
 		if cause != "" {

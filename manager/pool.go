@@ -52,6 +52,7 @@ type Pool struct {
 	queue      list.List    // of *waiter, oldest first
 	early      map[int]Conn // connections of workers that greeted before their fork was reported
 	spawning   int          // processes asked for that do not exist yet
+	toReplace  int          // workers that ended and were not too many
 	failures   int          // failed starts in a row
 	retryAt    time.Time    // no start before it
 	lastErr    error        // of the last failed start

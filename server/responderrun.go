@@ -199,6 +199,9 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 		begun.Deadline = time.Now().Add(terminate)
 		q.timer = time.AfterFunc(terminate, func() {
 			q.timedOut.Store(true)
+			// php-fpm's words (fpm_request.c:fpm_request_check_timed_out)
+			q.target.log.Warn(fmt.Sprintf("child %d, script '%s' (request: \"%s %s\") execution timed out (%f sec), terminating", //nolint:sloglint // as above
+				worker.PID(), manager.PrintableName(begun.Script), begun.Method, begun.Target(), time.Since(q.trace.began).Seconds()))
 			worker.Kill("request_terminate_timeout")
 		})
 		defer q.timer.Stop()
