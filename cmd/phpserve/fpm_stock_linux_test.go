@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/phpserve/phpserve/manager"
 )
 
 // commented is a directive that Debian's files have behind a semicolon.
@@ -82,10 +84,15 @@ func stockSide(t *testing.T, name string, d *stockDirective, working bool) *side
 	return s
 }
 
-// test runs -t and returns the exit code and what was said.
+// test runs -t, phpserve's in this process, and returns the exit code and what was said.
 func (s *side) test() (code int, said string) {
 	s.t.Helper()
-	code = s.run("-t", "-y", s.conf)
+	args := []string{"-t", "-y", s.conf}
+	if s.name == "php-fpm" {
+		code = s.run(args...)
+	} else {
+		code = run(append([]string{"fpm"}, args...), s.out, s.out, manager.FindPHP)
+	}
 	return code, s.neutral(s.out.String())
 }
 
