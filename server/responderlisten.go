@@ -89,7 +89,7 @@ func splitFastCGIAddr(listen string) (network, addr string) {
 	case strings.Trim(listen, "0123456789") == "":
 		return "tcp", ":" + listen
 	case strings.Contains(listen, ":"):
-		return "tcp", listen
+		return tcpNetwork(listen[:strings.LastIndexByte(listen, ':')]), listen
 	}
 	return "unix", listen
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,7 +95,7 @@ func (p *plan) makePools(s *settings, l *loader) error {
 		return nil
 	}
 	p.fpm = l.relative("fpm_config", s.FPM)
-	o := fpmOptions{config: p.fpm, allowRoot: s.Pool.AllowRoot}
+	o := fpmOptions{config: p.fpm, allowRoot: s.Pool.AllowRoot, engine: cmp.Or(s.Pool.Engine, manager.EngineAuto)}
 	var wrong []error
 	conf, err := o.load(p.fpm, func(level fpmconf.Level, text string) {
 		if level >= fpmconf.LevelError || level == fpmconf.LevelPlain {

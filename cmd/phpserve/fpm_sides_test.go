@@ -118,10 +118,14 @@ func (s *side) stop(sig os.Signal) int {
 	return s.cmd.ProcessState.ExitCode()
 }
 
-// ask sends one request to the address of a pool and returns all that comes back.
+// ask sends one request to the address of a pool, a socket in the side's folder or HOST:PORT, and returns all that comes back.
 func (s *side) ask(socket string, params map[string]string, body string) string {
 	s.t.Helper()
-	nc, err := net.Dial("unix", filepath.Join(s.dir, socket))
+	network, addr := "unix", filepath.Join(s.dir, socket)
+	if strings.Contains(socket, ":") {
+		network, addr = "tcp", socket
+	}
+	nc, err := net.Dial(network, addr)
 	if err != nil {
 		s.t.Fatalf("%s: %v\n%s", s.name, err, s.out)
 	}

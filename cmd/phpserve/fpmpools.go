@@ -56,7 +56,7 @@ func (o *fpmOptions) serverConfig(conf *fpmconf.Config) (server.Config, error) {
 // pool is the workers' side of a pool.
 func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolConfig, error) {
 	c := manager.DefaultPoolConfig(1)
-	c.Name, c.User, c.Group, c.AllowRoot = p.Name, p.User, p.Group, o.allowRoot
+	c.Name, c.Engine, c.User, c.Group, c.AllowRoot = p.Name, o.engine, p.User, p.Group, o.allowRoot
 	c.PM, c.MaxChildren, c.StartServers = p.PM.String(), p.MaxChildren, p.StartServers
 	c.MinSpareServers, c.MaxSpareServers = p.MinSpareServers, p.MaxSpareServers
 	c.ProcessIdleTimeout, c.MaxRequests = p.ProcessIdleTimeout, p.MaxRequests
