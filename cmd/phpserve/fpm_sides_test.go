@@ -18,12 +18,17 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/manager"
 )
 
 // side is a php-fpm, or phpserve in its place, with a configuration of its own folder.
 type side struct {
 	t    *testing.T
 	name string
+	// engine is how phpserve makes workers; empty: as it chooses itself, which is zygote here.
+	engine string
+	// twin is the phpserve with the spawn engine that runs beside the one that bothSides returns.
+	twin *side
 	dir  string
 	conf string   // the configuration file
 	env  []string // besides the test's own
@@ -68,6 +73,9 @@ func (s *side) start(args ...string) {
 		self, err := os.Executable()
 		if err != nil {
 			s.t.Fatal(err)
+		}
+		if s.engine != "" {
+			args = append(args, "--engine", s.engine)
 		}
 		s.cmd = &exec.Cmd{Path: self, Args: append([]string{"phpserve", "fpm"}, args...)}
 	}
@@ -194,10 +202,11 @@ type sideRequest struct {
 	params map[string]string // besides the usual
 	body   string
 	socket string // empty: www.sock
+	zygote bool   // what only the zygote engine can do
 	fails  bool   // PHP is to end the script with an error; else that would hide what is to be compared
 }
 
-// bothSides runs php-fpm and phpserve with one configuration and asks both the same.
+// bothSides runs php-fpm and phpserve, with either engine, with one configuration and asks all the same.
 func bothSides(t *testing.T, config string, requests []sideRequest) (fpm, own *side) {
 	t.Helper()
 	files := map[string]string{}
@@ -207,8 +216,11 @@ func bothSides(t *testing.T, config string, requests []sideRequest) (fpm, own *s
 		}
 	}
 	fpm, own = newSide(t, "php-fpm", config, files), newSide(t, "phpserve", config, files)
+	own.twin = newSide(t, "phpserve", config, files)
+	own.twin.engine = manager.EngineSpawn
 	fpm.start()
 	own.start()
+	own.twin.start()
 	for i, q := range requests {
 		params := maps.Clone(q.params)
 		if params == nil {
@@ -225,9 +237,32 @@ func bothSides(t *testing.T, config string, requests []sideRequest) (fpm, own *s
 		if got != want {
 			t.Errorf("%s\nphp-fpm:  %q\nphpserve: %q", q.name, want, got)
 		}
+		if got := own.twin.ask(socket, params, q.body); got != want && !q.zygote {
+			t.Errorf("%s, spawn engine\nphp-fpm:  %q\nphpserve: %q", q.name, want, got)
+		}
 		if failed := strings.Contains(want, "PHP Fatal error") || strings.Contains(want, "PHP Parse error"); failed != q.fails {
 			t.Errorf("%s: with php-fpm the script itself fails (%v): %q", q.name, failed, want)
 		}
 	}
 	return fpm, own
+}
+
+// underBothEngines runs a test with either engine.
+func underBothEngines(t *testing.T, test func(t *testing.T, engine string)) {
+	t.Parallel()
+	for _, engine := range []string{manager.EngineZygote, manager.EngineSpawn} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, engine)
+		})
+	}
+}
+
+// startEngine starts phpserve alone with a configuration and an engine.
+func startEngine(t *testing.T, engine, config string, files map[string]string) *side {
+	t.Helper()
+	s := newSide(t, "phpserve", config, files)
+	s.engine = engine
+	s.start()
+	return s
 }
