@@ -49,6 +49,8 @@ type Config struct {
 	Sites []SiteConfig
 	// Responders are where pools answer web servers that speak FastCGI.
 	Responders []ResponderConfig
+	// Sockets are listening sockets of such addresses that are open already, see [Server.Sockets].
+	Sockets map[string]*os.File
 	// Pools are the PHP workers; every site and every responder names one of them.
 	Pools []manager.PoolConfig
 	// ProcessMax is process.max: the most workers of all pools together. Zero: no limit.

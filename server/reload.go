@@ -19,6 +19,7 @@ type Changes struct {
 	Replaced []string // pools whose configuration, PHP or ini files changed, or that cannot know whether their scripts did
 	Kept     []string // pools that go on as they are
 	Removed  []string // pools that are gone
+	Binary   string   // the binary that takes over, which starts all pools anew; empty: this one goes on
 }
 
 // errReloadSites is a change that needs a restart.

@@ -59,6 +59,7 @@ type controlChanges struct {
 	Replaced []string `json:"replaced"`
 	Kept     []string `json:"kept"`
 	Removed  []string `json:"removed"`
+	Binary   string   `json:"binary"`
 }
 
 // controlError is an answer that is none.
@@ -139,9 +140,15 @@ func ownFolder(dir string) error {
 	return nil
 }
 
-// close closes the socket; answers that are under way are cut off.
+// controlPatience is how long answers that are under way when phpserve ends may take.
+const controlPatience = time.Second
+
+// close closes the socket; answers that take long are cut off.
 func (s *control) close() {
 	if s != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), controlPatience)
+		defer cancel()
+		_ = s.http.Shutdown(ctx)
 		s.http.Close()
 		<-s.done
 	}

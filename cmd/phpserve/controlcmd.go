@@ -56,6 +56,9 @@ func (c *controlChanges) print(w io.Writer) {
 
 // lines says what a reload did, one line for each kind of change.
 func (c *controlChanges) lines() (lines []string) {
+	if c.Binary != "" {
+		return []string{c.Binary + " has changed and takes over"}
+	}
 	for _, kind := range []struct {
 		what  string
 		pools []string

@@ -24,11 +24,7 @@ func (s *side) run(args ...string) int {
 	if s.name == "php-fpm" {
 		cmd = exec.Command("php-fpm8.2", args...)
 	} else {
-		self, err := os.Executable()
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		cmd = &exec.Cmd{Path: self, Args: append([]string{"phpserve", "fpm"}, args...)}
+		cmd = &exec.Cmd{Path: s.binary(), Args: append([]string{"phpserve", "fpm"}, args...)}
 	}
 	cmd.Dir, cmd.Env, cmd.Stderr = s.dir, append(os.Environ(), s.env...), s.out
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {

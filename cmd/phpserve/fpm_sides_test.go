@@ -35,6 +35,21 @@ type side struct {
 	cmd  *exec.Cmd
 	out  *output
 	done chan error
+
+	program string // the binary of phpserve; empty: the test's own
+}
+
+// binary is the program that is phpserve.
+func (s *side) binary() string {
+	s.t.Helper()
+	if s.program != "" {
+		return s.program
+	}
+	self, err := os.Executable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return self
 }
 
 // newSide prepares one: in config and in the files DIR is its folder.
@@ -70,10 +85,7 @@ func (s *side) start(args ...string) {
 	if s.name == "php-fpm" {
 		s.cmd = exec.Command("php-fpm8.2", args...)
 	} else {
-		self, err := os.Executable()
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		self := s.binary()
 		if s.engine != "" {
 			args = append(args, "--engine", s.engine)
 		}

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
@@ -32,6 +33,10 @@ type fpmMaster struct {
 	server *server.Server
 	pid    string // the pid file that was written
 
+	binary     ownBinary
+	signals    chan os.Signal
+	stopSignal atomic.Bool // a signal came while everything was stopped
+
 	systemd *systemdNotifier
 	asks    chan func()   // what others want done between signals
 	over    chan struct{} // closed when nothing is done any more
@@ -39,6 +44,7 @@ type fpmMaster struct {
 	reloads sync.WaitGroup // the goroutine of a reload
 	replies []reloaded     // of the reload that is under way; nil: none is
 	again   []reloaded     // of the one after it
+	gives   bool           // another binary takes over
 }
 
 // reloaded is told what came of a reload.
@@ -50,7 +56,9 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 	signal.Notify(signals, fpmSignals...)
 	defer signal.Stop(signals)
 	buryForeign()
-	m := &fpmMaster{o: o, file: file, findPHP: findPHP, stdout: stdout, asks: make(chan func()), over: make(chan struct{})}
+	m := &fpmMaster{
+		o: o, file: file, findPHP: findPHP, stdout: stdout, asks: make(chan func()), over: make(chan struct{}), signals: signals,
+	}
 	if err := m.start(ctx, stderr, signals); err != nil || m.server == nil { // which is in the background
 		return err
 	}
@@ -60,6 +68,9 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 	close(m.over)
 	m.reloads.Wait()
 	control.close()
+	if errors.Is(broken, errUpgrade) {
+		broken = m.upgrade()
+	}
 	if m.pid != "" {
 		if err := os.Remove(m.pid); err != nil {
 			m.logger.Warn("Unable to remove the PID file", "file", m.pid, "error", err)
@@ -75,6 +86,9 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 	ready, background := inBackground()
 	if background {
 		early.out = io.Discard // the process in front has said it
+		if ready == nil {
+			stderr = io.Discard
+		}
 	}
 	conf, err := m.o.load(m.file, early.line)
 	if err != nil {
@@ -108,7 +122,7 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 	if err := m.log.started(background); err != nil {
 		m.log.Print(fpmconf.LevelWarning, "cannot let go of standard error: "+err.Error())
 	}
-	if background {
+	if ready != nil {
 		ready()
 	}
 	favourFrontEnd()
@@ -137,11 +151,26 @@ func (m *fpmMaster) serve(ctx context.Context, signals chan os.Signal) error {
 	for _, text := range withoutEffect(m.conf) {
 		m.log.Print(fpmconf.LevelWarning, text)
 	}
+	if m.binary, err = findOwnBinary(); err != nil {
+		m.log.Print(fpmconf.LevelWarning, fmt.Sprintf("cannot find the own binary, a reload will not notice a new one: %v", err))
+	}
+	if m.config.Sockets, err = inheritedSockets(); err != nil {
+		return err
+	}
+	for address, f := range m.config.Sockets {
+		m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("using inherited socket fd=%d, \"%s\"", f.Fd(), address))
+	}
 	if m.server, err = server.New(m.config, samePHP(m.config, php), versionText(), m.logger, m.stdout); err != nil {
 		return err
 	}
 	if err := startUnlessSignalled(ctx, m.server, signals); err != nil {
 		return err
+	}
+	for address, f := range m.config.Sockets { // of addresses that are no longer configured
+		f.Close()
+		if fpmconf.IsUnixAddress(address) {
+			_ = os.Remove(address)
+		}
 	}
 	if err := m.writePID(m.conf.Global.PID); err != nil {
 		m.server.Stop(ctx)
@@ -179,6 +208,9 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 		select {
 		case ask := <-m.asks:
 			ask()
+			if m.gives {
+				return errUpgrade
+			}
 		case <-beats:
 			m.systemd.beat(m.server.Totals())
 		case sig := <-signals:
@@ -204,10 +236,15 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 	}
 }
 
-// stop ends the server; signals that do not end anything are passed over meanwhile.
+// stop ends the server.
 func (m *fpmMaster) stop(word string, signals <-chan os.Signal) {
-	m.log.Print(fpmconf.LevelNotice, word)
 	m.systemd.stopping()
+	m.stopQuietly(word, signals)
+}
+
+// stopQuietly ends the server, without a word to systemd; signals that do not end anything are passed over meanwhile.
+func (m *fpmMaster) stopQuietly(word string, signals <-chan os.Signal) {
+	m.log.Print(fpmconf.LevelNotice, word)
 	again, done := make(chan os.Signal, 1), make(chan struct{})
 	defer close(done)
 	go func() {
@@ -215,6 +252,7 @@ func (m *fpmMaster) stop(word string, signals <-chan os.Signal) {
 			select {
 			case sig := <-signals:
 				if a := fpmAction(sig); a == fpmTerminate || a == fpmFinish {
+					m.stopSignal.Store(true)
 					again <- sig
 					return
 				}
@@ -311,6 +349,13 @@ func (m *fpmMaster) beginReload(ctx context.Context) {
 
 // endReload says what came of a reload. One that cannot work has changed nothing.
 func (m *fpmMaster) endReload(ctx context.Context, conf *fpmconf.Config, config server.Config, changes server.Changes, err error) {
+	if changes.Binary != "" {
+		for _, reply := range append(m.replies, m.again...) {
+			reply(changes, nil)
+		}
+		m.gives = true
+		return
+	}
 	m.systemd.ready()
 	if err != nil {
 		m.log.Print(fpmconf.LevelError, fmt.Sprintf("reload failed, the old configuration goes on: %v", err))
@@ -351,6 +396,12 @@ func (m *fpmMaster) tryReload(ctx context.Context) (*fpmconf.Config, server.Conf
 	config, err := m.o.serverConfig(conf)
 	if err != nil {
 		return nil, server.Config{}, server.Changes{}, err
+	}
+	if m.binary.changed() {
+		if err := m.binary.check(ctx); err != nil {
+			return nil, server.Config{}, server.Changes{}, err
+		}
+		return conf, config, server.Changes{Binary: m.binary.path}, nil
 	}
 	changes, err := m.server.Reload(ctx, config, samePHP(config, php))
 	return conf, config, changes, err
