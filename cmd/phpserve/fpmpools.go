@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/user"
 	"regexp"
 	"slices"
 	"strconv"
@@ -80,6 +81,11 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 		c.RlimitCore = int64(conf.Global.RlimitCore)
 	}
 	o.setINI(&c, conf.File)
+	if euid := os.Geteuid(); euid > 0 { // php-fpm asks the system who it is, not its environment (fpm_unix.c:fpm_unix_conf_wp)
+		if me, err := user.LookupId(strconv.Itoa(euid)); err == nil {
+			c.Env = append(c.Env, "USER="+me.Username, "HOME="+me.HomeDir)
+		}
+	}
 	for _, e := range slices.Backward(p.Env) { // as with settings
 		if name, ok := strings.CutPrefix(e.Value, "$"); ok {
 			value, _ := os.LookupEnv(name)
