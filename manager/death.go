@@ -47,7 +47,7 @@ func (p *Pool) buried(w *Worker) {
 	p.mu.Lock()
 	was, cause, running := w.state, w.killCause, w.request
 	surplus, stops := w.surplus, p.closed
-	if was != StateStopping && !stops { // else it was counted when its end was decided
+	if was != StateStopping && was != StateKilled && !stops { // else it was counted when its end was decided
 		p.toReplace++
 	}
 	w.transition(StateDead)

@@ -144,7 +144,9 @@ func (p *Pool) Start(ctx context.Context) error {
 		p.Stop(ctx)
 		return err
 	}
-	p.slowlog.path = p.cfg.Slowlog
+	if p.cfg.RequestSlowlogTimeout > 0 {
+		p.slowlog.path = p.cfg.Slowlog
+	}
 	if err := p.ReopenSlowlog(); err != nil {
 		p.Stop(ctx)
 		return err

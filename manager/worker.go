@@ -142,6 +142,9 @@ func (w *Worker) markKilled(cause string) bool {
 	switch w.state {
 	case StateKilled, StateDead:
 		return false
+	case StateStopping:
+	default:
+		w.pool.toReplace++
 	}
 	w.transition(StateKilled)
 	w.killCause = cause
