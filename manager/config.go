@@ -93,6 +93,14 @@ type PoolConfig struct {
 	// RequestTerminateTimeoutTrackFinished has the limit hold for what a script does after fastcgi_finish_request(), too.
 	RequestTerminateTimeoutTrackFinished bool
 
+	// RequestSlowlogTimeout is request_slowlog_timeout: a request that runs longer is traced. Zero: none is.
+	RequestSlowlogTimeout time.Duration
+	// Slowlog is the file for the traces; empty: they are only remembered, see [Pool.SlowRequests].
+	Slowlog string
+	// RequestSlowlogTraceDepth is request_slowlog_trace_depth, the most frames of a trace. Zero: 20.
+	RequestSlowlogTraceDepth int
+	// SlowlogReport has Slowlog tell more than php-fpm's does: the request, classes, the line that runs. SlowlogArgs adds arguments.
+	SlowlogReport, SlowlogArgs bool
 	// Observe has the processor time and the memory of each request measured, for [Status]. Default false.
 	Observe bool
 
@@ -173,6 +181,12 @@ func (c *PoolConfig) Validate() error {
 	}
 	if c.RequestTerminateTimeout < 0 {
 		bad("request_terminate_timeout must be 0 (no limit) or greater, not %v", c.RequestTerminateTimeout)
+	}
+	if c.RequestSlowlogTimeout < 0 || c.RequestSlowlogTraceDepth < 0 {
+		bad("request_slowlog_timeout and request_slowlog_trace_depth must be 0 (off, and 20) or greater")
+	}
+	if c.RequestTerminateTimeout > 0 && c.RequestSlowlogTimeout > c.RequestTerminateTimeout {
+		bad("'request_slowlog_timeout' (%v) can't be greater than 'request_terminate_timeout' (%v)", c.RequestSlowlogTimeout, c.RequestTerminateTimeout)
 	}
 	for _, kv := range c.Env {
 		name, _, hasValue := strings.Cut(kv, "=")

@@ -22,7 +22,9 @@ const (
 	iniFileName = "phpserve.ini"
 	prependFile = "prepend.php"
 	workerFile  = "worker.php"
-	lockFile    = "lock" // held locked for as long as the folder's phpserve lives
+	// selfTestFile is for the tracer.
+	selfTestFile = "selftest.php"
+	lockFile     = "lock" // held locked for as long as the folder's phpserve lives
 )
 
 // runtimeDir is the private folder of one pool: sockets, embedded scripts, the ini file. Where the pool's user is not
@@ -107,6 +109,7 @@ func (d *runtimeDir) write(c *PoolConfig, php *PHP, lateDrop bool) error {
 		d.file(prependFile):           prepend,
 		d.file(bootDir, "zygote.php"): embedded("zygote.php"),
 		d.file(bootDir, workerFile):   embedded(workerFile),
+		d.file(bootDir, selfTestFile): embedded(selfTestFile),
 	}
 	if d.guest != nil {
 		err := errors.Join(d.guest.write(prependFile, prepend), d.guest.write(workerFile, embedded(workerFile)), d.guest.share(int(d.owner.gid)))

@@ -26,9 +26,11 @@ type Pool struct {
 	late     bool // workers give up root by themselves, see latedrop.go
 	priority int  // nice value of PHP: process.priority, or phpserve's own when the pool was made
 
-	made     time.Time
-	accepted atomic.Uint64
-	slow     atomic.Uint64
+	made         time.Time
+	tracer       tracer
+	slowlog      slowLog
+	accepted     atomic.Uint64
+	slowRequests atomic.Uint64
 
 	statusSocket net.Listener // of fpm_get_status(); nil: none
 
@@ -140,6 +142,18 @@ func (p *Pool) Start(ctx context.Context) error {
 	if err := p.startEngine(ctx); err != nil {
 		p.Stop(ctx)
 		return err
+	}
+	p.slowlog.path = p.cfg.Slowlog
+	if err := p.ReopenSlowlog(); err != nil {
+		p.Stop(ctx)
+		return err
+	}
+	if p.cfg.RequestSlowlogTimeout > 0 {
+		p.wg.Go(func() { // the first slow request does not wait for it
+			if _, err := p.tracer.open(p); err != nil {
+				p.log.Error("slow requests are logged without their stacks", "error", err)
+			}
+		})
 	}
 	p.openStatus()
 	p.wg.Go(p.run)

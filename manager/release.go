@@ -25,6 +25,9 @@ func (w *Worker) Release(o Outcome) {
 		cpu = w.cpuTime()
 	}
 	p.mu.Lock()
+	if w.slowTimer != nil {
+		w.slowTimer.Stop()
+	}
 	if o != Unused {
 		w.requests++
 		p.stats.Requests++

@@ -87,13 +87,10 @@ func (a *accounting) end(r Request, cpu time.Duration) {
 // Accept counts a request that came to the pool.
 func (p *Pool) Accept() { p.accepted.Add(1) }
 
-// CountSlow counts a request that ran longer than request_slowlog_timeout.
-func (p *Pool) CountSlow() { p.slow.Add(1) }
-
 // Status returns what the pool and its workers do. Without processes it is cheaper.
 func (p *Pool) Status(processes bool) Status {
 	s := Status{
-		Pool: p.cfg.Name, PM: p.cfg.PM, PHP: p.php.Version, Start: p.made, Taken: time.Now(), Accepted: p.accepted.Load(), SlowRequests: p.slow.Load(),
+		Pool: p.cfg.Name, PM: p.cfg.PM, PHP: p.php.Version, Start: p.made, Taken: time.Now(), Accepted: p.accepted.Load(), SlowRequests: p.slowRequests.Load(),
 		ListenQueueLen: p.cfg.QueueSize,
 	}
 	p.mu.Lock()

@@ -49,6 +49,7 @@ func (p *Pool) Stop(ctx context.Context) {
 		p.statusSocket.Close()
 	}
 	p.wg.Wait()
+	p.slowlog.close()
 	p.closeEarly()
 	if err := p.dir.remove(); err != nil {
 		p.log.Warn("cannot remove the runtime folder", "error", err)

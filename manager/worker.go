@@ -69,6 +69,7 @@ type Worker struct {
 	limit     int // pm.max_requests with its jitter; 0: none
 	killCause string
 	account   accounting
+	slowTimer *time.Timer // of request_slowlog_timeout
 }
 
 // PID is the process id of the worker.
@@ -113,6 +114,7 @@ func (w *Worker) Begin(r Request) {
 	w.pool.mu.Lock()
 	w.request = r
 	w.account.begin(cpu)
+	w.watchSlow()
 	w.pool.mu.Unlock()
 }
 

@@ -176,3 +176,16 @@ func parseINILines(text string) (settings, bad []string) {
 	}
 	return settings, bad
 }
+
+// reopenSlowlogs opens the slowlog of the pool and of its variants anew.
+func (p *poolInUse) reopenSlowlogs() error {
+	errs := []error{p.ReopenSlowlog()}
+	p.variants.mu.Lock()
+	defer p.variants.mu.Unlock()
+	for _, x := range p.variants.byText {
+		if x.use != nil {
+			errs = append(errs, x.use.ReopenSlowlog())
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -262,7 +262,7 @@ func (s *Server) broke(err error) {
 // Failed yields an error when a listener breaks; the server is then to be stopped.
 func (s *Server) Failed() <-chan error { return s.failed }
 
-// Reopen opens every access log anew, for logrotate. One that cannot be opened goes on as it is.
+// Reopen opens every access log and slowlog anew, for logrotate. One that cannot be opened goes on as it is.
 func (s *Server) Reopen() error {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
@@ -272,6 +272,9 @@ func (s *Server) Reopen() error {
 	errs := []error{s.access.reopen()}
 	for _, p := range s.responders {
 		errs = append(errs, p.target.Load().access.reopen())
+	}
+	for _, slot := range s.slots {
+		errs = append(errs, slot.use.Load().reopenSlowlogs())
 	}
 	return errors.Join(errs...)
 }

@@ -150,6 +150,9 @@ func (s *control) close() {
 func (c controlled) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, c.status()) })
+	mux.HandleFunc("GET /page", c.page)
+	mux.HandleFunc("GET /trace", c.trace)
+	mux.HandleFunc("POST /profile", c.profile)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
 		changes, err := c.reload(r.Context())
 		if err != nil {
@@ -224,6 +227,13 @@ func findControl(path string) (string, error) {
 
 // askControl sends a request to a running phpserve and decodes its answer.
 func askControl(ctx context.Context, path, method, target string, into any) error {
+	return askControlFor(ctx, path, method, target, func(resp *http.Response) error {
+		return json.NewDecoder(resp.Body).Decode(into)
+	})
+}
+
+// askControlFor sends a request to a running phpserve and has take read its answer.
+func askControlFor(ctx context.Context, path, method, target string, take func(*http.Response) error) error {
 	path, err := findControl(path)
 	if err != nil {
 		return err
@@ -242,7 +252,7 @@ func askControl(ctx context.Context, path, method, target string, into any) erro
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusOK {
-		return json.NewDecoder(resp.Body).Decode(into)
+		return take(resp)
 	}
 	var refused controlError
 	if err := json.NewDecoder(resp.Body).Decode(&refused); err != nil || refused.Error == "" {

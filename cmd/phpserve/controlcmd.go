@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -19,22 +17,9 @@ func newControlCommands(stdout io.Writer) []*cobra.Command {
 			Use: use, Short: short, Long: long, Example: example, Args: noArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd) },
 		}
-		cmd.Flags().StringVar(&path, "control", "", "control `SOCKET` of the phpserve that is meant (default: the only one of this user)")
+		controlFlag(cmd, &path)
 		return cmd
 	}
-	var asJSON bool
-	status := command("status", "show what a running phpserve does", "Show the pools of a running phpserve, of phpserve run or phpserve fpm.",
-		"  phpserve status\n  phpserve status --json", func(cmd *cobra.Command) error {
-			var s controlStatus
-			if err := askControl(cmd.Context(), path, http.MethodGet, "/status", &s); err != nil {
-				return err
-			}
-			if asJSON {
-				return json.NewEncoder(stdout).Encode(s)
-			}
-			return s.print(stdout)
-		})
-	status.Flags().BoolVar(&asJSON, "json", false, "print it as JSON")
 	reload := command("reload", "have a running phpserve read its configuration again",
 		"Have a running phpserve read its configuration again. Pools that changed are replaced beside the old ones, and no request is\n"+
 			"lost. A configuration that cannot work is reported here, and the old one stays.",
@@ -54,18 +39,12 @@ func newControlCommands(stdout io.Writer) []*cobra.Command {
 		"  phpserve stop", func(cmd *cobra.Command) error {
 			return askControl(cmd.Context(), path, http.MethodPost, "/stop", &struct{}{})
 		})
-	return []*cobra.Command{status, reload, reopen, stop}
+	return []*cobra.Command{newStatusCommand(stdout), newTraceCommand(stdout), newProfileCommand(stdout), reload, reopen, stop}
 }
 
-// print shows a status to a person.
-func (s *controlStatus) print(w io.Writer) error {
-	fmt.Fprintf(w, "phpserve %s, pid %d\n\n", s.Version, s.PID)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "POOL\tPHP\tENGINE\tPM\tBUSY\tIDLE\tMOST\tWAITING\tREQUESTS")
-	for _, p := range s.Pools {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\n", p.Name, p.PHP, p.Engine, p.PM, p.Busy, p.Idle, p.Most, p.Waiting, p.Requests)
-	}
-	return t.Flush()
+// controlFlag adds the flag --control.
+func controlFlag(cmd *cobra.Command, path *string) {
+	cmd.Flags().StringVar(path, "control", "", "control `SOCKET` of the phpserve that is meant (default: the only one of this user)")
 }
 
 // print shows what a reload did.

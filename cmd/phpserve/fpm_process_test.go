@@ -208,9 +208,8 @@ func TestFPMWarnsOfWhatHasNoEffect(t *testing.T) {
 	t.Parallel()
 	directives := map[string]string{
 		"apparmor_hat": "hat", "listen.setfib": "1",
-		"request_slowlog_timeout": "5s",
 	}
-	lines := []string{"slowlog = DIR/slow.log"}
+	var lines []string
 	for name, value := range directives {
 		lines = append(lines, name+" = "+value)
 	}

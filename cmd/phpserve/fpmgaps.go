@@ -16,7 +16,6 @@ func withoutEffect(conf *fpmconf.Config) (texts []string) {
 			continue
 		}
 		name := "[pool " + p.Name + "] "
-		note(p.RequestSlowlogTimeout > 0, name+"request_slowlog_timeout")
 		note(p.AppArmorHat != "", name+"apparmor_hat")
 		note(p.ListenSetfib >= 0, name+"listen.setfib")
 	}

@@ -65,6 +65,7 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	c.QueueSize = max(c.QueueSize, server.EffectiveBacklog(p.ListenBacklog))
 	c.Chroot, c.Chdir, c.ClearEnv = p.Chroot, p.Chdir, p.ClearEnv
 	c.Dumpable = &p.ProcessDumpable
+	c.RequestSlowlogTimeout, c.Slowlog, c.RequestSlowlogTraceDepth = p.RequestSlowlogTimeout, p.Slowlog, p.RequestSlowlogTraceDepth
 	c.Observe = p.StatusPath != "" || wantsMemory.MatchString(p.AccessFormat)
 	c.RlimitFiles, c.RlimitCore = p.RlimitFiles, int64(p.RlimitCore)
 	if priority := p.ProcessPriority; priority != fpmconf.PriorityUnset {

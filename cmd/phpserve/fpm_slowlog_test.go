@@ -1,0 +1,112 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// slowScripts are slow in different ways.
+var slowScripts = map[string]string{
+	"sleep.php":   `<?php function waits() { sleep(3); } class Page { function show() { waits(); } } (new Page)->show();`,
+	"busy.php":    `<?php $until = microtime(true) + 3; while (microtime(true) < $until) { for ($i = 0; $i < 1000000; $i++) { } }`,
+	"lock.php":    `<?php $f = fopen('DIR/lock', 'c'); function locks($f) { if (!flock($f, LOCK_EX | LOCK_NB)) { $g = fopen('DIR/lock', 'c'); } $h = fopen('DIR/lock', 'c'); set_time_limit(3); poll($h); } function poll($h) { for ($i = 0; $i < 3 && !flock($h, LOCK_EX | LOCK_NB); $i++) { sleep(1); } } locks($f);`,
+	"deep.php":    `<?php function deep($n) { if ($n > 0) { return deep($n - 1); } sleep(3); } deep(60);`,
+	"closure.php": `<?php $f = function () { array_map(fn ($n) => sleep($n), [3]); }; (function () use ($f) { $f(); })();`,
+	"include.php": `<?php function loads() { include 'DIR/sleep.inc'; } loads();`,
+	"sleep.inc":   `<?php sleep(3);`,
+	"eval.php":    `<?php eval('function f() { sleep(3); } f();');`,
+	"network.php": `<?php $l = stream_socket_server('tcp://127.0.0.1:0'); $c = stream_socket_client('tcp://' . stream_socket_get_name($l, false)); stream_set_timeout($c, 3); function reads($c) { return fgets($c); } reads($c);`,
+	"fast.php":    `<?php echo 1;`,
+}
+
+var frameAddresses = regexp.MustCompile(`\[0x[0-9a-f]{16}\]`)
+
+// TestFPMSlowlogIsPHPFPMs: the same frames for the same scripts, each once, in each side's slowlog.
+func TestFPMSlowlogIsPHPFPMs(t *testing.T) {
+	t.Parallel()
+	config := "[global]\nerror_log = DIR/error.log\n[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 10\n" +
+		"request_slowlog_timeout = 1s\nslowlog = DIR/slow.log\n"
+	blocks := map[string]map[string]string{}
+	sides := []*side{newSide(t, "php-fpm", config, slowScripts), newSide(t, "phpserve", config, slowScripts)}
+	var answered []chan struct{}
+	for _, s := range sides {
+		s.start()
+		for name := range slowScripts {
+			if strings.HasSuffix(name, ".inc") {
+				continue
+			}
+			done := make(chan struct{})
+			answered = append(answered, done)
+			go func() {
+				defer close(done)
+				s.ask("www.sock", map[string]string{"SCRIPT_FILENAME": "DIR/" + name, "SCRIPT_NAME": "/" + name, "QUERY_STRING": "q=1"}, "")
+			}()
+		}
+	}
+	for _, done := range answered {
+		<-done
+	}
+	for _, s := range sides {
+		s.stop(syscall.SIGTERM)
+		blocks[s.name] = map[string]string{}
+		for block := range strings.SplitSeq(frameAddresses.ReplaceAllString(s.file("slow.log"), "[ADDRESS]"), "\n\n") {
+			block = strings.TrimSpace(block)
+			_, script, _ := strings.Cut(block, "script_filename = DIR/")
+			script, _, _ = strings.Cut(script, "\n")
+			if _, twice := blocks[s.name][script]; twice {
+				t.Errorf("%s: two traces of %s", s.name, script)
+			}
+			blocks[s.name][script] = block
+		}
+	}
+	if n := len(blocks["php-fpm"]); n != len(slowScripts)-2 {
+		t.Fatalf("php-fpm has %d traces\n%s", n, sides[0].file("slow.log"))
+	}
+	if len(blocks["phpserve"]) != len(blocks["php-fpm"]) {
+		t.Errorf("phpserve has %d traces\n%s\n%s", len(blocks["phpserve"]), sides[1].file("slow.log"), sides[1].out)
+	}
+	for script, want := range blocks["php-fpm"] {
+		if got := blocks["phpserve"][script]; got != want {
+			t.Errorf("%s\nphp-fpm:  %s\nphpserve: %s", script, want, got)
+		}
+	}
+	tooSlow := regexp.MustCompile(`executing too slow \([\d.]+ sec\), logging`)
+	for _, s := range sides {
+		log := tooSlow.ReplaceAllString(s.out.String()+s.file("error.log"), "executing too slow (N sec), logging")
+		want := `WARNING: [pool www] child N, script 'DIR/sleep.php' (request: "GET /sleep.php?q=1") executing too slow (N sec), logging`
+		if log = s.neutral(log); !strings.Contains(log, want) {
+			t.Errorf("%s does not warn\n%s", s.name, log)
+		}
+	}
+}
+
+// TestFPMSlowlogReopens has the slowlog go on in a new file, and counts.
+func TestFPMSlowlogReopens(t *testing.T) {
+	t.Parallel()
+	s := startOwn(t, poolWith("request_slowlog_timeout = 1s", "slowlog = DIR/slow.log", "pm.status_path = /status"), map[string]string{
+		"s.php": `<?php usleep(1300000);`,
+	})
+	s.ask("www.sock", nil, "")
+	if err := os.Rename(s.dir+"/slow.log", s.dir+"/slow.log.1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	s.waitFor("access log file re-opened")
+	s.ask("www.sock", nil, "")
+	for _, name := range []string{"slow.log", "slow.log.1"} {
+		if log := s.file(name); strings.Count(log, "usleep() DIR/s.php:1") != 1 {
+			t.Errorf("%s: %q", name, log)
+		}
+	}
+	if status := s.ask("www.sock", page("/status", ""), ""); !strings.Contains(status, "slow requests:        2\n") {
+		t.Errorf("the status: %s", status)
+	}
+	s.stop(syscall.SIGTERM)
+}

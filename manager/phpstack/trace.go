@@ -1,0 +1,158 @@
+package phpstack
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Options say what a trace shows.
+type Options struct {
+	// Depth is the largest number of frames; 0 is 256. php-fpm's slow log has request_slowlog_trace_depth, 20 by default.
+	Depth int
+	// Args also reads arguments. They may hold what should not be in a log, although parameters with telling names are masked.
+	Args bool
+}
+
+// Process is a process whose stack can be read. It may be used by several goroutines.
+type Process struct {
+	pid    int
+	reader *Reader
+	memory memory
+	moved  uint64 // how far the kernel has moved the binary in memory; the same in forked processes
+}
+
+const (
+	defaultDepth = 256
+	// beyondDepth frames more are read, to know where the last one was called from.
+	beyondDepth = 8
+	// patience is how long a stack is read anew that changes while it is read; a second look mostly suffices.
+	patience = 100 * time.Millisecond
+)
+
+// Trace reads the stack of the process with this id, which must run the Reader's binary. It takes a fraction of a millisecond and does
+// not disturb the process.
+func (r *Reader) Trace(pid int, o Options) (Stack, error) {
+	p, err := r.Attach(pid)
+	if err != nil {
+		return Stack{PID: pid}, err
+	}
+	return p.Trace(o)
+}
+
+// PID is the id of the process.
+func (p *Process) PID() int { return p.pid }
+
+// Trace reads the stack. A process that is gone is an error that is os.ErrProcessDone; one that may not be read is an error that is
+// fs.ErrPermission.
+func (p *Process) Trace(o Options) (Stack, error) {
+	stack, err := p.trace(o)
+	if err != nil {
+		return Stack{PID: p.pid}, fmt.Errorf("cannot read the PHP stack of process %d: %w", p.pid, explain(p.pid, err))
+	}
+	return stack, nil
+}
+
+func (p *Process) trace(o Options) (Stack, error) {
+	d := &decoder{
+		memory: p.memory, layout: p.reader.layout, executor: p.reader.executor + p.moved, size: p.reader.size,
+		until: time.Now().Add(patience),
+	}
+	depth := o.Depth
+	if depth <= 0 {
+		depth = defaultDepth
+	}
+	stack, err := d.stack(depth, o.Args)
+	if err != nil {
+		return Stack{}, err
+	}
+	stack.PID = p.pid
+	stack.Script, err = d.path(p.reader.sapi + p.moved + sgScript)
+	return stack, err
+}
+
+// stack reads the frames, again and again until there is no doubt about them.
+func (d *decoder) stack(depth int, args bool) (Stack, error) {
+	var doubts []edge
+	for {
+		stack, unexplained, err := d.once(depth, args)
+		switch {
+		case err == nil && subset(unexplained, doubts):
+			return stack, nil
+		case err == nil:
+			doubts = unexplained
+		case !errors.Is(err, errTorn):
+			return Stack{}, err
+		}
+		if time.Now().After(d.until) {
+			return Stack{}, errTorn
+		}
+	}
+}
+
+func subset(some, all []edge) bool {
+	for _, e := range some {
+		if !slices.Contains(all, e) {
+			return false
+		}
+	}
+	return true
+}
+
+// once reads the frames once, and says which of them no instruction explains.
+func (d *decoder) once(depth int, args bool) (Stack, []edge, error) {
+	raw, more, err := takeSnapshot(d.memory, d.executor+d.layout.current, depth+beyondDepth, d.until)
+	if err != nil {
+		return Stack{}, nil, err
+	}
+	s, err := d.decode(raw)
+	if err != nil {
+		return Stack{}, nil, err
+	}
+	doubts, err := d.doubtful(s)
+	if err != nil {
+		return Stack{}, nil, err
+	}
+	frames := s.frames
+	if len(frames) > depth {
+		frames, more = frames[:depth], true
+	}
+	if args {
+		err = d.arguments(raw[:len(frames)], s.functions, frames)
+	}
+	return Stack{Frames: frames, Truncated: more}, doubts, err
+}
+
+// path reads a C string by the address of the pointer to it.
+func (d *decoder) path(at uint64) (string, error) {
+	p := []piece{{at, make([]byte, 8)}}
+	if err := copyAll(d.memory, p); err != nil || p[0].data == nil {
+		return "", err
+	}
+	address := u64(p[0].data, 0)
+	if address < pageSize {
+		return "", nil
+	}
+	return d.cString(address, maxFile)
+}
+
+// cString reads a string that ends with a zero byte. What cannot be read is empty.
+func (d *decoder) cString(address uint64, longest int) (string, error) {
+	var text []byte
+	for len(text) < longest {
+		// Not beyond the page: there may be nothing.
+		n := min(pageSize-address%pageSize, 256)
+		p := []piece{{address, make([]byte, n)}}
+		if err := copyAll(d.memory, p); err != nil || p[0].data == nil {
+			return "", err
+		}
+		text = append(text, p[0].data...)
+		if i := strings.IndexByte(string(text), 0); i >= 0 {
+			return string(text[:i]), nil
+		}
+		address += n
+	}
+	return string(text[:longest]), nil
+}
