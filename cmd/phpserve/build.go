@@ -1,19 +1,16 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
-	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 )
@@ -21,14 +18,14 @@ import (
 // plan is everything that "run" needs and "check" checks.
 type plan struct {
 	config  server.Config
-	php     *manager.PHP
-	phpWhy  string
+	pools   []plannedPool // in the order of config.Pools
 	rootWhy string
-	userWhy string
 	file    string
+	output  map[string]workerOutput // by pool
 
 	fpm      string   // the configuration of php-fpm that the pools are from; empty: none
-	warnings []string // about it
+	warnings []string // about the pools
+	wrong    []error  // about the pools, and located
 }
 
 // phpFinder is [manager.FindPHP] or a test's.
@@ -36,7 +33,7 @@ type phpFinder func(ctx context.Context, want, siteDir string) (php *manager.PHP
 
 // makePlan turns settings into a server's configuration; dir is the argument of the command, empty if none.
 func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP phpFinder) (*plan, error) {
-	p := &plan{config: server.DefaultConfig(), file: l.file}
+	p := &plan{config: server.DefaultConfig(), file: l.file, output: map[string]workerOutput{}}
 	if err := p.serverConfig(&s, l); err != nil {
 		return nil, &configError{err}
 	}
@@ -58,75 +55,48 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 	if err := p.makePools(&s, l); err != nil {
 		return nil, err
 	}
-	if err := p.config.Validate(); err != nil {
-		return nil, &configError{l.locate(err)}
+	if err := errors.Join(append(p.wrong, l.locate(p.config.Validate()))...); err != nil {
+		return nil, &configError{err}
 	}
-	pool := p.config.Pools[0]
-	if err := pool.CanEnter(string(filepath.Separator)); err != nil { // everybody can read that: it is the user that is wrong
-		return nil, &configError{l.locate(err)}
+	if err := p.canEnter(l); err != nil {
+		return nil, err
+	}
+	if err := p.findPHPs(ctx, l, findPHP); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// warn logs what is odd about the pools.
+func (p *plan) warn(logger *slog.Logger) {
+	for _, text := range p.warnings {
+		logger.Warn(text) //nolint:sloglint // php-fpm's words
+	}
+}
+
+// canEnter says whether the users of the pools can read what they have to.
+func (p *plan) canEnter(l *loader) error {
+	for i := range p.config.Pools {
+		// Everybody can read the root folder: it is the user that is wrong.
+		if err := p.config.Pools[i].CanEnter(string(filepath.Separator)); err != nil {
+			return &configError{l.locate(err)}
+		}
 	}
 	for _, site := range p.config.Sites {
-		if err := pool.CanEnter(site.Root); err != nil {
-			return nil, &hintError{
+		if err := p.poolOf(&site).CanEnter(site.Root); err != nil {
+			return &hintError{
 				fmt.Errorf("cannot serve %s: %w", site.Root, err),
 				"make the folder readable for that user, name another with --user, or insist on root with --allow-root",
 			}
 		}
 	}
-	want := wantedPHP(s.PHP, l)
-	if version := fpmVersion.FindStringSubmatch(p.fpm); want == "" && version != nil {
-		want = version[1]
-	}
-	php, why, err := findPHP(ctx, want, p.config.Sites[0].Root)
-	if err != nil {
-		return nil, err
-	}
-	p.php, p.phpWhy = php, why
-	return p, nil
-}
-
-// makePools makes the pool of the settings, or those of fpm_config, the first of which then runs the sites' scripts.
-func (p *plan) makePools(s *settings, l *loader) error {
-	if s.FPM == "" {
-		pool := poolConfig(&s.Pool)
-		pool.Chdir = l.relative("chdir", pool.Chdir)
-		p.chooseUser(&pool)
-		p.config.Pools = []manager.PoolConfig{pool}
-		return nil
-	}
-	p.fpm = l.relative("fpm_config", s.FPM)
-	o := fpmOptions{config: p.fpm, allowRoot: s.Pool.AllowRoot, engine: cmp.Or(s.Pool.Engine, manager.EngineAuto)}
-	var wrong []error
-	conf, err := o.load(p.fpm, func(level fpmconf.Level, text string) {
-		if level >= fpmconf.LevelError || level == fpmconf.LevelPlain {
-			wrong = append(wrong, errors.New(strings.TrimSpace(text)))
-		} else {
-			p.warnings = append(p.warnings, text)
-		}
-	})
-	if err != nil {
-		return &configError{fmt.Errorf("cannot use fpm_config %s:\n%w", p.fpm, errors.Join(wrong...))}
-	}
-	config, err := o.serverConfig(conf)
-	if err != nil {
-		return &configError{err}
-	}
-	p.warnings = append(p.warnings, withoutEffect(conf)...)
-	p.config.Pools, p.config.ProcessMax = config.Pools[:1], config.ProcessMax // the others would have nothing to do
-	p.config.EmergencyRestartThreshold, p.config.EmergencyRestartInterval = config.EmergencyRestartThreshold, config.EmergencyRestartInterval
-	if p.config.Pools[0].Chroot != "" {
-		return &configError{fmt.Errorf("[pool %s] chroot: HTTP sites cannot be run in a chroot, only behind phpserve fpm", config.Pools[0].Name)}
-	}
-	for i := range p.config.Sites {
-		p.config.Sites[i].Pool = p.config.Pools[0].Name
-	}
 	return nil
 }
 
-// wantedPHP is what the setting php says: a version, a path, or a name to be found on PATH.
-func wantedPHP(php string, l *loader) string {
+// wantedPHP is what the setting php, set by key, says: a version, a path, or a name to be found on PATH.
+func wantedPHP(php, key string, l *loader) string {
 	if strings.ContainsAny(php, `/\`) {
-		if path := l.relative("php", php); strings.ContainsAny(path, `/\`) {
+		if path := l.relative(key, php); strings.ContainsAny(path, `/\`) {
 			return path
 		}
 		return "./" + filepath.Base(php) // not a name to look for
@@ -146,6 +116,7 @@ func (p *plan) serverConfig(s *settings, l *loader) error {
 	c.HeaderTimeout, c.BodyTimeout = time.Duration(s.HeaderTimeout), time.Duration(s.BodyTimeout)
 	c.WriteTimeout, c.IdleTimeout = time.Duration(s.WriteTimeout), time.Duration(s.IdleTimeout)
 	c.MaxHeaderBytes, c.ProcessControlTimeout = int(s.MaxHeaderSize), time.Duration(s.ProcessControl)
+	c.ProcessMax, c.EmergencyRestartThreshold, c.EmergencyRestartInterval = s.ProcessMax, s.CrashThreshold, time.Duration(s.CrashInterval)
 	c.SpoolMemory, c.SpoolDisk, c.SpoolBodies = int64(s.SpoolMemory), int64(s.SpoolDisk), int64(s.SpoolBodies)
 	c.SpoolDir = l.relative("spool.dir", s.SpoolDir)
 	c.AccessLog, c.AccessFormat = s.AccessLog, s.AccessFormat
@@ -209,7 +180,7 @@ func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 	c := server.SiteConfig{
 		Hosts: s.Hosts, Index: s.Index, PathInfo: s.PathInfo, ScriptExtensions: s.ScriptExtensions, CGI: s.CGI,
 		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: s.FollowSymlinks, Deny: denyPatterns(s.Deny),
-		MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: "www",
+		MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: strings.ToLower(s.Pool),
 	}
 	if err := checkRoot(s.Root); err != nil {
 		return c, err
@@ -256,57 +227,4 @@ func denyPatterns(list []string) []string {
 		}
 	}
 	return patterns
-}
-
-func poolConfig(s *poolSettings) manager.PoolConfig {
-	return manager.PoolConfig{
-		Name: "www", Engine: s.Engine, User: s.User, Group: s.Group, AllowRoot: s.AllowRoot, PM: s.PM,
-		MaxChildren: s.MaxChildren, StartServers: s.StartServers, MinSpareServers: s.MinSpareServers,
-		MaxSpareServers: s.MaxSpareServers, ProcessIdleTimeout: time.Duration(s.ProcessIdleTimeout), MaxRequests: s.MaxRequests,
-		QueueSize: s.QueueSize, QueueTimeout: time.Duration(s.QueueTimeout),
-		RequestTerminateTimeout: time.Duration(s.TerminateTimeout), ClearEnv: s.ClearEnv, Env: s.Env,
-		PHPValue: s.PHPValue, PHPAdminValue: s.PHPAdminValue,
-		Chdir: s.Chdir, Priority: s.Priority.nice(), RlimitFiles: s.RlimitFiles, RlimitCore: int64(s.RlimitCore),
-	}
-}
-
-// chooseUser finds whom PHP runs as when root starts phpserve and names nobody: the owner of the document root, else the
-// system's user for web servers. PHP itself never becomes root by default.
-func (p *plan) chooseUser(pool *manager.PoolConfig) {
-	if os.Geteuid() != 0 || pool.User != "" || pool.AllowRoot {
-		return
-	}
-	if owner := ownerOf(p.config.Sites[0].Root); owner != "" {
-		pool.User, p.userWhy = owner, "the owner of the document root"
-		return
-	}
-	for _, name := range []string{"www-data", "apache", "nginx", "www", "nobody"} {
-		if _, err := user.Lookup(name); err == nil {
-			pool.User, p.userWhy = name, "PHP does not run as root"
-			return
-		}
-	}
-}
-
-// workersText describes the pool's processes.
-func (p *plan) workersText() string {
-	pool := p.config.Pools[0]
-	parts := []string{pool.PM}
-	if p.fpm != "" {
-		parts[0] = fmt.Sprintf("pool %s of %s, %s", pool.Name, p.fpm, pool.PM)
-	}
-	if pool.PM == manager.PMStatic {
-		parts = append(parts, fmt.Sprintf("%d", pool.MaxChildren))
-	} else {
-		parts = append(parts, fmt.Sprintf("at most %d", pool.MaxChildren))
-	}
-	switch {
-	case pool.User != "" && os.Geteuid() != 0:
-		parts = append(parts, "as the user who started phpserve (user has an effect for root only)")
-	case pool.User != "" && p.userWhy != "":
-		parts = append(parts, "as user "+pool.User+" ("+p.userWhy+")")
-	case pool.User != "":
-		parts = append(parts, "as user "+pool.User)
-	}
-	return strings.Join(parts, ", ")
 }

@@ -35,17 +35,21 @@ Exit code 0: it can work; 78: the configuration cannot; 70: something else is mi
 			if err != nil {
 				return err
 			}
-			engine, why, err := p.config.Pools[0].Check(cmd.Context(), p.php)
-			if err != nil {
-				return &configError{err}
+			engines := make([]engine, len(p.pools))
+			for i := range p.pools {
+				if engines[i].kind, engines[i].why, err = p.config.Pools[i].Check(cmd.Context(), p.pools[i].php); err != nil {
+					return &configError{l.locate(err)}
+				}
 			}
 			source := "the defaults"
 			if p.file != "" {
 				source = p.file
 			}
 			fmt.Fprintf(stdout, "%s: can work\n", source)
-			p.describe(stdout)
-			row(stdout, "Engine", fmt.Sprintf("%s (%s)", engine, why))
+			for _, text := range p.warnings {
+				row(stdout, "Warning", text)
+			}
+			p.describe(stdout, engines)
 			row(stdout, "Listen", strings.Join(p.config.Listen, " "))
 			row(stdout, "Access log", p.config.AccessLog)
 			return nil

@@ -37,6 +37,7 @@ type loader struct {
 	file    string // empty: no file
 	keys    []string
 	flags   map[string]string // the flag that set a key
+	pools   []*namedPool      // that the settings describe, for messages
 }
 
 // load returns the settings and where they came from.
@@ -100,7 +101,17 @@ func (l *loader) readFile(flags *pflag.FlagSet) error {
 // takeFile takes the keys of the file, in which "a.b: 1" and "a: {b: 1}" are the same key.
 func (l *loader) takeFile(reader *viper.Viper) error {
 	values, taken := map[string]any{}, map[string]bool{}
+	if reader.InConfig("pools") {
+		pools, err := l.poolEntries(reader.Get("pools"))
+		if err != nil {
+			return err
+		}
+		values["pools"] = pools
+	}
 	for _, spelled := range reader.AllKeys() {
+		if spelled == "pools" || strings.HasPrefix(spelled, "pools"+delimiter) {
+			continue // taken whole: viper would take the keys apart
+		}
 		key := strings.ReplaceAll(spelled, delimiter, ".")
 		for _, k := range l.keys {
 			if strings.ReplaceAll(k, delimiter, ".") == key {
@@ -246,6 +257,8 @@ func strictHook(from, to reflect.Type, data any) (any, error) {
 			return "on", nil
 		}
 		return frontOff, nil
+	case to == reflect.TypeFor[fileMode]() && from.Kind() != reflect.String:
+		return nil, fmt.Errorf("%v is a number: write the octal digits of a mode in quotes, such as \"0660\"", data)
 	case to.Kind() == reflect.Bool && from.Kind() != reflect.Bool && from.Kind() != reflect.String,
 		to.Kind() == reflect.Int && from.Kind() == reflect.Bool,
 		to.Kind() == reflect.Int && from.Kind() == reflect.Float64 && data.(float64) != float64(int64(data.(float64))):

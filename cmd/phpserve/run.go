@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/phpserve/phpserve/server"
@@ -97,14 +98,15 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	if err != nil {
 		return err
 	}
-	for _, text := range p.warnings {
-		logger.Warn(text) //nolint:sloglint // php-fpm's words
-	}
+	p.warn(logger)
+	var output atomic.Pointer[map[string]workerOutput]
+	output.Store(&p.output)
+	logger = filterOutput(logger, &output)
 	note := ""
 	if !l.isSet("listen") {
 		note = nextFreePort(&p.config)
 	}
-	s, err := server.New(p.config, samePHP(p.config, p.php), versionText(), logger, stdout)
+	s, err := server.New(p.config, p.phps(), versionText(), logger, stdout)
 	if err != nil {
 		return err
 	}
@@ -121,7 +123,11 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	control := openControlOr(logger, controlled{
 		server: s, reopen: func(context.Context) error { return s.Reopen() }, stop: func() { signals <- os.Interrupt },
 		reload: func(ctx context.Context) (server.Changes, error) {
-			return reloadRun(ctx, s, p, flags, dir, findPHP, logger)
+			next, changes, err := reloadRun(ctx, s, p, flags, dir, findPHP, logger)
+			if err == nil {
+				output.Store(&next.output)
+			}
+			return changes, err
 		},
 	})
 	defer control.close()
@@ -131,7 +137,7 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 }
 
 // reloadRun reads the configuration again and has the pools be as it says.
-func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.FlagSet, dir string, findPHP phpFinder, logger *slog.Logger) (changes server.Changes, err error) {
+func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.FlagSet, dir string, findPHP phpFinder, logger *slog.Logger) (p *plan, changes server.Changes, err error) {
 	defer func() {
 		if err != nil {
 			logger.Error("reload failed, the old configuration goes on", "error", err)
@@ -141,16 +147,17 @@ func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.Fl
 	}()
 	settings, l, err := load(flags, os.Environ())
 	if err != nil {
-		return changes, err
+		return nil, changes, err
 	}
-	p, err := makePlan(ctx, settings, l, dir, findPHP)
-	if err != nil {
-		return changes, err
+	if p, err = makePlan(ctx, settings, l, dir, findPHP); err != nil {
+		return nil, changes, err
 	}
+	p.warn(logger)
 	if !l.isSet("listen") {
 		p.config.Listen = old.config.Listen // the port that was free
 	}
-	return s.Reload(ctx, p.config, samePHP(p.config, p.php))
+	changes, err = s.Reload(ctx, p.config, p.phps())
+	return p, changes, err
 }
 
 // untilStopped waits until a signal, or a failure, which it returns, ends the serving.

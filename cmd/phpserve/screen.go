@@ -3,17 +3,22 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"strings"
 
+	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 )
 
 // screen prints the first thing an operator sees; the URL is its last line.
 func (p *plan) screen(w io.Writer, s *server.Server, note string) {
 	fmt.Fprintf(w, "phpserve %s\n\n", versionText())
-	kind, why := s.Pool(p.config.Sites[0].Pool).Engine()
-	p.describe(w)
-	row(w, "Engine", fmt.Sprintf("%s (%s)", kind, why))
+	engines := make([]engine, len(p.pools))
+	for i := range p.pools {
+		engines[i].kind, engines[i].why = s.Pool(p.config.Pools[i].Name).Engine()
+	}
+	p.describe(w, engines)
 	if note != "" {
 		row(w, "Note", note)
 	}
@@ -31,23 +36,81 @@ func (p *plan) screen(w io.Writer, s *server.Server, note string) {
 	fmt.Fprintln(w)
 }
 
-// describe prints what is known before anything is started.
-func (p *plan) describe(w io.Writer) {
+// engine is how the workers of a pool are made, and why so.
+type engine struct{ kind, why string }
+
+// describe prints what is known before anything is started. engines are those of the pools.
+func (p *plan) describe(w io.Writer, engines []engine) {
 	site := p.config.Sites[0]
-	row(w, "PHP", fmt.Sprintf("%s, %s (%s)", p.php.Version, p.php.Path, p.phpWhy))
-	row(w, "Workers", p.workersText())
-	row(w, "Document root", fmt.Sprintf("%s (%s)", site.Root, p.rootWhy))
+	several := len(p.pools) > 1 || len(p.config.Responders) > 0
+	first := p.pools[0]
+	onePHP := !slices.ContainsFunc(p.pools, func(pool plannedPool) bool { return pool.php.Path != first.php.Path })
+	if onePHP {
+		row(w, "PHP", fmt.Sprintf("%s, %s (%s)", first.php.Version, first.php.Path, first.phpWhy))
+	}
+	if !several {
+		row(w, "Workers", p.workersText(0))
+	}
+	pool := func(site *server.SiteConfig) string {
+		if several {
+			return ", pool " + site.Pool
+		}
+		return ""
+	}
+	row(w, "Document root", fmt.Sprintf("%s (%s)%s", site.Root, p.rootWhy, pool(&site)))
 	front := site.FrontController
 	if front == "" {
 		front = "none"
 	}
 	row(w, "Front controller", front)
 	for _, more := range p.config.Sites[1:] {
-		row(w, "Site", fmt.Sprintf("%s, %s", strings.Join(more.Hosts, " "), more.Root))
+		row(w, "Site", fmt.Sprintf("%s, %s%s", strings.Join(more.Hosts, " "), more.Root, pool(&more)))
 	}
 	if p.file != "" {
 		row(w, "Configuration", p.file)
 	}
+	if !several {
+		row(w, "Engine", fmt.Sprintf("%s (%s)", engines[0].kind, engines[0].why))
+		return
+	}
+	for i, planned := range p.pools {
+		name := p.config.Pools[i].Name
+		text := fmt.Sprintf("%s: %s, %s", name, engines[i].kind, p.workersText(i))
+		if !onePHP {
+			text = fmt.Sprintf("%s: PHP %s, %s, %s, %s", name, planned.php.Version, planned.php.Path, engines[i].kind, p.workersText(i))
+		}
+		for _, r := range p.config.Responders {
+			if r.Pool == name && r.Status.Only {
+				text += ", status on " + r.Listen
+			} else if r.Pool == name {
+				text += ", FastCGI on " + r.Listen
+			}
+		}
+		row(w, "Pool", text)
+	}
+}
+
+// workersText describes the processes of a pool.
+func (p *plan) workersText(i int) string {
+	pool, userWhy := p.config.Pools[i], p.pools[i].userWhy
+	parts := []string{pool.PM}
+	if p.fpm != "" {
+		parts[0] = fmt.Sprintf("pool %s of %s, %s", pool.Name, p.fpm, pool.PM)
+	}
+	if pool.PM == manager.PMStatic {
+		parts = append(parts, fmt.Sprintf("%d", pool.MaxChildren))
+	} else {
+		parts = append(parts, fmt.Sprintf("at most %d", pool.MaxChildren))
+	}
+	switch {
+	case pool.User != "" && os.Geteuid() != 0:
+		parts = append(parts, "as the user who started phpserve (user has an effect for root only)")
+	case pool.User != "" && userWhy != "":
+		parts = append(parts, "as user "+pool.User+" ("+userWhy+")")
+	case pool.User != "":
+		parts = append(parts, "as user "+pool.User)
+	}
+	return strings.Join(parts, ", ")
 }
 
 func row(w io.Writer, name, value string) { fmt.Fprintf(w, "  %-17s %s\n", name, value) }

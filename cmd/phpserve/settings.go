@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 
+	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 )
@@ -14,8 +15,8 @@ type settings struct {
 	Site    siteSettings `mapstructure:",squash"`
 	Sites   []any        `mapstructure:"sites"` // each like siteSettings; keys it lacks are those of the top
 	Pool    poolSettings `mapstructure:",squash"`
+	Pools   []poolEntry  `mapstructure:"pools"` // each like namedPool; keys it lacks are those of the top
 	TLS     tlsSettings  `mapstructure:"tls"`
-	PHP     string       `mapstructure:"php"`
 	FPM     string       `mapstructure:"fpm_config"`
 	Proxies []string     `mapstructure:"trusted_proxies"`
 
@@ -27,6 +28,9 @@ type settings struct {
 	IdleTimeout     duration `mapstructure:"timeouts.idle"`
 	MaxHeaderSize   size     `mapstructure:"max_header_size"`
 	ProcessControl  duration `mapstructure:"process_control_timeout"`
+	ProcessMax      int      `mapstructure:"process.max"`
+	CrashThreshold  int      `mapstructure:"emergency_restart_threshold"`
+	CrashInterval   duration `mapstructure:"emergency_restart_interval"`
 	SpoolMemory     size     `mapstructure:"spool.memory"`
 	SpoolDisk       size     `mapstructure:"spool.disk"`
 	SpoolBodies     size     `mapstructure:"spool.bodies"`
@@ -51,16 +55,19 @@ type siteSettings struct {
 	Deny             []string `mapstructure:"deny"`
 	MaxBodySize      size     `mapstructure:"max_body_size"`
 	FastCGIParam     []string `mapstructure:"fastcgi_param"`
+	Pool             string   `mapstructure:"pool"`
 }
 
-// poolSettings are the keys of the pool, named as in php-fpm.
+// poolSettings are the keys that every pool has, named as in php-fpm. At the top they describe the pool www and what pools lack.
 type poolSettings struct {
+	PHP                string   `mapstructure:"php"`
 	Engine             string   `mapstructure:"engine"`
 	User               string   `mapstructure:"user"`
 	Group              string   `mapstructure:"group"`
 	AllowRoot          bool     `mapstructure:"allow_root"`
 	Chdir              string   `mapstructure:"chdir"`
 	Priority           priority `mapstructure:"process.priority"`
+	Dumpable           bool     `mapstructure:"process.dumpable"`
 	RlimitFiles        int      `mapstructure:"rlimit_files"`
 	RlimitCore         coreSize `mapstructure:"rlimit_core"`
 	PM                 string   `mapstructure:"pm"`
@@ -68,15 +75,26 @@ type poolSettings struct {
 	StartServers       int      `mapstructure:"pm.start_servers"`
 	MinSpareServers    int      `mapstructure:"pm.min_spare_servers"`
 	MaxSpareServers    int      `mapstructure:"pm.max_spare_servers"`
+	MaxSpawnRate       int      `mapstructure:"pm.max_spawn_rate"`
 	ProcessIdleTimeout duration `mapstructure:"pm.process_idle_timeout"`
 	MaxRequests        int      `mapstructure:"pm.max_requests"`
 	QueueSize          int      `mapstructure:"queue.size"`
 	QueueTimeout       duration `mapstructure:"queue.timeout"`
 	TerminateTimeout   duration `mapstructure:"request_terminate_timeout"`
+	TrackFinished      bool     `mapstructure:"request_terminate_timeout_track_finished"`
+	Slowlog            string   `mapstructure:"slowlog"`
+	SlowlogTimeout     duration `mapstructure:"request_slowlog_timeout"`
+	SlowlogDepth       int      `mapstructure:"request_slowlog_trace_depth"`
+	SlowlogFormat      string   `mapstructure:"slowlog.format"`
+	SlowlogArgs        bool     `mapstructure:"slowlog.args"`
+	CatchOutput        bool     `mapstructure:"catch_workers_output"`
+	DecorateOutput     bool     `mapstructure:"decorate_workers_output"`
 	ClearEnv           bool     `mapstructure:"clear_env"`
 	Env                []string `mapstructure:"env"`
 	PHPValue           []string `mapstructure:"php_value"`
+	PHPFlag            []string `mapstructure:"php_flag"`
 	PHPAdminValue      []string `mapstructure:"php_admin_value"`
+	PHPAdminFlag       []string `mapstructure:"php_admin_flag"`
 }
 
 // tlsSettings are the keys below tls.
@@ -106,13 +124,14 @@ const (
 // defaultSettings are the defaults of the packages, in the spelling of the configuration.
 func defaultSettings() settings {
 	c, site, pool := server.DefaultConfig(), server.DefaultSiteConfig(), manager.DefaultPoolConfig(runtime.NumCPU())
+	fpm := fpmconf.NewPool(pool.Name)
 	return settings{
 		Listen: c.Listen, RequestIDHeader: c.RequestIDHeader, ErrorPages: c.ErrorPages,
 		HeaderTimeout: duration(c.HeaderTimeout), BodyTimeout: duration(c.BodyTimeout), WriteTimeout: duration(c.WriteTimeout),
 		IdleTimeout: duration(c.IdleTimeout), MaxHeaderSize: size(c.MaxHeaderBytes), ProcessControl: duration(c.ProcessControlTimeout),
 		SpoolMemory: size(c.SpoolMemory), SpoolDisk: size(c.SpoolDisk), SpoolBodies: size(c.SpoolBodies), SpoolDir: c.SpoolDir,
 		AccessLog: c.AccessLog, AccessFormat: c.AccessFormat, LogFormat: "text", LogLevel: "info",
-		Proxies: []string{}, Sites: []any{},
+		Proxies: []string{}, Sites: []any{}, Pools: []poolEntry{},
 		TLS: tlsSettings{
 			Auto: c.TLS.Auto, Email: c.TLS.Email, CA: c.TLS.CA, CARoot: c.TLS.CARoot, Storage: c.TLS.Storage,
 			Redirect: c.TLS.Redirect, RedirectPort: c.TLS.RedirectPort, Challenges: []string{}, Certificates: []certificate{},
@@ -127,8 +146,9 @@ func defaultSettings() settings {
 			MinSpareServers: pool.MinSpareServers, MaxSpareServers: pool.MaxSpareServers,
 			ProcessIdleTimeout: duration(pool.ProcessIdleTimeout), MaxRequests: pool.MaxRequests,
 			QueueSize: pool.QueueSize, QueueTimeout: duration(pool.QueueTimeout),
-			TerminateTimeout: duration(pool.RequestTerminateTimeout), ClearEnv: pool.ClearEnv,
-			Env: []string{}, PHPValue: []string{}, PHPAdminValue: []string{},
+			TerminateTimeout: duration(pool.RequestTerminateTimeout), ClearEnv: pool.ClearEnv, Dumpable: true,
+			MaxSpawnRate: fpm.MaxSpawnRate, SlowlogDepth: slowlogDepth, SlowlogFormat: slowlogOwn, CatchOutput: true, DecorateOutput: fpm.DecorateWorkersOutput,
+			Env: []string{}, PHPValue: []string{}, PHPFlag: []string{}, PHPAdminValue: []string{}, PHPAdminFlag: []string{},
 		},
 	}
 }

@@ -14,14 +14,20 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 )
 
-// where says which source a key's value came from, with the line if that is the file. prefix is sites[N]. for a key of
-// that site, else empty.
+// where says which source a key's value came from, with the line if that is the file. prefix is sites[N]. or pools.NAME. for a key
+// of that site or pool, else empty.
 func (l *loader) where(prefix, key string) string {
 	top, _, _ := strings.Cut(key, "[")
 	switch flag := l.flags[top]; {
 	case prefix != "":
 		if line := lineOf(l.file, prefix, top); line > 0 {
 			return fmt.Sprintf("%s:%d", l.file, line)
+		}
+		if name, ok := poolOf(prefix); ok {
+			if first, _ := poolLines(linesOf(l.file), name); first >= 0 {
+				return fmt.Sprintf("%s:%d", l.file, first+1)
+			}
+			return l.where("", "pools")
 		}
 		return l.where("", "sites")
 	case flag != "":
@@ -48,6 +54,14 @@ func (l *loader) relative(key, path string) string {
 	if path == "" || filepath.IsAbs(path) || !l.fromFile(key) {
 		return path
 	}
+	return l.inFolder(path)
+}
+
+// inFolder makes a relative path one in the file's folder.
+func (l *loader) inFolder(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
 	return filepath.Join(filepath.Dir(l.file), path)
 }
 
@@ -59,14 +73,14 @@ var (
 // lineOf finds the line that sets key in a YAML, TOML or JSON file; 0 if there is none. With prefix sites[N]. it looks
 // in that entry of sites only, as far as one can be told from the next.
 func lineOf(file, prefix, key string) int {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return 0
-	}
-	lines := strings.Split(string(text), "\n")
+	lines := linesOf(file)
 	first, last := 0, len(lines)
-	if prefix != "" {
+	if name, ok := poolOf(prefix); ok {
+		first, last = poolLines(lines, name)
+	} else if prefix != "" {
 		first, last = siteLines(lines, prefix)
+	} else if key != "pools" {
+		lines = withoutPools(lines)
 	}
 	dotted := strings.ReplaceAll(key, delimiter, ".")
 	for _, name := range []string{dotted, dotted[strings.LastIndex(dotted, ".")+1:]} {
@@ -78,6 +92,15 @@ func lineOf(file, prefix, key string) int {
 		}
 	}
 	return 0
+}
+
+// linesOf are the lines of a file, none if it cannot be read.
+func linesOf(file string) []string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil
+	}
+	return strings.Split(string(text), "\n")
 }
 
 // siteLines are the lines of an entry of sites: those from first to before last.
@@ -120,6 +143,9 @@ func (l *loader) locate(err error) error {
 		return errors.Join(errs...)
 	}
 	text := err.Error()
+	if m := namedPoolError.FindStringSubmatch(text); m != nil && slices.ContainsFunc(l.pools, func(p *namedPool) bool { return p.name == m[1] }) {
+		return l.locatePool(m[1], err)
+	}
 	for _, key := range namedKey.FindAllString(namedSite.ReplaceAllString(text, ""), -1) {
 		if !slices.Contains(l.keys, key) && !slices.Contains(l.keys, strings.Replace(key, ".", delimiter, 1)) {
 			continue
