@@ -27,7 +27,7 @@ type control struct {
 // controlled is what a running phpserve can be asked.
 type controlled struct {
 	server *server.Server
-	reload func(context.Context) (server.Changes, error)
+	reload func(ctx context.Context, pool string) (server.Changes, error) // of all pools, or of one
 	reopen func(context.Context) error
 	stop   func()
 }
@@ -161,7 +161,7 @@ func (c controlled) handler() http.Handler {
 	mux.HandleFunc("GET /trace", c.trace)
 	mux.HandleFunc("POST /profile", c.profile)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
-		changes, err := c.reload(r.Context())
+		changes, err := c.reload(r.Context(), r.FormValue("pool"))
 		if err != nil {
 			refuse(w, err)
 			return

@@ -42,9 +42,15 @@ type fpmMaster struct {
 	over    chan struct{} // closed when nothing is done any more
 
 	reloads sync.WaitGroup // the goroutine of a reload
-	replies []reloaded     // of the reload that is under way; nil: none is
-	again   []reloaded     // of the one after it
+	asked   []reloadAsked  // for the reload that is under way; nil: none is
+	again   []reloadAsked  // for those after it
 	gives   bool           // another binary takes over
+}
+
+// reloadAsked is somebody who asked for a reload.
+type reloadAsked struct {
+	pool  string // the one that is meant; empty: all
+	reply reloaded
 }
 
 // reloaded is told what came of a reload.
@@ -218,7 +224,7 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 			case fpmReopen:
 				_ = m.reopen() // it has said why not
 			case fpmReload:
-				m.reload(ctx, func(server.Changes, error) {}) // as above
+				m.reload(ctx, "", func(server.Changes, error) {}) // as above
 			case fpmFinish:
 				m.stop("Finishing ...", signals)
 				return nil
@@ -296,10 +302,10 @@ func (m *fpmMaster) between(ctx context.Context, do func()) bool {
 func (m *fpmMaster) controlled(ctx context.Context, signals chan<- os.Signal) controlled {
 	return controlled{
 		server: m.server,
-		reload: func(asked context.Context) (changes server.Changes, err error) {
+		reload: func(asked context.Context, pool string) (changes server.Changes, err error) {
 			done := make(chan struct{})
 			if !m.between(asked, func() {
-				m.reload(ctx, func(c server.Changes, e error) {
+				m.reload(ctx, pool, func(c server.Changes, e error) {
 					changes, err = c, e
 					close(done)
 				})
@@ -329,20 +335,30 @@ var errStopping = errors.New("phpserve is stopping")
 
 // reload begins to read the configuration again; signals are obeyed meanwhile. What asks for a reload while one is under way gets
 // the next: the one under way may have read the old file.
-func (m *fpmMaster) reload(ctx context.Context, reply reloaded) {
-	if m.replies != nil {
-		m.again = append(m.again, reply)
-		return
-	}
-	m.replies = []reloaded{reply}
+func (m *fpmMaster) reload(ctx context.Context, pool string, reply reloaded) {
+	m.again = append(m.again, reloadAsked{pool, reply})
 	m.beginReload(ctx)
 }
 
+// beginReload begins the next reload, for all who asked for the same, if none is under way.
 func (m *fpmMaster) beginReload(ctx context.Context) {
+	if m.asked != nil || len(m.again) == 0 {
+		return
+	}
+	pool := m.again[0].pool
+	later := []reloadAsked{}
+	for _, a := range m.again {
+		if a.pool == pool {
+			m.asked = append(m.asked, a)
+		} else {
+			later = append(later, a)
+		}
+	}
+	m.again = later
 	m.log.Print(fpmconf.LevelNotice, "Reloading in progress ...")
 	m.systemd.reloading()
 	m.reloads.Go(func() {
-		conf, config, changes, err := m.tryReload(ctx)
+		conf, config, changes, err := m.tryReload(ctx, pool)
 		m.between(context.Background(), func() { m.endReload(ctx, conf, config, changes, err) })
 	})
 }
@@ -350,8 +366,8 @@ func (m *fpmMaster) beginReload(ctx context.Context) {
 // endReload says what came of a reload. One that cannot work has changed nothing.
 func (m *fpmMaster) endReload(ctx context.Context, conf *fpmconf.Config, config server.Config, changes server.Changes, err error) {
 	if changes.Binary != "" {
-		for _, reply := range append(m.replies, m.again...) {
-			reply(changes, nil)
+		for _, a := range append(m.asked, m.again...) {
+			a.reply(changes, nil)
 		}
 		m.gives = true
 		return
@@ -368,17 +384,15 @@ func (m *fpmMaster) endReload(ctx context.Context, conf *fpmconf.Config, config 
 		}
 		m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
 	}
-	for _, reply := range m.replies {
-		reply(changes, err)
+	for _, a := range m.asked {
+		a.reply(changes, err)
 	}
-	m.replies, m.again = m.again, nil
-	if m.replies != nil {
-		m.beginReload(ctx)
-	}
+	m.asked = nil
+	m.beginReload(ctx)
 }
 
-// tryReload reads the configuration and has the server take it.
-func (m *fpmMaster) tryReload(ctx context.Context) (*fpmconf.Config, server.Config, server.Changes, error) {
+// tryReload reads the configuration and has the server take it, or what it says of one pool.
+func (m *fpmMaster) tryReload(ctx context.Context, pool string) (*fpmconf.Config, server.Config, server.Changes, error) {
 	var said []string
 	conf, err := m.o.load(m.file, func(level fpmconf.Level, text string) {
 		m.log.Print(level, text)
@@ -396,6 +410,10 @@ func (m *fpmMaster) tryReload(ctx context.Context) (*fpmconf.Config, server.Conf
 	config, err := m.o.serverConfig(conf)
 	if err != nil {
 		return nil, server.Config{}, server.Changes{}, err
+	}
+	if pool != "" {
+		changes, err := m.server.ReloadPool(ctx, config, samePHP(config, php), pool)
+		return conf, config, changes, err
 	}
 	if m.binary.changed() {
 		if err := m.binary.check(ctx); err != nil {
