@@ -42,6 +42,21 @@ func (p *Pool) unattachedAt(at *endpoint) int {
 	return n
 }
 
+// exitReason is why a worker ended, for those who count.
+func exitReason(was State, surplus, stops bool) string {
+	switch {
+	case stops:
+		return "stopped"
+	case surplus:
+		return "surplus"
+	case was == StateStopping:
+		return "recycled"
+	case was == StateKilled:
+		return "killed"
+	}
+	return "crashed"
+}
+
 // buried takes a dead worker out of the pool and has it replaced.
 func (p *Pool) buried(w *Worker) {
 	p.mu.Lock()
@@ -53,6 +68,7 @@ func (p *Pool) buried(w *Worker) {
 	w.transition(StateDead)
 	delete(p.workers, w.proc.pid)
 	p.stats.Ended++
+	p.stats.Exits[exitReason(was, surplus, stops)]++
 	if was == StateIdle {
 		p.idle = slices.DeleteFunc(p.idle, func(o *Worker) bool { return o == w })
 	}

@@ -63,6 +63,11 @@ type Config struct {
 	// TLS says where certificates come from.
 	TLS TLSConfig
 
+	// Admin is where metrics and health are told: HOST:PORT. Empty: nowhere.
+	Admin string
+	// AdminToken is what who asks there must know, as Authorization: Bearer. It is needed where Admin is no loopback address.
+	AdminToken string
+
 	// TrustedProxies are addresses or networks whose X-Forwarded-* headers are believed. Default: none.
 	TrustedProxies []netip.Prefix
 	// RequestIDHeader is the name of the header that carries the request id, in both directions. Empty: none.
@@ -217,6 +222,9 @@ func (c *Config) validatePools() (errs []error) {
 	}
 	if c.EmergencyRestartThreshold < 0 || c.EmergencyRestartInterval < 0 {
 		bad("emergency_restart_threshold and emergency_restart_interval must be 0 (never) or greater")
+	}
+	if err := c.validateAdmin(); err != nil {
+		errs = append(errs, err)
 	}
 	for _, r := range c.Responders {
 		if !c.hasPool(r.Pool) {

@@ -220,12 +220,13 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	begun := q.described()
 	terminate := q.pool.terminate
 	if terminate > 0 {
-		begun.Deadline = time.Now().Add(terminate)
+		started := time.Now()
+		begun.Deadline = started.Add(terminate)
 		q.timer = time.AfterFunc(terminate, func() {
 			q.timedOut.Store(true)
 			// php-fpm's words (fpm_request.c:fpm_request_check_timed_out)
 			q.target.log.Warn(fmt.Sprintf("child %d, script '%s' (request: \"%s %s\") execution timed out (%f sec), terminating", //nolint:sloglint // as above
-				worker.PID(), manager.PrintableName(begun.Script), begun.Method, begun.Target(), time.Since(q.trace.began).Seconds()))
+				worker.PID(), manager.PrintableName(begun.Script), begun.Method, begun.Target(), time.Since(started).Seconds()))
 			worker.Kill("request_terminate_timeout")
 		})
 		defer q.timer.Stop()
@@ -296,7 +297,7 @@ func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool,
 			return false, nil
 		}
 		q.begun = true
-		if q.target.access != nil {
+		if q.target.access != nil || q.p.s.metrics != nil {
 			q.trace.see(rec.Content)
 		}
 		if !q.headDone {

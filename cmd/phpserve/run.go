@@ -68,6 +68,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("access-log", "", "`FILE` of the access log, - for standard output, off for none (default -)")
 	f.String("log-format", "", "`FORMAT` of the log: text or json (default text)")
 	f.String("log-level", "", "least `LEVEL` that is logged: debug, info, warn or error (default info)")
+	f.String("admin", "", "`ADDR` for metrics (/metrics) and health (/healthz, /readyz), such as localhost:9000 (default none)")
 	f.String("fpm-config", "", "`FILE` of php-fpm whose pools run PHP, in the place of the keys about the pool")
 	f.String("config", "", "configuration `FILE` (default phpserve.yaml, .yml, .toml or .json in this folder)")
 }

@@ -21,6 +21,8 @@ type settings struct {
 	Proxies []string     `mapstructure:"trusted_proxies"`
 
 	RequestIDHeader string   `mapstructure:"request_id_header"`
+	Admin           string   `mapstructure:"admin"`
+	AdminToken      string   `mapstructure:"admin_token"`
 	ErrorPages      string   `mapstructure:"error_pages"`
 	HeaderTimeout   duration `mapstructure:"timeouts.header"`
 	BodyTimeout     duration `mapstructure:"timeouts.body"`
