@@ -164,6 +164,7 @@ func TestFPMUpgradeRefusesABinaryThatCannotWork(t *testing.T) {
 		{"no program", 0o755},
 		{"#!/bin/sh\nexit 0\n", 0o644},
 		{string(old[:4096]), 0o755},
+		{string(old), 0o777}, // anybody could have written it
 	} {
 		if err := os.WriteFile(s.program+".new", []byte(broken.text), broken.mode); err != nil {
 			t.Fatal(err)

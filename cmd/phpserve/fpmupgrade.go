@@ -54,6 +54,13 @@ func (b *ownBinary) changed() bool {
 
 // check has the program that is there now say whether it can work with the configuration.
 func (b *ownBinary) check(ctx context.Context) error {
+	info, err := os.Stat(b.path)
+	if err != nil {
+		return fmt.Errorf("the binary %s has changed, and cannot be used: %w", b.path, err)
+	}
+	if os.Geteuid() == 0 && (!ownedByMe(info) || info.Mode().Perm()&0o022 != 0) {
+		return fmt.Errorf("the binary %s has changed, and others than root can change the new one: root does not execute it", b.path)
+	}
 	ctx, cancel := context.WithTimeout(ctx, upgradeCheck)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.path, append(append([]string(nil), os.Args[1:]...), "-t")...)
