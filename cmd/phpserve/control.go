@@ -160,6 +160,7 @@ func (c controlled) handler() http.Handler {
 	mux.HandleFunc("GET /page", c.page)
 	mux.HandleFunc("GET /trace", c.trace)
 	mux.HandleFunc("POST /profile", c.profile)
+	mux.HandleFunc("POST /recycle", c.recycle)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
 		changes, err := c.reload(r.Context(), r.FormValue("pool"))
 		if err != nil {

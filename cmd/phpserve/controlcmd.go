@@ -44,7 +44,7 @@ func newControlCommands(stdout io.Writer) []*cobra.Command {
 		"  phpserve stop", func(cmd *cobra.Command) error {
 			return askControl(cmd.Context(), path, http.MethodPost, "/stop", &struct{}{})
 		})
-	return []*cobra.Command{newStatusCommand(stdout), newTraceCommand(stdout), newProfileCommand(stdout), reload, reopen, stop}
+	return []*cobra.Command{newStatusCommand(stdout), newTopCommand(stdout), newTraceCommand(stdout), newProfileCommand(stdout), reload, reopen, stop}
 }
 
 // controlFlag adds the flag --control.
