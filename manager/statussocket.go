@@ -13,7 +13,7 @@ import (
 const statusPatience = 5 * time.Second
 
 // statusPause is how long accepting rests after an error.
-const statusPause = time.Second
+const statusPause = 200 * time.Millisecond
 
 // openStatus opens the socket on which fpm_get_status() of prepend.php asks. Who cannot have one goes without: the function then
 // returns false.
@@ -36,10 +36,7 @@ func (p *Pool) openStatus() {
 			}
 			if err != nil { // such as too many open files
 				p.log.Warn("fpm_get_status() cannot be answered", "error", err)
-				select {
-				case <-time.After(statusPause):
-				case <-p.stopping:
-				}
+				time.Sleep(statusPause)
 				continue
 			}
 			p.wg.Go(func() { p.tellStatus(nc) })
