@@ -24,7 +24,7 @@ import (
 //	unprivileged CODE COMMAND ... the same as a user who may not open ports below 1024
 //	serve [NAME=VALUE ...] ARGS   phpserve ARGS in the background, until it shows its URL, which becomes $URL
 //	get [-H HEADER] PATH          status line, headers and body of a request to it, as stdout
-//	stop [SIGNAL]                 end it: it must exit with 0; its output becomes stdout and stderr
+//	end [SIGNAL]                  end it: it must exit with 0; its output becomes stdout and stderr
 //	screen                        its first screen, with what differs between machines replaced, as stdout
 //	occupy PORT|NAME              listen on a loopback port, or on a free one that becomes $NAME
 func TestScripts(t *testing.T) {
@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 			"unprivileged": func(ts *testscript.TestScript, _ bool, args []string) {
 				exits(ts, args[0], append(unprivileged(ts), args[1:]...))
 			},
-			"serve": scriptServe, "get": scriptGet, "stop": scriptStop, "screen": scriptScreen, "occupy": scriptOccupy,
+			"serve": scriptServe, "get": scriptGet, "end": scriptStop, "screen": scriptScreen, "occupy": scriptOccupy,
 		},
 		RequireExplicitExec: true, RequireUniqueNames: true,
 	})
@@ -62,7 +62,9 @@ func openScript(env *testscript.Env) error {
 	}
 	env.Setenv("BIN", bin)
 	return filepath.WalkDir(env.WorkDir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
+		if err == nil && d.Name() == ".tmp" { // TMPDIR
+			err = os.Chmod(path, 0o777|os.ModeSticky)
+		} else if err == nil && d.IsDir() {
 			err = os.Chmod(path, 0o755)
 		}
 		return err
