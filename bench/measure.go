@@ -77,8 +77,9 @@ func (b *bench) prepare(ctx context.Context) error {
 }
 
 func newSide(name string, o options, t tools, dir, root string) (*side, error) {
-	if name == sidePhpserve {
-		return newPhpserveSide(o, t, dir, root)
+	switch name {
+	case sidePhpserve, sideObserved, sideProfiled:
+		return newPhpserveSide(name, o, t, dir, root)
 	}
 	return newNginxSide(name, o, t, dir, root)
 }
@@ -190,7 +191,11 @@ func (b *bench) measure(ctx context.Context, s *side, sc script, connections int
 		return sample{}, err
 	}
 	start := time.Now()
+	end := b.observe(ctx, s)
 	l, err := b.wrk(ctx, s, sc, connections, b.options.duration)
+	if watched := end(); err == nil {
+		err = watched
+	}
 	if err != nil {
 		return sample{}, err
 	}

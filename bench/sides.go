@@ -25,6 +25,7 @@ const (
 type side struct {
 	name    string
 	address string
+	admin   string // where metrics are; empty: nowhere
 	servers []*server
 	// adopts says that processes whose starter has exited are this side's.
 	adopts bool
@@ -45,15 +46,23 @@ type server struct {
 }
 
 // newPhpserveSide prepares phpserve as its documentation says to run it.
-func newPhpserveSide(o options, t tools, dir, root string) (*side, error) {
+func newPhpserveSide(name string, o options, t tools, dir, root string) (*side, error) {
 	if err := makeSideDir(dir, t.account); err != nil {
 		return nil, err
 	}
-	config := o.config
+	config, admin := o.config, ""
 	if config == "" {
 		// An empty file keeps phpserve from using one it would find by itself.
 		config = filepath.Join(dir, "phpserve.yaml")
-		if err := os.WriteFile(config, nil, 0o644); err != nil {
+		text := ""
+		if name == sideObserved {
+			var err error
+			if admin, err = freeAddress(); err != nil {
+				return nil, err
+			}
+			text = observedConfig(dir, admin)
+		}
+		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 			return nil, fmt.Errorf("cannot write phpserve's configuration: %v", err)
 		}
 	}
@@ -79,7 +88,7 @@ func newPhpserveSide(o options, t tools, dir, root string) (*side, error) {
 		}
 	}
 	return &side{
-		name: sidePhpserve, address: address, adopts: true, deadChildrenPHP: true,
+		name: name, address: address, admin: admin, adopts: true, deadChildrenPHP: true,
 		servers: []*server{{path: t.phpserve, args: args, env: env, log: filepath.Join(dir, "phpserve.log")}},
 	}, nil
 }

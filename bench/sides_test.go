@@ -49,7 +49,7 @@ func TestNginxSidesDifferInTheUpstreamConnectionOnly(t *testing.T) {
 func TestPhpserveSideRunsAsDocumented(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "side")
 	t.Setenv("PHPSERVE_WORKERS", "1")
-	s, err := newPhpserveSide(options{workers: 4}, tools{phpserve: "/usr/bin/phpserve"}, dir, "/srv/site")
+	s, err := newPhpserveSide(sidePhpserve, options{workers: 4}, tools{phpserve: "/usr/bin/phpserve"}, dir, "/srv/site")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,6 +66,7 @@ func (p *Pool) balance() {
 	surplus := slices.Clone(p.idle[:d.stop])
 	p.idle = slices.Delete(p.idle, 0, d.stop)
 	for _, w := range surplus {
+		w.surplus = true
 		w.transition(StateStopping)
 	}
 	p.mu.Unlock()
@@ -117,6 +118,10 @@ func (p *Pool) startWorker() {
 	w.log = p.log.With("pid", proc.pid)
 	p.mu.Lock()
 	p.spawning--
+	replaces := p.toReplace > 0
+	if replaces {
+		p.toReplace--
+	}
 	p.workers[proc.pid] = w
 	p.count[StateStarting]++
 	p.stats.Started++
@@ -129,7 +134,7 @@ func (p *Pool) startWorker() {
 	} else {
 		p.mu.Unlock()
 	}
-	w.log.Debug("worker started")
+	w.log.Debug("worker started", "replaces", replaces)
 	p.wg.Go(func() { p.watch(w) })
 	p.greet(w)
 	p.expelEarly()

@@ -19,6 +19,7 @@ const (
 // output logs what php-cgi processes write to their standard output and error, and remembers the last lines.
 type output struct {
 	log  *slog.Logger
+	own  bool // of one worker alone, whose process id then belongs to each line
 	pipe *os.File
 	read chan struct{} // closed when nothing more is read
 	mu   sync.Mutex    // guards tail
@@ -41,6 +42,9 @@ func (o *output) start(begin func(*os.File) (*child, error), wg *sync.WaitGroup)
 		return nil, err
 	}
 	o.pipe = r
+	if o.own {
+		o.log = o.log.With("pid", ch.cmd.Process.Pid)
+	}
 	wg.Go(func() {
 		defer close(o.read)
 		defer r.Close()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,7 @@ type Pool struct {
 	queue      list.List    // of *waiter, oldest first
 	early      map[int]Conn // connections of workers that greeted before their fork was reported
 	spawning   int          // processes asked for that do not exist yet
+	toReplace  int          // workers that ended and were not too many
 	failures   int          // failed starts in a row
 	retryAt    time.Time    // no start before it
 	lastErr    error        // of the last failed start
@@ -68,14 +70,15 @@ type waiter struct {
 
 // Stats counts what a pool did since its start.
 type Stats struct {
-	Idle, Busy, Starting, Total int    // workers now
-	Waiting                     int    // requests in the queue now
-	MaxWaiting                  int    // most that ever waited
-	QueueFull, QueueTimeouts    uint64 // requests refused
-	Requests                    uint64 // requests that had a worker
-	Started, Ended              uint64 // workers
-	MaxActive                   int    // most workers that ever ran a request at the same time
-	MaxChildrenReached          uint64 // times that requests waited because there were pm.max_children workers
+	Idle, Busy, Starting, Total int               // workers now
+	Waiting                     int               // requests in the queue now
+	MaxWaiting                  int               // most that ever waited
+	QueueFull, QueueTimeouts    uint64            // requests refused
+	Requests                    uint64            // requests that had a worker
+	Started, Ended              uint64            // workers
+	Exits                       map[string]uint64 // workers that ended, by why: recycled, surplus, stopped, killed, crashed
+	MaxActive                   int               // most workers that ever ran a request at the same time
+	MaxChildrenReached          uint64            // times that requests waited because there were pm.max_children workers
 }
 
 // NewPool checks cfg, finds out what PHP can do and prepares the pool's runtime folder. Start starts it.
@@ -112,6 +115,7 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		cfg: cfg, asked: asked, php: php, stamps: php.stamps(), log: log, dialer: d, dir: dir, kind: kind, why: why, late: late,
 		priority: priority, made: time.Now(),
 		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
+		stats:   Stats{Exits: map[string]uint64{}},
 		workers: map[int]*Worker{}, early: map[int]Conn{},
 	}, nil
 }
@@ -143,7 +147,9 @@ func (p *Pool) Start(ctx context.Context) error {
 		p.Stop(ctx)
 		return err
 	}
-	p.slowlog.path = p.cfg.Slowlog
+	if p.cfg.RequestSlowlogTimeout > 0 {
+		p.slowlog.path = p.cfg.Slowlog
+	}
 	if err := p.ReopenSlowlog(); err != nil {
 		p.Stop(ctx)
 		return err
@@ -295,7 +301,7 @@ func (p *Pool) Stats() Stats {
 	defer p.mu.Unlock()
 	s := p.stats
 	s.Idle, s.Busy, s.Starting = p.count[StateIdle], p.count[StateBusy], p.count[StateStarting]+p.spawning
-	s.Total, s.Waiting = len(p.workers), p.queue.Len()
+	s.Total, s.Waiting, s.Exits = len(p.workers), p.queue.Len(), maps.Clone(p.stats.Exits)
 	return s
 }
 

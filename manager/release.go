@@ -79,6 +79,7 @@ func (p *Pool) settle(w *Worker) {
 	w.request = Request{}
 	if p.closed || w.generation != p.generation || w.limit > 0 && w.requests >= w.limit {
 		w.transition(StateStopping)
+		p.toReplace++
 		p.mu.Unlock()
 		p.end(w)
 		p.poke()

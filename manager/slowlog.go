@@ -116,13 +116,9 @@ func (w *Worker) slow() {
 	p.mu.Unlock()
 	defer p.wg.Done()
 	p.slowRequests.Add(1)
-	target := request.Name
-	if request.Query != "" {
-		target += "?" + request.Query
-	}
 	// php-fpm's words (fpm_request.c:fpm_request_check_timed_out)
 	p.log.Warn(fmt.Sprintf("child %d, script '%s' (request: \"%s %s\") executing too slow (%f sec), logging", //nolint:sloglint // as above
-		w.proc.pid, plain(request.Script), request.Method, target, running.Seconds()))
+		w.proc.pid, PrintableName(request.Script), request.Method, request.Target(), running.Seconds()))
 	s := phpstack.Slow{
 		Time: time.Now(), Pool: p.cfg.Name, Depth: p.cfg.RequestSlowlogTraceDepth, Running: running, Method: request.Method,
 		URI: request.URI, Client: request.Client, RequestID: request.ID,
@@ -140,8 +136,8 @@ func (w *Worker) slow() {
 	}
 }
 
-// plain is a script's name as php-fpm puts it into its error log.
-func plain(name string) string {
+// PrintableName is a script's name as php-fpm puts it into its error log.
+func PrintableName(name string) string {
 	b := []byte(name)
 	for i, c := range b {
 		if c < ' ' || c > '\x7f' {

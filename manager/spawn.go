@@ -34,6 +34,7 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 	}
 	defer socket.Close()
 	out := newOutput(p.log)
+	out.own = true
 	line, err := newLifeline()
 	if err != nil {
 		_ = os.Remove(addr)

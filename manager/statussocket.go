@@ -12,6 +12,9 @@ import (
 // statusPatience is how long a script may take to read its pool's status.
 const statusPatience = 5 * time.Second
 
+// statusPause is how long accepting rests after an error.
+const statusPause = 200 * time.Millisecond
+
 // openStatus opens the socket on which fpm_get_status() of prepend.php asks. Who cannot have one goes without: the function then
 // returns false.
 func (p *Pool) openStatus() {
@@ -31,10 +34,10 @@ func (p *Pool) openStatus() {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			if err != nil {
-				p.log.Warn("fpm_get_status() does not work any more", "error", err)
-				l.Close()
-				return
+			if err != nil { // such as too many open files
+				p.log.Warn("fpm_get_status() cannot be answered", "error", err)
+				time.Sleep(statusPause)
+				continue
 			}
 			p.wg.Go(func() { p.tellStatus(nc) })
 		}

@@ -53,6 +53,14 @@ type Request struct {
 	Deadline time.Time
 }
 
+// Target is the request as php-fpm has it in its log: the path of the script and the query.
+func (r *Request) Target() string {
+	if r.Query == "" {
+		return r.Name
+	}
+	return r.Name + "?" + r.Query
+}
+
 // Worker is one PHP process with its connection. Between [Pool.Acquire] and [Pool.Release] it belongs to the caller.
 type Worker struct {
 	pool       *Pool
@@ -68,6 +76,7 @@ type Worker struct {
 	requests  int // served so far
 	limit     int // pm.max_requests with its jitter; 0: none
 	killCause string
+	surplus   bool // ended because there were too many
 	account   accounting
 	slowTimer *time.Timer // of request_slowlog_timeout
 }
@@ -133,6 +142,9 @@ func (w *Worker) markKilled(cause string) bool {
 	switch w.state {
 	case StateKilled, StateDead:
 		return false
+	case StateStopping:
+	default:
+		w.pool.toReplace++
 	}
 	w.transition(StateKilled)
 	w.killCause = cause

@@ -49,6 +49,8 @@ type Config struct {
 	Sites []SiteConfig
 	// Responders are where pools answer web servers that speak FastCGI.
 	Responders []ResponderConfig
+	// Sockets are listening sockets of such addresses that are open already, see [Server.Sockets].
+	Sockets map[string]*os.File
 	// Pools are the PHP workers; every site and every responder names one of them.
 	Pools []manager.PoolConfig
 	// ProcessMax is process.max: the most workers of all pools together. Zero: no limit.
@@ -60,6 +62,11 @@ type Config struct {
 	EmergencyRestartInterval time.Duration
 	// TLS says where certificates come from.
 	TLS TLSConfig
+
+	// Admin is where metrics and health are told: HOST:PORT. Empty: nowhere.
+	Admin string
+	// AdminToken is what who asks there must know, as Authorization: Bearer. It is needed where Admin is no loopback address.
+	AdminToken string
 
 	// TrustedProxies are addresses or networks whose X-Forwarded-* headers are believed. Default: none.
 	TrustedProxies []netip.Prefix
@@ -215,6 +222,9 @@ func (c *Config) validatePools() (errs []error) {
 	}
 	if c.EmergencyRestartThreshold < 0 || c.EmergencyRestartInterval < 0 {
 		bad("emergency_restart_threshold and emergency_restart_interval must be 0 (never) or greater")
+	}
+	if err := c.validateAdmin(); err != nil {
+		errs = append(errs, err)
 	}
 	for _, r := range c.Responders {
 		if !c.hasPool(r.Pool) {

@@ -58,7 +58,7 @@ func (s *Server) replaceAll() error {
 	if s.stopped {
 		return nil
 	}
-	n, err := s.prepare(s.reloads, s.now.cfg, s.now.php, true)
+	n, err := s.prepare(s.reloads, s.now.cfg, s.now.php, func(string) bool { return true })
 	if err != nil {
 		return err
 	}

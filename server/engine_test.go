@@ -382,7 +382,10 @@ func TestWorkersTellsWhatEachWorkerDoes(t *testing.T) {
 				t.Errorf("a worker is %v", w.State)
 			}
 		}
-		want := manager.Request{ID: busy.Request.ID, Method: "GET", URI: "/hold.php?until=a", Script: filepath.Join(ts.root, "hold.php")}
+		want := manager.Request{
+			ID: busy.Request.ID, Method: "GET", URI: "/hold.php?until=a", Script: filepath.Join(ts.root, "hold.php"), Name: "/hold.php",
+			Query: "until=a", Client: "127.0.0.1",
+		}
 		if busy.PID != h.pid || busy.Request != want || busy.Request.ID == "" {
 			t.Errorf("the busy worker is %+v, want request %+v", busy, want)
 		}

@@ -147,7 +147,7 @@ func (t *fpmTrace) see(p []byte) {
 // logAccess writes the request's line.
 func (q *responderRequest) logAccess() {
 	log := q.target.access
-	if _, asked := q.params.lookup("REQUEST_METHOD"); log == nil || !asked {
+	if _, asked := q.params.lookup("REQUEST_METHOD"); !asked {
 		return
 	}
 	t := &q.trace
@@ -157,6 +157,10 @@ func (q *responderRequest) logAccess() {
 	}
 	if t.queued.IsZero() {
 		t.queued = t.began
+	}
+	q.p.s.metrics.answered(q.target.cfg.Pool, t.status, now.Sub(t.queued), t.began.Sub(t.queued), now.Sub(t.began))
+	if log == nil {
+		return
 	}
 	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-fpm takes what is no number for 0
 	user, system := t.user, t.system

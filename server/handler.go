@@ -21,12 +21,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil, writeTimeout: s.cfg.WriteTimeout}
 	x.conn, _ = r.Context().Value(connKey{}).(*clientConn)
 	x.conn.handle(s.cfg.WriteTimeout)
+	s.metrics.begin()
 	defer func() { // also when a handler panics
 		x.end(r)
 		if x.status == 0 {
 			x.status = http.StatusInternalServerError // what the client gets is a closed connection
 		}
 		s.access.write(x, r)
+		s.metrics.end(x)
 	}()
 	// Transfer-Encoding next to Content-Length must end the connection (RFC 9112 §6.1), because a proxy in front may have
 	// seen the body end elsewhere; net/http keeps from us whether there was a Content-Length. So must Transfer-Encoding in

@@ -37,6 +37,15 @@ func parseListen(s string) (listenAddr, error) {
 	return listenAddr{host: host, port: port, tls: isTLS || !isHTTP && port == "443"}, nil
 }
 
+// tcpNetwork is the network to listen on at host: with "tcp" the Go library would take 0.0.0.0 for all addresses, those of IPv6
+// too.
+func tcpNetwork(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4() {
+		return "tcp4"
+	}
+	return "tcp"
+}
+
 // ListenError is an address that cannot be listened on, with what the operator can do about it.
 type ListenError struct {
 	Addr string
@@ -49,7 +58,7 @@ func (e *ListenError) Unwrap() error { return e.Err }
 
 // listen opens one address.
 func listen(a listenAddr) (net.Listener, error) {
-	l, err := net.Listen("tcp", a.String())
+	l, err := net.Listen(tcpNetwork(a.host), a.String())
 	if err == nil {
 		return l, nil
 	}

@@ -17,6 +17,7 @@ import (
 func (s *Server) servePHP(x *exchange, r *http.Request, t *target) {
 	x.script, x.pool = t.script.Path, x.site.cfg.Pool
 	x.scriptName, x.clientText = t.scriptName, x.client.String()
+	x.site.php.use.Load().Accept()
 	if err := s.runPHP(x, r, t); err != nil {
 		s.fail(x, r, err, nil)
 	}

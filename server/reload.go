@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +21,7 @@ type Changes struct {
 	Replaced []string // pools whose configuration, PHP or ini files changed, or that cannot know whether their scripts did
 	Kept     []string // pools that go on as they are
 	Removed  []string // pools that are gone
+	Binary   string   // the binary that takes over, which starts all pools anew; empty: this one goes on
 }
 
 // errReloadSites is a change that needs a restart.
@@ -34,10 +37,27 @@ var errStopped = errors.New("phpserve is stopping")
 // opcache. The new ones are ready before any request is given to them, and the old ones finish what they have, up to
 // process_control_timeout; nobody waits for them. After an error everything is as it was.
 func (s *Server) Reload(ctx context.Context, cfg Config, php map[string]*manager.PHP) (Changes, error) {
+	return s.reload(ctx, cfg, php, "")
+}
+
+// ReloadPool is Reload for one pool, which is replaced whether it changed or not, as for new code that opcache does not look for.
+// The others stay as they are, whatever cfg says of them.
+func (s *Server) ReloadPool(ctx context.Context, cfg Config, php map[string]*manager.PHP, pool string) (Changes, error) {
+	return s.reload(ctx, cfg, php, pool)
+}
+
+// reload is both; only is the name of the one pool.
+func (s *Server) reload(ctx context.Context, cfg Config, php map[string]*manager.PHP, only string) (Changes, error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	if s.stopped {
 		return Changes{}, errStopped
+	}
+	if only != "" {
+		var err error
+		if cfg, php, err = s.withPool(cfg, php, only); err != nil {
+			return Changes{}, err
+		}
 	}
 	if err := cfg.Validate(); err != nil {
 		return Changes{}, err
@@ -53,11 +73,33 @@ func (s *Server) Reload(ctx context.Context, cfg Config, php map[string]*manager
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	defer context.AfterFunc(s.reloads, func() { cancel(errStopped) })()
-	n, err := s.prepare(ctx, &cfg, php, false)
+	n, err := s.prepare(ctx, &cfg, php, func(pool string) bool { return pool == only })
 	if err != nil {
 		return Changes{}, err
 	}
 	return n.take(), nil
+}
+
+// withPool is the configuration that runs, with one pool and its addresses as cfg has them.
+func (s *Server) withPool(cfg Config, php map[string]*manager.PHP, name string) (Config, map[string]*manager.PHP, error) {
+	now := *s.now.cfg
+	if !cfg.hasPool(name) && !now.hasPool(name) {
+		names := make([]string, 0, len(cfg.Pools))
+		for i := range cfg.Pools {
+			names = append(names, cfg.Pools[i].Name)
+		}
+		return Config{}, nil, fmt.Errorf("there is no pool %q; there are %s", name, strings.Join(names, ", "))
+	}
+	isIt := func(p manager.PoolConfig) bool { return p.Name == name }
+	isOther := func(p manager.PoolConfig) bool { return p.Name != name }
+	answersIt := func(r ResponderConfig) bool { return r.Pool == name }
+	answersOther := func(r ResponderConfig) bool { return r.Pool != name }
+	now.Pools = append(slices.DeleteFunc(slices.Clone(now.Pools), isIt), slices.DeleteFunc(slices.Clone(cfg.Pools), isOther)...)
+	now.Responders = append(slices.DeleteFunc(slices.Clone(now.Responders), answersIt),
+		slices.DeleteFunc(slices.Clone(cfg.Responders), answersOther)...)
+	phps := maps.Clone(s.now.php)
+	phps[name] = php[name]
+	return now, phps, nil
 }
 
 // generation is what the pools that run were made of.
@@ -78,12 +120,12 @@ type nextPools struct {
 	accesses   []*fpmAccessLog // in the order of cfg.Responders
 }
 
-// prepare starts what is new, beside what runs; with all, also what did not change.
-func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manager.PHP, all bool) (*nextPools, error) {
+// prepare starts what is new, beside what runs; also what did not change, where force says so.
+func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manager.PHP, force func(pool string) bool) (*nextPools, error) {
 	n := &nextPools{s: s, cfg: cfg, php: php, pools: map[string]*manager.Pool{}, made: map[string]*manager.Pool{}}
 	for _, step := range []func() error{
 		n.openResponders,
-		func() error { return n.makePools(all) },
+		func() error { return n.makePools(force) },
 		func() (err error) { n.accesses, err = openAccessLogs(n.responders, cfg.Responders); return err },
 		func() error { return startPools(ctx, n.made) },
 	} {
@@ -98,11 +140,11 @@ func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manag
 	return n, nil
 }
 
-// makePools makes the pools that are new or, with all, every one.
-func (n *nextPools) makePools(all bool) error {
+// makePools makes the pools that are new or forced.
+func (n *nextPools) makePools(force func(pool string) bool) error {
 	for i := range n.cfg.Pools {
 		p := n.cfg.pool(i)
-		if old := n.s.pools[p.Name]; !all && old != nil && old.Unchanged(p, n.php[p.Name]) {
+		if old := n.s.pools[p.Name]; !force(p.Name) && old != nil && old.Unchanged(p, n.php[p.Name]) {
 			n.pools[p.Name] = old
 			continue
 		}

@@ -72,7 +72,8 @@ type responderTarget struct {
 // responderConn is a connection of a web server.
 type responderConn struct {
 	net.Conn
-	busy bool // runs a request; guarded by responder.mu
+	busy   bool // runs a request; guarded by responder.mu
+	served bool // has run one; guarded by responder.mu
 }
 
 // openResponders binds every FastCGI address.
@@ -89,7 +90,7 @@ func (s *Server) openResponders() error {
 
 // openResponder binds one FastCGI address.
 func (s *Server) openResponder(cfg ResponderConfig) (*responder, error) {
-	l, err := listenFastCGI(&cfg)
+	l, err := listenFastCGI(&cfg, s.cfg.Sockets)
 	if err != nil {
 		return nil, err
 	}
@@ -223,8 +224,19 @@ func (p *responder) setBusy(c *responderConn, busy bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.busy = busy
+	if busy && p.closing {
+		_ = c.SetReadDeadline(time.Time{}) // only a closed connection refuses, and the next read says so
+	}
+	c.served = c.served || !busy
 	return !p.closing || busy
 }
+
+const (
+	// firstRequestPatience is how long a connection that has had no request is waited for when the server stops.
+	firstRequestPatience = time.Second
+	// lastRequestPatience is for one that has had some and is kept: what has arrived is answered.
+	lastRequestPatience = 5 * time.Millisecond
+)
 
 // stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
 func (p *responder) stop(ctx context.Context) {
@@ -234,7 +246,12 @@ func (p *responder) stop(ctx context.Context) {
 	p.closing = true
 	for c := range p.conns {
 		if !c.busy {
-			c.Close()
+			// A request may be on its way: surely on a connection that has had none.
+			patience := lastRequestPatience
+			if !c.served {
+				patience = firstRequestPatience
+			}
+			_ = c.SetReadDeadline(time.Now().Add(patience)) // as above
 		}
 	}
 	p.mu.Unlock()

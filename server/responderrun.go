@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -166,9 +167,12 @@ func (q *responderRequest) fail(err error) error {
 
 // spool takes the request's whole body before a worker is taken.
 func (q *responderRequest) spool() (*body, error) {
-	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-cgi takes what is no number for 0
+	length, unknown := q.bodyLength()
 	b := newBody()
 	if name := q.params.get("REQUEST_BODY_FILE"); name != "" {
+		if unknown {
+			length = 0
+		}
 		return b, q.target.script.openBody(b, name, length)
 	}
 	in := io.LimitReader(q.in.Body(), max(length, 0)) // PHP reads no more than that
@@ -176,6 +180,7 @@ func (q *responderRequest) spool() (*body, error) {
 	switch {
 	case err == io.EOF:
 		b.mem, b.size = mem, int64(len(mem))
+		q.tellLength(b.size, unknown)
 		return b, nil
 	case err != nil:
 		return nil, errClientGone
@@ -187,7 +192,26 @@ func (q *responderRequest) spool() (*body, error) {
 		b.close()
 		return nil, bodyError(err)
 	}
+	q.tellLength(b.size, unknown)
 	return b, nil
+}
+
+// bodyLength is how much of the body PHP is to get. unknown says that the web server did not know it when it sent the request, as
+// with a chunked one: Apache then leaves CONTENT_LENGTH out, and Caddy says -1.
+func (q *responderRequest) bodyLength() (length int64, unknown bool) {
+	text := q.params.get("CONTENT_LENGTH")
+	if text == "" && q.method != http.MethodGet && q.method != http.MethodHead || text == "-1" {
+		return math.MaxInt64, true
+	}
+	length, _ = strconv.ParseInt(text, 10, 64) // php-cgi takes what is no number for 0
+	return length, false
+}
+
+// tellLength has PHP read the whole of a body whose length was unknown.
+func (q *responderRequest) tellLength(size int64, unknown bool) {
+	if unknown && size > 0 {
+		q.params.set("CONTENT_LENGTH", strconv.FormatInt(size, 10))
+	}
 }
 
 // relay runs the request on one worker and passes on what it says.
@@ -196,9 +220,13 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	begun := q.described()
 	terminate := q.pool.terminate
 	if terminate > 0 {
-		begun.Deadline = time.Now().Add(terminate)
+		started := time.Now()
+		begun.Deadline = started.Add(terminate)
 		q.timer = time.AfterFunc(terminate, func() {
 			q.timedOut.Store(true)
+			// php-fpm's words (fpm_request.c:fpm_request_check_timed_out)
+			q.target.log.Warn(fmt.Sprintf("child %d, script '%s' (request: \"%s %s\") execution timed out (%f sec), terminating", //nolint:sloglint // as above
+				worker.PID(), manager.PrintableName(begun.Script), begun.Method, begun.Target(), time.Since(started).Seconds()))
 			worker.Kill("request_terminate_timeout")
 		})
 		defer q.timer.Stop()
@@ -269,7 +297,7 @@ func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool,
 			return false, nil
 		}
 		q.begun = true
-		if q.target.access != nil {
+		if q.target.access != nil || q.p.s.metrics != nil {
 			q.trace.see(rec.Content)
 		}
 		if !q.headDone {

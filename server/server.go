@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/phpserve/phpserve/manager"
 )
@@ -44,7 +45,12 @@ type Server struct {
 	tails   sync.WaitGroup // scripts that go on after their response
 	failed  chan error     // the first listener that broke
 
-	mu        sync.Mutex     // guards pools against Pool during a reload
+	mu       sync.Mutex // guards pools against Pool during a reload
+	admin    *admin
+	adminURL string
+	metrics  *metrics
+	ready    atomic.Bool // everything is started and nothing stops
+
 	reloading sync.Mutex     // one Reload or Reopen at a time, none behind Stop
 	retiring  sync.WaitGroup // what reloads have replaced
 	now       generation     // what runs; guarded by reloading
@@ -94,6 +100,12 @@ func (s *Server) Start(ctx context.Context) (err error) {
 			s.Stop(canceled())
 		}
 	}()
+	if s.cfg.Admin != "" {
+		s.metrics = newMetrics(s)
+	}
+	if err := s.openAdmin(); err != nil {
+		return err
+	}
 	if err := s.openListeners(); err != nil {
 		return err
 	}
@@ -133,7 +145,11 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		}
 		p.start()
 	}
-	return s.tls.start(ctx)
+	if err := s.tls.start(ctx); err != nil {
+		return err
+	}
+	s.ready.Store(true)
+	return nil
 }
 
 // openListeners binds every address before anything else is started: a busy port is the most common failure.
@@ -281,6 +297,7 @@ func (s *Server) Reopen() error {
 
 // Stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
 func (s *Server) Stop(ctx context.Context) {
+	s.ready.Store(false)
 	s.endReloads()
 	s.reloading.Lock() // one that is under way gives up
 	s.stopped = true
@@ -325,6 +342,7 @@ func (s *Server) Stop(ctx context.Context) {
 	if err := s.access.close(); err != nil {
 		s.log.Error("cannot close the access log", "error", err)
 	}
+	s.admin.close()
 }
 
 // canceled is a context for stopping without waiting.

@@ -20,7 +20,9 @@ func takeSignals(p, token []byte) (messages []byte, s stderrSignals) {
 	messages = bytes.Clone(before)
 	for found {
 		if number, rest, ok := bytes.Cut(after, []byte(";")); ok && len(number) > 1 && number[0] == '=' {
-			s.peak, _ = strconv.ParseUint(string(number[1:]), 10, 64) // what is no number tells nothing
+			if peak, err := strconv.ParseInt(string(number[1:]), 10, 64); err == nil && peak > 0 { // else a script has made it up
+				s.peak = uint64(peak)
+			}
 			after = rest
 		} else {
 			s.finish = true

@@ -15,7 +15,7 @@ func TestSignalsAreTakenOutOfTheMessages(t *testing.T) {
 		{token + "=2097152;\n", "", false, 2097152},
 		{"a\n" + token + "\nb\n" + token + "=7;\nc\n", "a\nb\nc\n", true, 7},
 		{token + "=;\n", "=;\n", true, 0},
-		{token + "=99999999999999999999;", "", false, 1<<64 - 1},
+		{token + "=99999999999999999999;" + token + "=-1;" + token + "=x;", "", false, 0},
 		{"", "", false, 0},
 	} {
 		messages, s := takeSignals([]byte(tt.in), []byte(token))

@@ -113,6 +113,7 @@ func wantedPHP(php, key string, l *loader) string {
 func (p *plan) serverConfig(s *settings, l *loader) error {
 	c := &p.config
 	c.Listen, c.RequestIDHeader, c.ErrorPages = s.Listen, s.RequestIDHeader, s.ErrorPages
+	c.Admin, c.AdminToken = s.Admin, s.AdminToken
 	c.HeaderTimeout, c.BodyTimeout = time.Duration(s.HeaderTimeout), time.Duration(s.BodyTimeout)
 	c.WriteTimeout, c.IdleTimeout = time.Duration(s.WriteTimeout), time.Duration(s.IdleTimeout)
 	c.MaxHeaderBytes, c.ProcessControlTimeout = int(s.MaxHeaderSize), time.Duration(s.ProcessControl)

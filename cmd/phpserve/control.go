@@ -27,7 +27,7 @@ type control struct {
 // controlled is what a running phpserve can be asked.
 type controlled struct {
 	server *server.Server
-	reload func(context.Context) (server.Changes, error)
+	reload func(ctx context.Context, pool string) (server.Changes, error) // of all pools, or of one
 	reopen func(context.Context) error
 	stop   func()
 }
@@ -59,6 +59,7 @@ type controlChanges struct {
 	Replaced []string `json:"replaced"`
 	Kept     []string `json:"kept"`
 	Removed  []string `json:"removed"`
+	Binary   string   `json:"binary"`
 }
 
 // controlError is an answer that is none.
@@ -139,9 +140,15 @@ func ownFolder(dir string) error {
 	return nil
 }
 
-// close closes the socket; answers that are under way are cut off.
+// controlPatience is how long answers that are under way when phpserve ends may take.
+const controlPatience = time.Second
+
+// close closes the socket; answers that take long are cut off.
 func (s *control) close() {
 	if s != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), controlPatience)
+		defer cancel()
+		_ = s.http.Shutdown(ctx)
 		s.http.Close()
 		<-s.done
 	}
@@ -153,8 +160,9 @@ func (c controlled) handler() http.Handler {
 	mux.HandleFunc("GET /page", c.page)
 	mux.HandleFunc("GET /trace", c.trace)
 	mux.HandleFunc("POST /profile", c.profile)
+	mux.HandleFunc("POST /recycle", c.recycle)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
-		changes, err := c.reload(r.Context())
+		changes, err := c.reload(r.Context(), r.FormValue("pool"))
 		if err != nil {
 			refuse(w, err)
 			return

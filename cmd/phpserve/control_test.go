@@ -123,3 +123,41 @@ func TestControlOfRun(t *testing.T) {
 	}
 	v.get(200, "/").mustContain(t, "precision 5")
 }
+
+// TestReloadOfOnePool replaces the pool that is named, and no other.
+func TestReloadOfOnePool(t *testing.T) {
+	t.Parallel()
+	config := func(precision int) string {
+		var text strings.Builder
+		text.WriteString("[global]\nerror_log = DIR/error.log\n")
+		for _, pool := range []string{"a", "b"} {
+			fmt.Fprintf(&text, "[%s]\nUSER\nlisten = DIR/%s.sock\npm = static\npm.max_children = 1\nphp_value[precision] = %d\n", pool, pool, precision)
+		}
+		return text.String()
+	}
+	s := startOwn(t, config(3), map[string]string{"s.php": `<?php echo "precision ", ini_get('precision'), " by ", getmypid(), ";";`})
+	at := "--control=" + controlOf(t, s.cmd.Process.Pid)
+	a, b := s.ask("a.sock", nil, ""), s.ask("b.sock", nil, "")
+	if code, out, errs := phpserve(t, "reload", "a", at); code != 0 || out != "replaced a\nkept b\n" {
+		t.Errorf("reload: %d %s%s", code, out, errs)
+	}
+	if again := s.ask("a.sock", nil, ""); again == a || !strings.Contains(again, "precision 3") {
+		t.Errorf("a was %s and is %s", a, again)
+	}
+	if again := s.ask("b.sock", nil, ""); again != b {
+		t.Errorf("b was %s and is %s", b, again)
+	}
+	s.rewrite(config(4))
+	if code, out, errs := phpserve(t, "reload", "b", at); code != 0 || out != "replaced b\nkept a\n" {
+		t.Errorf("reload: %d %s%s", code, out, errs)
+	}
+	if a, b := s.ask("a.sock", nil, ""), s.ask("b.sock", nil, ""); !strings.Contains(a, "precision 3") || !strings.Contains(b, "precision 4") {
+		t.Errorf("a is %s, b is %s", a, b)
+	}
+	if code, out, errs := phpserve(t, "reload", "c", at); code != exitConfig || !strings.Contains(errs, `there is no pool "c"; there are a, b`) {
+		t.Errorf("reload: %d %s%s", code, out, errs)
+	}
+	if code, out, errs := phpserve(t, "reload", at); code != 0 || out != "replaced a\nkept b\n" {
+		t.Errorf("reload of all: %d %s%s", code, out, errs)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,17 +21,21 @@ func newControlCommands(stdout io.Writer) []*cobra.Command {
 		controlFlag(cmd, &path)
 		return cmd
 	}
-	reload := command("reload", "have a running phpserve read its configuration again",
+	reload := command("reload [POOL]", "have a running phpserve read its configuration again",
 		"Have a running phpserve read its configuration again. Pools that changed are replaced beside the old ones, and no request is\n"+
-			"lost. A configuration that cannot work is reported here, and the old one stays.",
-		"  phpserve reload", func(cmd *cobra.Command) error {
-			var c controlChanges
-			if err := askControl(cmd.Context(), path, http.MethodPost, "/reload", &c); err != nil {
-				return &configError{err}
-			}
-			c.print(stdout)
-			return nil
-		})
+			"lost. A configuration that cannot work is reported here, and the old one stays.\n\n"+
+			"With the name of a pool only that one is replaced, also if it did not change.",
+		"  phpserve reload\n  phpserve reload shop", nil)
+	reload.Args = cobra.MaximumNArgs(1)
+	reload.RunE = func(cmd *cobra.Command, pools []string) error {
+		var c controlChanges
+		target := "/reload?" + url.Values{"pool": pools}.Encode()
+		if err := askControl(cmd.Context(), path, http.MethodPost, target, &c); err != nil {
+			return &configError{err}
+		}
+		c.print(stdout)
+		return nil
+	}
 	reopen := command("reopen", "have a running phpserve open its logs anew", "Have a running phpserve open its logs anew, for logrotate.",
 		"  phpserve reopen", func(cmd *cobra.Command) error {
 			return askControl(cmd.Context(), path, http.MethodPost, "/reopen", &struct{}{})
@@ -39,7 +44,7 @@ func newControlCommands(stdout io.Writer) []*cobra.Command {
 		"  phpserve stop", func(cmd *cobra.Command) error {
 			return askControl(cmd.Context(), path, http.MethodPost, "/stop", &struct{}{})
 		})
-	return []*cobra.Command{newStatusCommand(stdout), newTraceCommand(stdout), newProfileCommand(stdout), reload, reopen, stop}
+	return []*cobra.Command{newStatusCommand(stdout), newTopCommand(stdout), newTraceCommand(stdout), newProfileCommand(stdout), reload, reopen, stop}
 }
 
 // controlFlag adds the flag --control.
@@ -56,6 +61,9 @@ func (c *controlChanges) print(w io.Writer) {
 
 // lines says what a reload did, one line for each kind of change.
 func (c *controlChanges) lines() (lines []string) {
+	if c.Binary != "" {
+		return []string{c.Binary + " has changed and takes over"}
+	}
 	for _, kind := range []struct {
 		what  string
 		pools []string

@@ -158,3 +158,15 @@ func (c controlled) profile(w http.ResponseWriter, r *http.Request) {
 		profile.Samples, profile.Idle, profile.Waiting, profile.Missed))
 	_, _ = w.Write(body.Bytes()) // as above
 }
+
+// recycle answers POST /recycle: it ends a worker.
+func (c controlled) recycle(w http.ResponseWriter, r *http.Request) {
+	pid, _ := strconv.Atoi(r.FormValue("pid")) // what is no number is no worker
+	for _, p := range c.server.Pools() {
+		if err := p.Recycle(pid); !errors.Is(err, manager.ErrNoWorker) {
+			answer(w, struct{}{})
+			return
+		}
+	}
+	refuse(w, fmt.Errorf("%d is no worker of phpserve", pid))
+}

@@ -30,6 +30,8 @@ type fpmOptions struct {
 	nodaemonize         bool
 	forceStderr         bool
 	allowRoot           bool
+	engine              string
+	admin               string // where metrics and health are told; empty: nowhere
 }
 
 func newFPMCommand(stdout, stderr io.Writer, findPHP phpFinder) *cobra.Command {
@@ -71,6 +73,8 @@ replaced, and no request waits or is lost. A configuration that cannot work is r
 	f.BoolVarP(&o.nodaemonize, "nodaemonize", "F", false, "stay in the foreground")
 	f.BoolVarP(&o.forceStderr, "force-stderr", "O", false, "log to standard error even where it is no terminal")
 	f.BoolVarP(&o.allowRoot, "allow-to-run-as-root", "R", false, "let PHP run as root")
+	f.StringVar(&o.admin, "admin", "", "`ADDR` of this machine for metrics (/metrics) and health (/healthz, /readyz), such as localhost:9000")
+	f.StringVar(&o.engine, "engine", manager.EngineAuto, "how workers are made, a `KIND`: auto, zygote or spawn")
 	return cmd
 }
 

@@ -39,13 +39,22 @@ func compareFiles(t *testing.T, fpm, own *side, names ...string) {
 			}
 		}
 	}
+	if own.twin != nil {
+		compareFiles(t, fpm, own.twin, names...)
+	}
 }
 
 // endBoth ends both sides, which must end alike.
 func endBoth(t *testing.T, fpm, own *side, sig syscall.Signal) {
 	t.Helper()
-	if want, got := fpm.stop(sig), own.stop(sig); got != want {
-		t.Errorf("php-fpm exits with %d, phpserve with %d", want, got)
+	want := fpm.stop(sig)
+	for _, s := range []*side{own, own.twin} {
+		if s == nil {
+			continue
+		}
+		if got := s.stop(sig); got != want {
+			t.Errorf("php-fpm exits with %d, phpserve with %d", want, got)
+		}
 	}
 }
 

@@ -92,11 +92,28 @@ func TestFPMChroot(t *testing.T) {
 	}
 }
 
-// TestFPMChrootNeedsTheZygote: php-cgi cannot be started where there is no PHP.
+// TestFPMChrootNeedsWhatForksWorkers: php-cgi cannot be started where there is no PHP.
 func TestFPMChrootNeedsWhatForksWorkers(t *testing.T) {
 	t.Parallel()
-	s := newSide(t, "phpserve", poolWith("chroot = DIR", "php_admin_value[disable_functions] = pcntl_fork"), nil)
-	if code := s.run("-F", "-O", "-y", s.conf); os.Geteuid() == 0 && (code != exitConfig || !strings.Contains(s.out.String(), "chroot needs the zygote engine")) {
-		t.Errorf("exit code %d\n%s", code, s.out)
+	for directive, flags := range map[string][]string{"php_admin_value[disable_functions] = pcntl_fork": nil, "": {"--engine", "spawn"}} {
+		s := newSide(t, "phpserve", poolWith("chroot = DIR", directive), nil)
+		if code := s.run(append([]string{"-F", "-O", "-y", s.conf}, flags...)...); os.Geteuid() == 0 &&
+			(code != exitConfig || !strings.Contains(s.out.String(), "[pool www] chroot needs the zygote engine")) {
+			t.Errorf("exit code %d\n%s", code, s.out)
+		}
+	}
+}
+
+// What else the spawn engine cannot do is said.
+func TestFPMSpawnEngineSaysWhatItCannot(t *testing.T) {
+	t.Parallel()
+	s := newSide(t, "phpserve", poolWith("process.dumpable = no"), nil)
+	s.engine = "spawn"
+	s.start()
+	if said := "process.dumpable = no has no effect: the spawn engine starts php-cgi as the pool's user"; os.Geteuid() == 0 && !strings.Contains(s.out.String(), said) {
+		t.Errorf("it does not say %q\n%s", said, s.out)
+	}
+	if code := s.stop(syscall.SIGTERM); code != 0 {
+		t.Errorf("exit code %d", code)
 	}
 }

@@ -22,10 +22,11 @@ func (s *side) answersOf(n int, socket string, params map[string]string) []strin
 }
 
 // process.max holds for all pools together.
-func TestFPMProcessMax(t *testing.T) {
-	t.Parallel()
+func TestFPMProcessMax(t *testing.T) { underBothEngines(t, testFPMProcessMax) }
+
+func testFPMProcessMax(t *testing.T, engine string) {
 	pool := "[%s]\nUSER\nlisten = DIR/%s.sock\npm = ondemand\npm.max_children = 5\npm.process_idle_timeout = 1s\n"
-	s := startOwn(t, "[global]\nprocess.max = 3\n"+fmt.Sprintf(pool, "a", "a")+fmt.Sprintf(pool, "b", "b"), map[string]string{
+	s := startEngine(t, engine, "[global]\nprocess.max = 3\n"+fmt.Sprintf(pool, "a", "a")+fmt.Sprintf(pool, "b", "b"), map[string]string{
 		// How many run at the same time, and how many at most.
 		"s.php": `<?php
 			function count_running(int $change): array {
@@ -55,10 +56,11 @@ func TestFPMProcessMax(t *testing.T) {
 }
 
 // Three crashes within the interval have the pools replaced, and nobody notices.
-func TestFPMEmergencyRestart(t *testing.T) {
-	t.Parallel()
+func TestFPMEmergencyRestart(t *testing.T) { underBothEngines(t, testFPMEmergencyRestart) }
+
+func testFPMEmergencyRestart(t *testing.T, engine string) {
 	config := "[global]\nemergency_restart_threshold = 3\nemergency_restart_interval = 1m\n[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 2\n"
-	s := startOwn(t, config, map[string]string{
+	s := startEngine(t, engine, config, map[string]string{
 		"crash.php": `<?php posix_kill(getmypid(), SIGSEGV);`, "s.php": `<?php echo "fine";`,
 	})
 	for i := range 3 {
@@ -80,11 +82,14 @@ func TestFPMEmergencyRestart(t *testing.T) {
 
 // request_terminate_timeout ends a script behind its response only with track_finished.
 func TestFPMTerminateTimeoutTracksFinished(t *testing.T) {
-	t.Parallel()
+	underBothEngines(t, testFPMTerminateTimeoutTracksFinished)
+}
+
+func testFPMTerminateTimeoutTracksFinished(t *testing.T, engine string) {
 	for _, track := range []string{"no", "yes"} {
 		t.Run(track, func(t *testing.T) {
 			t.Parallel()
-			s := startOwn(t, poolWith("request_terminate_timeout = 1s", "request_terminate_timeout_track_finished = "+track), map[string]string{
+			s := startEngine(t, engine, poolWith("request_terminate_timeout = 1s", "request_terminate_timeout_track_finished = "+track), map[string]string{
 				"s.php": `<?php echo "out"; fastcgi_finish_request(); sleep(2); file_put_contents('DIR/tail', 'ran');`,
 			})
 			if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "out\n") {
@@ -104,9 +109,10 @@ func TestFPMTerminateTimeoutTracksFinished(t *testing.T) {
 }
 
 // PHP_VALUE of more kinds than are kept at a time: each request has its own, and those without have none.
-func TestFPMValuesOfManyKinds(t *testing.T) {
-	t.Parallel()
-	s := startOwn(t, poolWith(), map[string]string{"s.php": `<?php echo "precision ", ini_get('precision'), ".";`})
+func TestFPMValuesOfManyKinds(t *testing.T) { underBothEngines(t, testFPMValuesOfManyKinds) }
+
+func testFPMValuesOfManyKinds(t *testing.T, engine string) {
+	s := startEngine(t, engine, poolWith(), map[string]string{"s.php": `<?php echo "precision ", ini_get('precision'), ".";`})
 	var wg sync.WaitGroup
 	for round := range 2 {
 		for i := range 20 {

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,7 +74,7 @@ func TestFPMPools(t *testing.T) {
 			sideRequest{name: "who runs it", script: show(`[posix_geteuid(), posix_getegid(), posix_getgroups(), posix_getuid(), getenv('USER'), getenv('HOME')]`)})
 		add("supplementary groups", poolWith(), sideRequest{name: "groups", script: `$g = posix_getgroups(); sort($g); ` + show(`$g`)})
 		for _, dumpable := range []string{"yes", "no"} { // the files of a process that is not belong to root (proc(5))
-			add("process.dumpable = "+dumpable, poolWith("process.dumpable = "+dumpable), sideRequest{name: "owner", script: show(`[fileowner('/proc/self/status'), posix_getuid()]`)})
+			add("process.dumpable = "+dumpable, poolWith("process.dumpable = "+dumpable), sideRequest{name: "owner", script: show(`[fileowner('/proc/self/status'), posix_getuid()]`), zygote: dumpable == "no"})
 		}
 		add("process.priority", poolWith("process.priority = 7"), sideRequest{name: "nice", script: show(`explode(" ", file_get_contents("/proc/self/stat"))[18]`)})
 	}
@@ -121,7 +122,7 @@ func TestFPMAccessTellsProcessorTime(t *testing.T) {
 		{name: "sleeps", script: `usleep(300000); echo 1;`},
 	})
 	endBoth(t, fpm, own, syscall.SIGTERM)
-	for _, s := range []*side{fpm, own} {
+	for _, s := range []*side{fpm, own, own.twin} {
 		var busy, idle float64
 		if _, err := fmt.Sscanf(s.file("access.log"), "%f GET /s0.php 200 DIR/s0.php 0  www - 192.0.2.1\n%f GET", &busy, &idle); err != nil {
 			t.Errorf("%s: %v\n%s", s.name, err, s.file("access.log"))
@@ -152,8 +153,42 @@ func TestFPMCaughtOutput(t *testing.T) {
 				}
 				return strings.Join(lines, "")
 			}
-			if want, got := kept(fpm), kept(own); got != want {
-				t.Errorf("php-fpm:\n%s\nphpserve:\n%s", want, got)
+			want := kept(fpm)
+			for _, s := range []*side{own, own.twin} {
+				if got := kept(s); got != want {
+					t.Errorf("php-fpm:\n%s\nphpserve %s:\n%s", want, s.engine, got)
+				}
+			}
+		})
+	}
+}
+
+// TestFPMCaughtStreams compares what becomes of what scripts write themselves. Only workers of the spawn engine have an output of
+// their own, so that a line has a process id as with php-fpm.
+func TestFPMCaughtStreams(t *testing.T) {
+	t.Parallel()
+	for _, directives := range [][]string{{"catch_workers_output = yes"}, {"catch_workers_output = yes", "decorate_workers_output = no"}, {"catch_workers_output = no"}} {
+		t.Run(strings.Join(directives, ", "), func(t *testing.T) {
+			t.Parallel()
+			fpm, own := bothSides(t, poolWith(directives...), []sideRequest{
+				{name: "standard error", script: `file_put_contents('php://stderr', "one line of it\n"); echo 1;`},
+				{name: "two lines", script: `file_put_contents('php://stderr', "first line of it\nsecond line of it\n"); echo 1;`},
+				{name: "without an end", script: `file_put_contents('php://stderr', "last line of it"); echo 1;`},
+			})
+			endBoth(t, fpm, own, syscall.SIGTERM)
+			kept := func(s *side) (lines []string) {
+				for line := range strings.Lines(s.neutral(s.out.String())) {
+					if strings.Contains(line, "of it") {
+						lines = append(lines, line)
+					}
+				}
+				return lines
+			}
+			if want, got := kept(fpm), kept(own.twin); !slices.Equal(got, want) {
+				t.Errorf("php-fpm:\n%q\nphpserve with the spawn engine:\n%q", want, got)
+			}
+			if want, got := kept(fpm), kept(own); len(got) != len(want) {
+				t.Errorf("php-fpm:\n%q\nphpserve:\n%q", want, got)
 			}
 		})
 	}

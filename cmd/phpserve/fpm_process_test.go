@@ -24,11 +24,7 @@ func (s *side) run(args ...string) int {
 	if s.name == "php-fpm" {
 		cmd = exec.Command("php-fpm8.2", args...)
 	} else {
-		self, err := os.Executable()
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		cmd = &exec.Cmd{Path: self, Args: append([]string{"phpserve", "fpm"}, args...)}
+		cmd = &exec.Cmd{Path: s.binary(), Args: append([]string{"phpserve", "fpm"}, args...)}
 	}
 	cmd.Dir, cmd.Env, cmd.Stderr = s.dir, append(os.Environ(), s.env...), s.out
 	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
@@ -108,12 +104,15 @@ func TestFPMReopensItsLogs(t *testing.T) {
 
 // TestFPMSignalsLetRequestsFinish: the first signal waits for what runs, the second does not.
 func TestFPMSignalsLetRequestsFinish(t *testing.T) {
-	t.Parallel()
+	underBothEngines(t, testFPMSignalsLetRequestsFinish)
+}
+
+func testFPMSignalsLetRequestsFinish(t *testing.T, engine string) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
 		for _, twice := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v, twice %v", sig, twice), func(t *testing.T) {
 				t.Parallel()
-				s := startOwn(t, strings.Replace(poolWith(), "[global]\n", "[global]\nprocess_control_timeout = 60s\n", 1), map[string]string{
+				s := startEngine(t, engine, strings.Replace(poolWith(), "[global]\n", "[global]\nprocess_control_timeout = 60s\n", 1), map[string]string{
 					"s.php": `<?php touch('DIR/runs'); while (!file_exists('DIR/go')) { usleep(1000); clearstatcache(); } echo "finished";`,
 				})
 				answer := make(chan string, 1)

@@ -64,12 +64,13 @@ func (s *side) waitForTimes(want string, n int) {
 
 // TestFPMReloadLosesNoRequest changes the pool twenty times while eight clients ask without a pause, one of them for what
 // takes longer than a reload does.
-func TestFPMReloadLosesNoRequest(t *testing.T) {
-	t.Parallel()
+func TestFPMReloadLosesNoRequest(t *testing.T) { underBothEngines(t, testFPMReloadLosesNoRequest) }
+
+func testFPMReloadLosesNoRequest(t *testing.T, engine string) {
 	config := func(i int) string {
 		return strings.Replace(poolWith(fmt.Sprintf("php_value[precision] = %d", i)), "pm.max_children = 1\n", "pm.max_children = 4\n", 1)
 	}
-	s := startOwn(t, config(1), map[string]string{
+	s := startEngine(t, engine, config(1), map[string]string{
 		"s.php":    `<?php echo "precision ", ini_get('precision');`,
 		"slow.php": `<?php usleep(300000); echo "slow ", ini_get('precision');`,
 	})
@@ -140,11 +141,14 @@ func TestFPMReloadRefusesABadConfiguration(t *testing.T) {
 
 // Pools that did not change keep their workers; others are added, replaced and removed.
 func TestFPMReloadReplacesOnlyWhatChanged(t *testing.T) {
-	t.Parallel()
+	underBothEngines(t, testFPMReloadReplacesOnlyWhatChanged)
+}
+
+func testFPMReloadReplacesOnlyWhatChanged(t *testing.T, engine string) {
 	pool := func(name, more string) string {
 		return "[" + name + "]\nUSER\nlisten = DIR/" + name + ".sock\npm = static\npm.max_children = 1\n" + more + "\n"
 	}
-	s := startOwn(t, pool("same", "")+pool("changed", "")+pool("gone", ""), map[string]string{"s.php": `<?php echo getmypid();`})
+	s := startEngine(t, engine, pool("same", "")+pool("changed", "")+pool("gone", ""), map[string]string{"s.php": `<?php echo getmypid();`})
 	same, changed := s.pid("same.sock"), s.pid("changed.sock")
 	s.rewrite(pool("same", "") + pool("changed", "php_value[precision] = 3") + pool("new", ""))
 	s.reload(2, "ready to handle connections")

@@ -18,18 +18,38 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/manager"
 )
 
 // side is a php-fpm, or phpserve in its place, with a configuration of its own folder.
 type side struct {
 	t    *testing.T
 	name string
+	// engine is how phpserve makes workers; empty: as it chooses itself, which is zygote here.
+	engine string
+	// twin is the phpserve with the spawn engine that runs beside the one that bothSides returns.
+	twin *side
 	dir  string
 	conf string   // the configuration file
 	env  []string // besides the test's own
 	cmd  *exec.Cmd
 	out  *output
 	done chan error
+
+	program string // the binary of phpserve; empty: the test's own
+}
+
+// binary is the program that is phpserve.
+func (s *side) binary() string {
+	s.t.Helper()
+	if s.program != "" {
+		return s.program
+	}
+	self, err := os.Executable()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return self
 }
 
 // newSide prepares one: in config and in the files DIR is its folder.
@@ -65,9 +85,9 @@ func (s *side) start(args ...string) {
 	if s.name == "php-fpm" {
 		s.cmd = exec.Command("php-fpm8.2", args...)
 	} else {
-		self, err := os.Executable()
-		if err != nil {
-			s.t.Fatal(err)
+		self := s.binary()
+		if s.engine != "" {
+			args = append(args, "--engine", s.engine)
 		}
 		s.cmd = &exec.Cmd{Path: self, Args: append([]string{"phpserve", "fpm"}, args...)}
 	}
@@ -118,10 +138,14 @@ func (s *side) stop(sig os.Signal) int {
 	return s.cmd.ProcessState.ExitCode()
 }
 
-// ask sends one request to the address of a pool and returns all that comes back.
+// ask sends one request to the address of a pool, a socket in the side's folder or HOST:PORT, and returns all that comes back.
 func (s *side) ask(socket string, params map[string]string, body string) string {
 	s.t.Helper()
-	nc, err := net.Dial("unix", filepath.Join(s.dir, socket))
+	network, addr := "unix", filepath.Join(s.dir, socket)
+	if strings.Contains(socket, ":") {
+		network, addr = "tcp", socket
+	}
+	nc, err := net.Dial(network, addr)
 	if err != nil {
 		s.t.Fatalf("%s: %v\n%s", s.name, err, s.out)
 	}
@@ -190,10 +214,11 @@ type sideRequest struct {
 	params map[string]string // besides the usual
 	body   string
 	socket string // empty: www.sock
+	zygote bool   // what only the zygote engine can do
 	fails  bool   // PHP is to end the script with an error; else that would hide what is to be compared
 }
 
-// bothSides runs php-fpm and phpserve with one configuration and asks both the same.
+// bothSides runs php-fpm and phpserve, with either engine, with one configuration and asks all the same.
 func bothSides(t *testing.T, config string, requests []sideRequest) (fpm, own *side) {
 	t.Helper()
 	files := map[string]string{}
@@ -203,8 +228,11 @@ func bothSides(t *testing.T, config string, requests []sideRequest) (fpm, own *s
 		}
 	}
 	fpm, own = newSide(t, "php-fpm", config, files), newSide(t, "phpserve", config, files)
+	own.twin = newSide(t, "phpserve", config, files)
+	own.twin.engine = manager.EngineSpawn
 	fpm.start()
 	own.start()
+	own.twin.start()
 	for i, q := range requests {
 		params := maps.Clone(q.params)
 		if params == nil {
@@ -221,9 +249,32 @@ func bothSides(t *testing.T, config string, requests []sideRequest) (fpm, own *s
 		if got != want {
 			t.Errorf("%s\nphp-fpm:  %q\nphpserve: %q", q.name, want, got)
 		}
+		if got := own.twin.ask(socket, params, q.body); got != want && !q.zygote {
+			t.Errorf("%s, spawn engine\nphp-fpm:  %q\nphpserve: %q", q.name, want, got)
+		}
 		if failed := strings.Contains(want, "PHP Fatal error") || strings.Contains(want, "PHP Parse error"); failed != q.fails {
 			t.Errorf("%s: with php-fpm the script itself fails (%v): %q", q.name, failed, want)
 		}
 	}
 	return fpm, own
+}
+
+// underBothEngines runs a test with either engine.
+func underBothEngines(t *testing.T, test func(t *testing.T, engine string)) {
+	t.Parallel()
+	for _, engine := range []string{manager.EngineZygote, manager.EngineSpawn} {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			test(t, engine)
+		})
+	}
+}
+
+// startEngine starts phpserve alone with a configuration and an engine.
+func startEngine(t *testing.T, engine, config string, files map[string]string) *side {
+	t.Helper()
+	s := newSide(t, "phpserve", config, files)
+	s.engine = engine
+	s.start()
+	return s
 }

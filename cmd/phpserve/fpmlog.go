@@ -242,7 +242,8 @@ type fpmHandler struct {
 func (h *fpmHandler) Enabled(_ context.Context, level slog.Level) bool {
 	h.log.mu.Lock()
 	defer h.log.mu.Unlock()
-	return fpmLevel(level) >= h.log.level
+	// Workers come and go silently elsewhere, while php-fpm tells when one is replaced.
+	return fpmLevel(level) >= h.log.level || level == slog.LevelDebug
 }
 
 func (h *fpmHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -299,6 +300,10 @@ func (h *fpmHandler) Handle(_ context.Context, r slog.Record) error {
 	switch r.Message {
 	case "php message", "php output":
 		h.said(pool, r.Message == "php message", values)
+		return nil
+	case eventStarted, eventEnded:
+		level, text := workerEvent(r.Message, values)
+		h.log.print(level, "[pool "+pool+"] "+text, r.PC)
 		return nil
 	}
 	text := r.Message + rest.String()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/user"
 	"regexp"
 	"slices"
 	"strconv"
@@ -28,7 +29,7 @@ const (
 // serverConfig turns a php-fpm configuration into a server's.
 func (o *fpmOptions) serverConfig(conf *fpmconf.Config) (server.Config, error) {
 	c := server.DefaultConfig()
-	c.Listen, c.AccessLog = nil, "off"
+	c.Listen, c.AccessLog, c.Admin = nil, "off", o.admin
 	if c.ProcessControlTimeout = conf.Global.ProcessControlTimeout; c.ProcessControlTimeout == 0 {
 		c.ProcessControlTimeout = fpmControlTimeout
 	}
@@ -56,7 +57,7 @@ func (o *fpmOptions) serverConfig(conf *fpmconf.Config) (server.Config, error) {
 // pool is the workers' side of a pool.
 func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolConfig, error) {
 	c := manager.DefaultPoolConfig(1)
-	c.Name, c.User, c.Group, c.AllowRoot = p.Name, p.User, p.Group, o.allowRoot
+	c.Name, c.Engine, c.User, c.Group, c.AllowRoot = p.Name, o.engine, p.User, p.Group, o.allowRoot
 	c.PM, c.MaxChildren, c.StartServers = p.PM.String(), p.MaxChildren, p.StartServers
 	c.MinSpareServers, c.MaxSpareServers = p.MinSpareServers, p.MaxSpareServers
 	c.ProcessIdleTimeout, c.MaxRequests = p.ProcessIdleTimeout, p.MaxRequests
@@ -80,6 +81,11 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 		c.RlimitCore = int64(conf.Global.RlimitCore)
 	}
 	o.setINI(&c, conf.File)
+	if euid := os.Geteuid(); euid > 0 { // php-fpm asks the system who it is, not its environment (fpm_unix.c:fpm_unix_conf_wp)
+		if me, err := user.LookupId(strconv.Itoa(euid)); err == nil {
+			c.Env = append(c.Env, "USER="+me.Username, "HOME="+me.HomeDir)
+		}
+	}
 	for _, e := range slices.Backward(p.Env) { // as with settings
 		if name, ok := strings.CutPrefix(e.Value, "$"); ok {
 			value, _ := os.LookupEnv(name)

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
@@ -32,13 +33,24 @@ type fpmMaster struct {
 	server *server.Server
 	pid    string // the pid file that was written
 
+	binary     ownBinary
+	signals    chan os.Signal
+	stopSignal atomic.Bool // a signal came while everything was stopped
+
 	systemd *systemdNotifier
 	asks    chan func()   // what others want done between signals
 	over    chan struct{} // closed when nothing is done any more
 
 	reloads sync.WaitGroup // the goroutine of a reload
-	replies []reloaded     // of the reload that is under way; nil: none is
-	again   []reloaded     // of the one after it
+	asked   []reloadAsked  // for the reload that is under way; nil: none is
+	again   []reloadAsked  // for those after it
+	gives   bool           // another binary takes over
+}
+
+// reloadAsked is somebody who asked for a reload.
+type reloadAsked struct {
+	pool  string // the one that is meant; empty: all
+	reply reloaded
 }
 
 // reloaded is told what came of a reload.
@@ -50,7 +62,9 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 	signal.Notify(signals, fpmSignals...)
 	defer signal.Stop(signals)
 	buryForeign()
-	m := &fpmMaster{o: o, file: file, findPHP: findPHP, stdout: stdout, asks: make(chan func()), over: make(chan struct{})}
+	m := &fpmMaster{
+		o: o, file: file, findPHP: findPHP, stdout: stdout, asks: make(chan func()), over: make(chan struct{}), signals: signals,
+	}
 	if err := m.start(ctx, stderr, signals); err != nil || m.server == nil { // which is in the background
 		return err
 	}
@@ -60,6 +74,9 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 	close(m.over)
 	m.reloads.Wait()
 	control.close()
+	if errors.Is(broken, errUpgrade) {
+		broken = m.upgrade()
+	}
 	if m.pid != "" {
 		if err := os.Remove(m.pid); err != nil {
 			m.logger.Warn("Unable to remove the PID file", "file", m.pid, "error", err)
@@ -75,6 +92,9 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 	ready, background := inBackground()
 	if background {
 		early.out = io.Discard // the process in front has said it
+		if ready == nil {
+			stderr = io.Discard
+		}
 	}
 	conf, err := m.o.load(m.file, early.line)
 	if err != nil {
@@ -108,7 +128,7 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 	if err := m.log.started(background); err != nil {
 		m.log.Print(fpmconf.LevelWarning, "cannot let go of standard error: "+err.Error())
 	}
-	if background {
+	if ready != nil {
 		ready()
 	}
 	favourFrontEnd()
@@ -137,11 +157,26 @@ func (m *fpmMaster) serve(ctx context.Context, signals chan os.Signal) error {
 	for _, text := range withoutEffect(m.conf) {
 		m.log.Print(fpmconf.LevelWarning, text)
 	}
+	if m.binary, err = findOwnBinary(); err != nil {
+		m.log.Print(fpmconf.LevelWarning, fmt.Sprintf("cannot find the own binary, a reload will not notice a new one: %v", err))
+	}
+	if m.config.Sockets, err = inheritedSockets(); err != nil {
+		return err
+	}
+	for address, f := range m.config.Sockets {
+		m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("using inherited socket fd=%d, \"%s\"", f.Fd(), address))
+	}
 	if m.server, err = server.New(m.config, samePHP(m.config, php), versionText(), m.logger, m.stdout); err != nil {
 		return err
 	}
 	if err := startUnlessSignalled(ctx, m.server, signals); err != nil {
 		return err
+	}
+	for address, f := range m.config.Sockets { // of addresses that are no longer configured
+		f.Close()
+		if fpmconf.IsUnixAddress(address) {
+			_ = os.Remove(address)
+		}
 	}
 	if err := m.writePID(m.conf.Global.PID); err != nil {
 		m.server.Stop(ctx)
@@ -179,6 +214,9 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 		select {
 		case ask := <-m.asks:
 			ask()
+			if m.gives {
+				return errUpgrade
+			}
 		case <-beats:
 			m.systemd.beat(m.server.Totals())
 		case sig := <-signals:
@@ -186,7 +224,7 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 			case fpmReopen:
 				_ = m.reopen() // it has said why not
 			case fpmReload:
-				m.reload(ctx, func(server.Changes, error) {}) // as above
+				m.reload(ctx, "", func(server.Changes, error) {}) // as above
 			case fpmFinish:
 				m.stop("Finishing ...", signals)
 				return nil
@@ -204,10 +242,15 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 	}
 }
 
-// stop ends the server; signals that do not end anything are passed over meanwhile.
+// stop ends the server.
 func (m *fpmMaster) stop(word string, signals <-chan os.Signal) {
-	m.log.Print(fpmconf.LevelNotice, word)
 	m.systemd.stopping()
+	m.stopQuietly(word, signals)
+}
+
+// stopQuietly ends the server, without a word to systemd; signals that do not end anything are passed over meanwhile.
+func (m *fpmMaster) stopQuietly(word string, signals <-chan os.Signal) {
+	m.log.Print(fpmconf.LevelNotice, word)
 	again, done := make(chan os.Signal, 1), make(chan struct{})
 	defer close(done)
 	go func() {
@@ -215,6 +258,7 @@ func (m *fpmMaster) stop(word string, signals <-chan os.Signal) {
 			select {
 			case sig := <-signals:
 				if a := fpmAction(sig); a == fpmTerminate || a == fpmFinish {
+					m.stopSignal.Store(true)
 					again <- sig
 					return
 				}
@@ -258,10 +302,10 @@ func (m *fpmMaster) between(ctx context.Context, do func()) bool {
 func (m *fpmMaster) controlled(ctx context.Context, signals chan<- os.Signal) controlled {
 	return controlled{
 		server: m.server,
-		reload: func(asked context.Context) (changes server.Changes, err error) {
+		reload: func(asked context.Context, pool string) (changes server.Changes, err error) {
 			done := make(chan struct{})
 			if !m.between(asked, func() {
-				m.reload(ctx, func(c server.Changes, e error) {
+				m.reload(ctx, pool, func(c server.Changes, e error) {
 					changes, err = c, e
 					close(done)
 				})
@@ -291,26 +335,43 @@ var errStopping = errors.New("phpserve is stopping")
 
 // reload begins to read the configuration again; signals are obeyed meanwhile. What asks for a reload while one is under way gets
 // the next: the one under way may have read the old file.
-func (m *fpmMaster) reload(ctx context.Context, reply reloaded) {
-	if m.replies != nil {
-		m.again = append(m.again, reply)
-		return
-	}
-	m.replies = []reloaded{reply}
+func (m *fpmMaster) reload(ctx context.Context, pool string, reply reloaded) {
+	m.again = append(m.again, reloadAsked{pool, reply})
 	m.beginReload(ctx)
 }
 
+// beginReload begins the next reload, for all who asked for the same, if none is under way.
 func (m *fpmMaster) beginReload(ctx context.Context) {
+	if m.asked != nil || len(m.again) == 0 {
+		return
+	}
+	pool := m.again[0].pool
+	later := []reloadAsked{}
+	for _, a := range m.again {
+		if a.pool == pool {
+			m.asked = append(m.asked, a)
+		} else {
+			later = append(later, a)
+		}
+	}
+	m.again = later
 	m.log.Print(fpmconf.LevelNotice, "Reloading in progress ...")
 	m.systemd.reloading()
 	m.reloads.Go(func() {
-		conf, config, changes, err := m.tryReload(ctx)
+		conf, config, changes, err := m.tryReload(ctx, pool)
 		m.between(context.Background(), func() { m.endReload(ctx, conf, config, changes, err) })
 	})
 }
 
 // endReload says what came of a reload. One that cannot work has changed nothing.
 func (m *fpmMaster) endReload(ctx context.Context, conf *fpmconf.Config, config server.Config, changes server.Changes, err error) {
+	if changes.Binary != "" {
+		for _, a := range append(m.asked, m.again...) {
+			a.reply(changes, nil)
+		}
+		m.gives = true
+		return
+	}
 	m.systemd.ready()
 	if err != nil {
 		m.log.Print(fpmconf.LevelError, fmt.Sprintf("reload failed, the old configuration goes on: %v", err))
@@ -323,17 +384,15 @@ func (m *fpmMaster) endReload(ctx context.Context, conf *fpmconf.Config, config 
 		}
 		m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
 	}
-	for _, reply := range m.replies {
-		reply(changes, err)
+	for _, a := range m.asked {
+		a.reply(changes, err)
 	}
-	m.replies, m.again = m.again, nil
-	if m.replies != nil {
-		m.beginReload(ctx)
-	}
+	m.asked = nil
+	m.beginReload(ctx)
 }
 
-// tryReload reads the configuration and has the server take it.
-func (m *fpmMaster) tryReload(ctx context.Context) (*fpmconf.Config, server.Config, server.Changes, error) {
+// tryReload reads the configuration and has the server take it, or what it says of one pool.
+func (m *fpmMaster) tryReload(ctx context.Context, pool string) (*fpmconf.Config, server.Config, server.Changes, error) {
 	var said []string
 	conf, err := m.o.load(m.file, func(level fpmconf.Level, text string) {
 		m.log.Print(level, text)
@@ -351,6 +410,16 @@ func (m *fpmMaster) tryReload(ctx context.Context) (*fpmconf.Config, server.Conf
 	config, err := m.o.serverConfig(conf)
 	if err != nil {
 		return nil, server.Config{}, server.Changes{}, err
+	}
+	if pool != "" {
+		changes, err := m.server.ReloadPool(ctx, config, samePHP(config, php), pool)
+		return conf, config, changes, err
+	}
+	if m.binary.changed() {
+		if err := m.binary.check(ctx); err != nil {
+			return nil, server.Config{}, server.Changes{}, err
+		}
+		return conf, config, server.Changes{Binary: m.binary.path}, nil
 	}
 	changes, err := m.server.Reload(ctx, config, samePHP(config, php))
 	return conf, config, changes, err

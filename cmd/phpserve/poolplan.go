@@ -183,7 +183,7 @@ func noChroot(pool, chroot string) error {
 // fpmPools takes the pools of fpm_config that sites name, the first of them for sites that name none.
 func (p *plan) fpmPools(s *settings, l *loader) error {
 	p.fpm = l.relative("fpm_config", s.FPM)
-	o := fpmOptions{config: p.fpm, allowRoot: s.Pool.AllowRoot}
+	o := fpmOptions{config: p.fpm, allowRoot: s.Pool.AllowRoot, engine: cmp.Or(s.Pool.Engine, manager.EngineAuto)}
 	var wrong []error
 	conf, err := o.load(p.fpm, func(level fpmconf.Level, text string) {
 		if level >= fpmconf.LevelError || level == fpmconf.LevelPlain {

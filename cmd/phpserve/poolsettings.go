@@ -19,6 +19,12 @@ import (
 // slowlogDepth is request_slowlog_trace_depth where it is not set (fpm_conf.c:fpm_conf_process_all_pools).
 const slowlogDepth = 20
 
+// The values of slowlog.format.
+const (
+	slowlogOwn = "phpserve"
+	slowlogFPM = "fpm"
+)
+
 // poolEntry is one entry of pools as it was read: keys with dots, whether they were written so or in levels.
 type poolEntry struct {
 	name   string
@@ -234,10 +240,15 @@ func (s *namedPool) config() (manager.PoolConfig, error) {
 		Priority: s.Priority.nice(), RlimitFiles: s.RlimitFiles, RlimitCore: int64(s.RlimitCore),
 		Observe: s.StatusPath != "" || s.StatusListen != "" || wantsMemory.MatchString(s.AccessFormat),
 	}
+	c.RequestSlowlogTimeout, c.Slowlog, c.RequestSlowlogTraceDepth = time.Duration(s.SlowlogTimeout), s.Slowlog, s.SlowlogDepth
+	c.SlowlogReport, c.SlowlogArgs = s.SlowlogFormat == slowlogOwn, s.SlowlogArgs
 	if !s.Dumpable { // yes is how it comes
 		c.Dumpable = &s.Dumpable
 	}
 	var errs []error
+	if s.SlowlogFormat != slowlogOwn && s.SlowlogFormat != slowlogFPM {
+		errs = append(errs, fmt.Errorf("[pool %s] slowlog.format must be %s or %s, not %q", s.name, slowlogOwn, slowlogFPM, s.SlowlogFormat))
+	}
 	for _, list := range []struct {
 		key       string
 		flags     []string

@@ -68,6 +68,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("access-log", "", "`FILE` of the access log, - for standard output, off for none (default -)")
 	f.String("log-format", "", "`FORMAT` of the log: text or json (default text)")
 	f.String("log-level", "", "least `LEVEL` that is logged: debug, info, warn or error (default info)")
+	f.String("admin", "", "`ADDR` for metrics (/metrics) and health (/healthz, /readyz), such as localhost:9000 (default none)")
 	f.String("fpm-config", "", "`FILE` of php-fpm whose pools run PHP, in the place of the keys about the pool")
 	f.String("config", "", "configuration `FILE` (default phpserve.yaml, .yml, .toml or .json in this folder)")
 }
@@ -122,8 +123,8 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	favourFrontEnd()
 	control := openControlOr(logger, controlled{
 		server: s, reopen: func(context.Context) error { return s.Reopen() }, stop: func() { signals <- os.Interrupt },
-		reload: func(ctx context.Context) (server.Changes, error) {
-			next, changes, err := reloadRun(ctx, s, p, flags, dir, findPHP, logger)
+		reload: func(ctx context.Context, pool string) (server.Changes, error) {
+			next, changes, err := reloadRun(ctx, s, p, flags, dir, findPHP, pool, logger)
 			if err == nil {
 				output.Store(&next.output)
 			}
@@ -137,7 +138,7 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 }
 
 // reloadRun reads the configuration again and has the pools be as it says.
-func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.FlagSet, dir string, findPHP phpFinder, logger *slog.Logger) (p *plan, changes server.Changes, err error) {
+func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.FlagSet, dir string, findPHP phpFinder, pool string, logger *slog.Logger) (p *plan, changes server.Changes, err error) {
 	defer func() {
 		if err != nil {
 			logger.Error("reload failed, the old configuration goes on", "error", err)
@@ -155,6 +156,10 @@ func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.Fl
 	p.warn(logger)
 	if !l.isSet("listen") {
 		p.config.Listen = old.config.Listen // the port that was free
+	}
+	if pool != "" {
+		changes, err = s.ReloadPool(ctx, p.config, p.phps(), pool)
+		return p, changes, err
 	}
 	changes, err = s.Reload(ctx, p.config, p.phps())
 	return p, changes, err

@@ -58,3 +58,11 @@ func favourFrontEnd() {
 func closeToChildren() {
 	_ = unix.CloseRange(3, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC) // Linux 5.11; before it they are inherited as ever
 }
+
+// resetThread gives this thread the nice value and the timers that phpserve was started with, for another program.
+func resetThread() {
+	if n, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err == nil && 20-n == frontPriority {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 0) // to give priority up is always allowed
+	}
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 0, 0, 0, 0) // to the default
+}

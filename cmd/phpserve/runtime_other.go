@@ -8,3 +8,4 @@ func calmMonitor()     {}
 func favourFrontEnd()  {}
 func closeToChildren() {}
 func buryForeign()     {}
+func resetThread()     {}

@@ -19,6 +19,9 @@ func (p *plan) screen(w io.Writer, s *server.Server, note string) {
 		engines[i].kind, engines[i].why = s.Pool(p.config.Pools[i].Name).Engine()
 	}
 	p.describe(w, engines)
+	if url := s.AdminURL(); url != "" {
+		row(w, "Admin", url+" (metrics and health)")
+	}
 	if note != "" {
 		row(w, "Note", note)
 	}

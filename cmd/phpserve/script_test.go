@@ -93,7 +93,8 @@ func unprivileged(ts *testscript.TestScript) (prefix []string) {
 	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 	ts.Check(err)
 	if os.Geteuid() == 0 {
-		prefix = []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
+		// The folder for temporary files is the test's own.
+		prefix = []string{"env", "TMPDIR=" + os.TempDir(), "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"}
 	}
 	if first, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && first > 81 {
 		return prefix

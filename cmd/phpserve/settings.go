@@ -21,6 +21,8 @@ type settings struct {
 	Proxies []string     `mapstructure:"trusted_proxies"`
 
 	RequestIDHeader string   `mapstructure:"request_id_header"`
+	Admin           string   `mapstructure:"admin"`
+	AdminToken      string   `mapstructure:"admin_token"`
 	ErrorPages      string   `mapstructure:"error_pages"`
 	HeaderTimeout   duration `mapstructure:"timeouts.header"`
 	BodyTimeout     duration `mapstructure:"timeouts.body"`
@@ -85,6 +87,8 @@ type poolSettings struct {
 	Slowlog            string   `mapstructure:"slowlog"`
 	SlowlogTimeout     duration `mapstructure:"request_slowlog_timeout"`
 	SlowlogDepth       int      `mapstructure:"request_slowlog_trace_depth"`
+	SlowlogFormat      string   `mapstructure:"slowlog.format"`
+	SlowlogArgs        bool     `mapstructure:"slowlog.args"`
 	CatchOutput        bool     `mapstructure:"catch_workers_output"`
 	DecorateOutput     bool     `mapstructure:"decorate_workers_output"`
 	ClearEnv           bool     `mapstructure:"clear_env"`
@@ -145,7 +149,7 @@ func defaultSettings() settings {
 			ProcessIdleTimeout: duration(pool.ProcessIdleTimeout), MaxRequests: pool.MaxRequests,
 			QueueSize: pool.QueueSize, QueueTimeout: duration(pool.QueueTimeout),
 			TerminateTimeout: duration(pool.RequestTerminateTimeout), ClearEnv: pool.ClearEnv, Dumpable: true,
-			MaxSpawnRate: fpm.MaxSpawnRate, SlowlogDepth: slowlogDepth, CatchOutput: true, DecorateOutput: fpm.DecorateWorkersOutput,
+			MaxSpawnRate: fpm.MaxSpawnRate, SlowlogDepth: slowlogDepth, SlowlogFormat: slowlogOwn, CatchOutput: true, DecorateOutput: fpm.DecorateWorkersOutput,
 			Env: []string{}, PHPValue: []string{}, PHPFlag: []string{}, PHPAdminValue: []string{}, PHPAdminFlag: []string{},
 		},
 	}

@@ -412,7 +412,7 @@ for ($i = 0;; $i++) {
 	real := []string{
 		"K::f<{main}", "K::f<K::g", "K::g<K::f", "lambda<{main}", "array_map<lambda", "array_sum<lambda", "{closure}<array_map",
 		"thrower<{main}", "Exception->__construct<thrower", "K->__destruct<{main}", "strlen<K->__destruct", "eval<{main}", "ev<eval",
-		"str_repeat<ev",
+		"str_repeat<ev", "flush<{main}",
 	}
 	for _, binary := range binaries(t) {
 		for _, settings := range [][]string{nil, {
