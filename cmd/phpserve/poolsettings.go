@@ -276,7 +276,6 @@ func (s *namedPool) fpm() *fpmconf.Pool {
 	p.ListenAllowedClients, p.SecurityLimitExtensions = strings.Join(s.AllowedClients, ","), strings.Join(s.Extensions, " ")
 	p.StatusPath, p.StatusListen, p.PingPath, p.PingResponse = s.StatusPath, s.StatusListen, s.PingPath, s.PingResponse
 	p.AccessLog, p.AccessFormat, p.AccessSuppressPath = s.AccessLog, s.AccessFormat, s.SuppressPath
-	p.RequestTerminateTimeout = time.Duration(s.TerminateTimeout)
 	p.Slowlog, p.RequestSlowlogTimeout = s.Slowlog, time.Duration(s.SlowlogTimeout)
 	if s.Slowlog != "" || s.SlowlogDepth != slowlogDepth {
 		p.RequestSlowlogTraceDepth = s.SlowlogDepth

@@ -101,8 +101,10 @@ func (l *loader) locatePool(name string, err error) error {
 		func(key string) bool { return slices.Contains(set, key) && slices.Contains(named, key) && quotes(key) },
 		func(key string) bool { return slices.Contains(set, key) && quotes(key) },
 	} {
-		if i := slices.IndexFunc(set, found); i >= 0 {
+		if i := slices.IndexFunc(set, found); i >= 0 && strings.Contains(text, set[i]) {
 			return fmt.Errorf("%s: %w", l.where(prefix, set[i]), err)
+		} else if i >= 0 { // php-fpm's words do not name it
+			return fmt.Errorf("%s: %s: %w", l.where(prefix, set[i]), set[i], err)
 		}
 	}
 	for _, key := range named {

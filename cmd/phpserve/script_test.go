@@ -62,7 +62,9 @@ func openScript(env *testscript.Env) error {
 	}
 	env.Setenv("BIN", bin)
 	return filepath.WalkDir(env.WorkDir, func(path string, d os.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
+		if err == nil && d.Name() == ".tmp" { // TMPDIR
+			err = os.Chmod(path, 0o777|os.ModeSticky)
+		} else if err == nil && d.IsDir() {
 			err = os.Chmod(path, 0o755)
 		}
 		return err

@@ -83,7 +83,8 @@ func lineOf(file, prefix, key string) int {
 		lines = withoutPools(lines)
 	}
 	dotted := strings.ReplaceAll(key, delimiter, ".")
-	for _, name := range []string{dotted, dotted[strings.LastIndex(dotted, ".")+1:]} {
+	level, _, _ := strings.Cut(dotted, ".") // {max_children: 8} on the line of pm
+	for _, name := range []string{dotted, dotted[strings.LastIndex(dotted, ".")+1:], level} {
 		sets := regexp.MustCompile(`(?i)^[\s\-{,]*["']?` + regexp.QuoteMeta(name) + `["']?\s*[:=]`)
 		for n := first; n < last; n++ {
 			if sets.MatchString(lines[n]) {
