@@ -1,7 +1,6 @@
 package phpstack
 
 import (
-	"maps"
 	"strings"
 	"time"
 )
@@ -20,6 +19,7 @@ type decoder struct {
 	executor uint64 // the address of executor_globals
 	size     uint64
 	until    time.Time // when to give up
+	recall   *recall   // nil: nothing is remembered
 }
 
 // function is a zend_function.
@@ -50,15 +50,21 @@ func (d *decoder) decode(raw []rawFrame) (*decoded, error) {
 	if err != nil {
 		return nil, err
 	}
-	ops, err := d.instructions(raw, functions)
+	known, unknown := make([]*recalled, len(raw)), make([]*function, len(raw))
+	for i, f := range functions {
+		if known[i] = d.recall.find(raw[i].function, f); known[i] == nil {
+			unknown[i] = f
+		}
+	}
+	ops, err := d.instructions(raw, functions, known)
 	if err != nil {
 		return nil, err
 	}
-	classes, err := d.classNames(functions)
+	classes, err := d.classNames(unknown)
 	if err != nil {
 		return nil, err
 	}
-	texts, err := d.names(functions, classes)
+	texts, err := d.names(unknown, classes)
 	if err != nil {
 		return nil, err
 	}
@@ -70,14 +76,17 @@ func (d *decoder) decode(raw []rawFrame) (*decoded, error) {
 			frames[i].bare = true
 			continue
 		}
-		frames[i].Function = texts[f.name]
-		frames[i].Class = texts[classes[f.scope]]
+		name, class, file := texts[f.name], texts[classes[f.scope]], texts[f.file]
+		if k := known[i]; k != nil {
+			name, class, file = k.name, k.class, k.file
+		}
+		frames[i].Function, frames[i].Class = name, class
 		frames[i].Static = r.typeInfo&0xff != typeObject
 		if f.flags&flagStatic != 0 && !frames[i].Static {
 			return nil, errTorn
 		}
 		if f.kind != functionInternal {
-			frames[i].File, frames[i].Line = texts[f.file], ops[i].line
+			frames[i].File, frames[i].Line = file, ops[i].line
 		}
 		if frames[i].Call, err = callKind(r, f, frames[i].Function); err != nil {
 			return nil, err
@@ -92,6 +101,11 @@ func (d *decoder) decode(raw []rawFrame) (*decoded, error) {
 		frames[i].blind = blind
 		if f != nil {
 			frames[i].CallFile, frames[i].CallLine = f.File, f.Line
+		}
+	}
+	for i, f := range unknown {
+		if f != nil {
+			d.recall.learn(raw[i].function, f, texts[f.name], texts[classes[f.scope]], texts[f.file])
 		}
 	}
 	return &decoded{raw, functions, ops, frames}, nil
@@ -223,14 +237,20 @@ type instruction struct {
 	code     byte
 }
 
-// instructions reads the one that each frame is at.
-func (d *decoder) instructions(raw []rawFrame, functions []*function) ([]instruction, error) {
+// instructions reads the one that each frame is at, where it is not known.
+func (d *decoder) instructions(raw []rawFrame, functions []*function, known []*recalled) ([]instruction, error) {
 	before, err := d.beforeException(raw)
 	if err != nil {
 		return nil, err
 	}
-	pieces := make([]piece, len(raw))
+	pieces, ops := make([]piece, len(raw)), make([]instruction, len(raw))
 	for i, r := range raw {
+		if k := known[i]; k != nil {
+			if op, ok := k.ops[r.opline]; ok {
+				ops[i] = op
+				continue
+			}
+		}
 		if f := functions[i]; f != nil && f.kind != functionInternal {
 			opline := r.opline
 			if d.inException(opline) {
@@ -250,7 +270,6 @@ func (d *decoder) instructions(raw []rawFrame, functions []*function) ([]instruc
 	if err := copyAll(d.memory, asked); err != nil {
 		return nil, err
 	}
-	ops := make([]instruction, len(raw))
 	next := 0
 	for i, f := range functions {
 		switch {
@@ -261,7 +280,10 @@ func (d *decoder) instructions(raw []rawFrame, functions []*function) ([]instruc
 				return nil, errTorn
 			}
 			ops[i] = instruction{u32(b, opExtended), int(u32(b, opLineno)), b[opCode]}
-		case f != nil && f.kind != functionInternal:
+			if known[i] != nil && pieces[i].address == raw[i].opline {
+				known[i].ops[raw[i].opline] = ops[i]
+			}
+		case ops[i] == instruction{} && f != nil && f.kind != functionInternal:
 			ops[i].line = f.lines[0]
 		}
 	}
@@ -285,101 +307,4 @@ func (d *decoder) beforeException(raw []rawFrame) (uint64, error) {
 		}
 	}
 	return 0, nil
-}
-
-// classNames reads where the names of the functions' classes are.
-func (d *decoder) classNames(functions []*function) (map[uint64]uint64, error) {
-	names := map[uint64]uint64{}
-	var pieces []piece
-	for _, f := range functions {
-		if f != nil && f.scope != 0 {
-			if _, ok := names[f.scope]; !ok {
-				names[f.scope] = 0
-				pieces = append(pieces, piece{f.scope, make([]byte, ceName+8)})
-			}
-		}
-	}
-	if err := copyAll(d.memory, pieces); err != nil {
-		return nil, err
-	}
-	for _, p := range pieces {
-		// A class is ZEND_INTERNAL_CLASS (1) or ZEND_USER_CLASS (2).
-		if p.data == nil || p.data[ceType] != 1 && p.data[ceType] != 2 || !pointer(u64(p.data, ceName)) {
-			return nil, errTorn
-		}
-		names[p.address] = u64(p.data, ceName)
-	}
-	return names, nil
-}
-
-// names reads the names of functions, classes and files, and checks that they are names.
-func (d *decoder) names(functions []*function, classes map[uint64]uint64) (map[uint64]string, error) {
-	var short, long []uint64
-	for _, f := range functions {
-		if f != nil {
-			short = append(short, f.name, classes[f.scope])
-			long = append(long, f.file)
-		}
-	}
-	texts, err := d.strings(short, maxName)
-	if err != nil {
-		return nil, err
-	}
-	files, err := d.strings(long, maxFile)
-	if err != nil {
-		return nil, err
-	}
-	for address, s := range texts {
-		// The name of an anonymous class goes on behind a zero byte, with where it was declared.
-		s, _, _ = strings.Cut(s, "\x00")
-		texts[address] = s
-	}
-	maps.Copy(texts, files)
-	for _, s := range texts {
-		if strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
-			return nil, errTorn
-		}
-	}
-	return texts, nil
-}
-
-// strings reads zend_strings by address, up to a length. Each must be one.
-func (d *decoder) strings(addresses []uint64, longest int) (map[uint64]string, error) {
-	texts := map[uint64]string{}
-	var heads []piece
-	for _, a := range addresses {
-		if _, ok := texts[a]; !ok && a != 0 {
-			if !pointer(a) {
-				return nil, errTorn
-			}
-			texts[a] = ""
-			heads = append(heads, piece{a, make([]byte, strVal)})
-		}
-	}
-	if err := copyAll(d.memory, heads); err != nil {
-		return nil, err
-	}
-	values := make([]piece, 0, len(heads))
-	for _, h := range heads {
-		if h.data == nil || h.data[gcTypeInfo]&0xf != typeString || u64(h.data, strLen) > maxText {
-			return nil, errTorn
-		}
-		values = append(values, piece{h.address + strVal, make([]byte, min(u64(h.data, strLen)+1, uint64(longest)))})
-	}
-	if err := copyAll(d.memory, values); err != nil {
-		return nil, err
-	}
-	for i, v := range values {
-		if v.data == nil {
-			return nil, errTorn
-		}
-		n := len(v.data)
-		if u64(heads[i].data, strLen) < uint64(longest) { // all of it was read, and the zero byte that ends it
-			if n--; v.data[n] != 0 {
-				return nil, errTorn
-			}
-		}
-		texts[v.address-strVal] = string(v.data[:n])
-	}
-	return texts, nil
 }

@@ -45,7 +45,7 @@ func (d *decoder) doubtful(s *decoded) ([]edge, error) {
 		case including || ops[i].code == opcodeIncludeOrEval:
 			explained = including && ops[i].code == opcodeIncludeOrEval
 		case isDo(ops[i].code):
-			explained, err = d.calls(raw[i], functions[i], frames[i-1].Function)
+			explained, err = d.callsKnown(raw[i], functions[i], frames[i-1].Function)
 		}
 		if err != nil {
 			return nil, err
@@ -66,6 +66,24 @@ func isInit(code byte) bool {
 		opcodeInitByName, opcodeInitCall, opcodeNew, opcodeInitNamespace, opcodeInitMethod, opcodeInitStatic, opcodeInitUser,
 		opcodeInitDynamic,
 	}, code)
+}
+
+// callsKnown is calls, of which the answer is remembered.
+func (d *decoder) callsKnown(r rawFrame, f *function, callee string) (bool, error) {
+	known := d.recall.find(r.function, f)
+	if known == nil {
+		return d.calls(r, f, callee)
+	}
+	at := callAt{r.opline, callee}
+	explained, ok := known.calls[at]
+	if ok {
+		return explained, nil
+	}
+	explained, err := d.calls(r, f, callee)
+	if err == nil {
+		known.calls[at] = explained
+	}
+	return explained, err
 }
 
 // calls says whether the call that a frame is at can be one of that function.

@@ -2,6 +2,7 @@ package phpstack
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"fmt"
 	"hash/fnv"
@@ -71,6 +72,20 @@ func (p *Profile) WriteFlameGraph(w io.Writer, title string) error {
 	}
 	fmt.Fprintln(b, "</svg>")
 	return b.Flush()
+}
+
+// WriteFlameGraphPage writes the image of WriteFlameGraph in an HTML page, for who opens pages more easily than images.
+func (p *Profile) WriteFlameGraphPage(w io.Writer, title string) error {
+	if _, err := fmt.Fprintf(w, "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>%s</title>\n", markup(title)); err != nil {
+		return err
+	}
+	var image bytes.Buffer
+	if err := p.WriteFlameGraph(&image, title); err != nil {
+		return err
+	}
+	_, svg, _ := bytes.Cut(image.Bytes(), []byte("?>\n")) // the XML declaration has no place in HTML
+	_, err := w.Write(svg)
+	return err
 }
 
 // scale is how wide one sample is.

@@ -105,7 +105,7 @@ func newFake(l layout) *fakeMemory {
 }
 
 func (m *fakeMemory) decoder(l layout) *decoder {
-	return &decoder{m, l, fakeExecutor, l.sizes[0], time.Now().Add(patience)}
+	return &decoder{m, l, fakeExecutor, l.sizes[0], time.Now().Add(patience), nil}
 }
 
 func names(frames []Frame) string {

@@ -13,7 +13,7 @@ import (
 )
 
 // binaries are the PHPs to test with: those of the system, or what PHPSERVE_TEST_PHP names, with colons between them.
-func binaries(t *testing.T) []string {
+func binaries(t testing.TB) []string {
 	t.Helper()
 	if more := os.Getenv("PHPSERVE_TEST_PHP"); more != "" {
 		return strings.Split(more, ":")
@@ -23,7 +23,7 @@ func binaries(t *testing.T) []string {
 
 // script is a PHP process that runs a script of a test.
 type script struct {
-	t      *testing.T
+	t      testing.TB
 	path   string
 	cmd    *exec.Cmd
 	lines  *bufio.Reader
@@ -42,7 +42,7 @@ const wait = `function wait() {
 `
 
 // start runs PHP code, without a php.ini. In it DIR is its folder; files are further ones there.
-func start(t *testing.T, binary, code string, files map[string]string, settings ...string) *script {
+func start(t testing.TB, binary, code string, files map[string]string, settings ...string) *script {
 	t.Helper()
 	dir := t.TempDir()
 	s := &script{t: t, path: filepath.Join(dir, "main.php")}
@@ -76,7 +76,7 @@ func start(t *testing.T, binary, code string, files map[string]string, settings 
 	return s
 }
 
-func write(t *testing.T, path, text string) {
+func write(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"time"
 )
 
@@ -25,6 +26,9 @@ type Sampling struct {
 	Depth int
 }
 
+// knownMost is how many processes that run nothing at the moment are remembered, besides some for each that does.
+const knownMost = 256
+
 // DefaultRate is the default of Sampling.Rate.
 const DefaultRate = 99
 
@@ -39,6 +43,7 @@ func Record(ctx context.Context, s Sampling, targets func() []Target) (*Profile,
 	period := time.Second / time.Duration(rate)
 	p := NewProfile(time.Now(), period, s.OnCPU)
 	used := map[int]time.Duration{}
+	known := map[*Process]*recall{}
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	last := p.Start
@@ -53,19 +58,25 @@ func Record(ctx context.Context, s Sampling, targets func() []Target) (*Profile,
 			}
 			last = now
 		}
-		seen := make(map[int]time.Duration, len(used))
+		seen, alive := make(map[int]time.Duration, len(used)), make(map[*Process]*recall, len(known))
 		for _, t := range targets() {
-			if err := p.look(s, t, used, seen); err != nil {
+			if alive[t.Process] = known[t.Process]; alive[t.Process] == nil {
+				alive[t.Process] = newRecall()
+			}
+			if err := p.look(s, t, alive[t.Process], used, seen); err != nil {
 				p.Duration = time.Since(p.Start)
 				return p, err
 			}
 		}
 		used = seen
+		if maps.Copy(known, alive); len(known) > 4*len(alive)+knownMost { // most have ended
+			known = alive
+		}
 	}
 }
 
 // look takes one sample.
-func (p *Profile) look(s Sampling, t Target, used, seen map[int]time.Duration) error {
+func (p *Profile) look(s Sampling, t Target, known *recall, used, seen map[int]time.Duration) error {
 	if s.OnCPU {
 		running, time, err := activity(t.Process.pid)
 		if err != nil {
@@ -78,7 +89,7 @@ func (p *Profile) look(s Sampling, t Target, used, seen map[int]time.Duration) e
 			return nil
 		}
 	}
-	stack, err := t.Process.Trace(Options{Depth: s.Depth})
+	stack, err := t.Process.sample(Options{Depth: s.Depth}, known)
 	switch {
 	case err == nil:
 		p.Add(t.Pool, stack)

@@ -2,6 +2,7 @@ package phpstack
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -35,6 +36,7 @@ type snapshot struct {
 	pages  []uint64
 	known  map[uint64][]byte
 	bad    map[uint64]bool // pages that cannot be read
+	buffer []byte          // what known and the other copy are in
 }
 
 // takeSnapshot returns up to depth frames, innermost first, and whether there were more. None is a process that runs no script.
@@ -42,8 +44,12 @@ type snapshot struct {
 // That current_execute_data is the same before and after is not enough: where a script calls small functions in a loop, it comes back
 // to the same address within nanoseconds, with another function there; and this process may lose its processor in the midst of
 // copying. So everything is copied twice, and both copies must show the same calls.
-func takeSnapshot(m memory, head uint64, depth int, until time.Time) (frames []rawFrame, more bool, err error) {
+func takeSnapshot(m memory, head uint64, depth int, until time.Time, last *recall) (frames []rawFrame, more bool, err error) {
 	s := &snapshot{memory: m, head: head, known: map[uint64][]byte{}, bad: map[uint64]bool{}}
+	if last != nil {
+		s.pages, s.buffer = slices.Clone(last.pages), last.buffer
+		defer func() { last.buffer = s.buffer }()
+	}
 	for try := 0; try < snapshotTries; {
 		heads, again, err := s.copy()
 		if err != nil {
@@ -60,6 +66,9 @@ func takeSnapshot(m memory, head uint64, depth int, until time.Time) (frames []r
 			clear(s.bad)
 			s.pages = s.pages[:0]
 		case err == nil && heads[0] == heads[1] && heads[1] == heads[2] && s.same(frames, again):
+			if last != nil {
+				last.pages = pagesOf(frames)
+			}
 			return frames, more, nil
 		default:
 			try++
@@ -71,10 +80,26 @@ func takeSnapshot(m memory, head uint64, depth int, until time.Time) (frames []r
 	return nil, false, errTorn
 }
 
+// pagesOf are the pages that the frames are on.
+func pagesOf(frames []rawFrame) (pages []uint64) {
+	for _, f := range frames {
+		for _, address := range [...]uint64{f.address, f.address + exSize - 1} {
+			if p := address &^ (pageSize - 1); !slices.Contains(pages, p) {
+				pages = append(pages, p)
+			}
+		}
+	}
+	return pages
+}
+
 // copy takes the pages twice, between looks at current_execute_data. Known is the later one.
 func (s *snapshot) copy() (heads [3]uint64, again map[uint64][]byte, err error) {
 	for {
-		buffer := make([]byte, 3*8+2*len(s.pages)*pageSize)
+		need := 3*8 + 2*len(s.pages)*pageSize
+		if cap(s.buffer) < need {
+			s.buffer = make([]byte, need)
+		}
+		buffer := s.buffer[:need]
 		pieces := make([]piece, 0, 2*len(s.pages)+3)
 		next := func(address uint64, size int) {
 			pieces = append(pieces, piece{address, buffer[:size:size]})

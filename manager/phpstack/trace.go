@@ -3,6 +3,7 @@ package phpstack
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ const (
 	beyondDepth = 8
 	// patience is how long a stack is read anew that changes while it is read; a second look mostly suffices.
 	patience = 100 * time.Millisecond
+	// confirmations is how many further looks must show a call that no instruction explains, and pause how long it is at most to each.
+	confirmations = 3
+	pause         = 50 * time.Microsecond
 )
 
 // Trace reads the stack of the process with this id, which must run the Reader's binary. It takes a fraction of a millisecond and does
@@ -56,15 +60,8 @@ func (p *Process) Trace(o Options) (Stack, error) {
 }
 
 func (p *Process) trace(o Options) (Stack, error) {
-	d := &decoder{
-		memory: p.memory, layout: p.reader.layout, executor: p.reader.executor + p.moved, size: p.reader.size,
-		until: time.Now().Add(patience),
-	}
-	depth := o.Depth
-	if depth <= 0 {
-		depth = defaultDepth
-	}
-	stack, err := d.stack(depth, o.Args)
+	d := p.decoder()
+	stack, err := d.stack(depthOf(o), o.Args)
 	if err != nil {
 		return Stack{}, err
 	}
@@ -73,18 +70,52 @@ func (p *Process) trace(o Options) (Stack, error) {
 	return stack, err
 }
 
+func (p *Process) decoder() *decoder {
+	return &decoder{
+		memory: p.memory, layout: p.reader.layout, executor: p.reader.executor + p.moved, size: p.reader.size,
+		until: time.Now().Add(patience),
+	}
+}
+
+func depthOf(o Options) int {
+	if o.Depth <= 0 {
+		return defaultDepth
+	}
+	return o.Depth
+}
+
+// sample is Trace for who looks again and again: it has neither the script nor arguments.
+func (p *Process) sample(o Options, known *recall) (Stack, error) {
+	d := p.decoder()
+	d.recall = known
+	stack, err := d.stack(depthOf(o), false)
+	if err != nil {
+		return Stack{PID: p.pid}, fmt.Errorf("cannot read the PHP stack of process %d: %w", p.pid, explain(p.pid, err))
+	}
+	stack.PID = p.pid
+	return stack, nil
+}
+
 // stack reads the frames, again and again until there is no doubt about them.
 func (d *decoder) stack(depth int, args bool) (Stack, error) {
 	var doubts []edge
+	confirmed := 0
 	for {
 		stack, unexplained, err := d.once(depth, args)
 		switch {
-		case err == nil && subset(unexplained, doubts):
+		case err == nil && len(unexplained) == 0:
 			return stack, nil
+		case err == nil && subset(unexplained, doubts):
+			if confirmed++; confirmed == confirmations {
+				return stack, nil
+			}
 		case err == nil:
-			doubts = unexplained
+			doubts, confirmed = unexplained, 0
 		case !errors.Is(err, errTorn):
 			return Stack{}, err
+		}
+		if len(doubts) > 0 { // not in step with a script that does the same again and again
+			time.Sleep(time.Duration(rand.Int64N(int64(pause))))
 		}
 		if time.Now().After(d.until) {
 			return Stack{}, errTorn
@@ -103,7 +134,7 @@ func subset(some, all []edge) bool {
 
 // once reads the frames once, and says which of them no instruction explains.
 func (d *decoder) once(depth int, args bool) (Stack, []edge, error) {
-	raw, more, err := takeSnapshot(d.memory, d.executor+d.layout.current, depth+beyondDepth, d.until)
+	raw, more, err := takeSnapshot(d.memory, d.executor+d.layout.current, depth+beyondDepth, d.until, d.recall)
 	if err != nil {
 		return Stack{}, nil, err
 	}

@@ -437,7 +437,7 @@ for ($i = 0;; $i++) {
 					call = strings.ReplaceAll(call, "{closure:lambda():7}", "{closure}")
 					kinds[call]++
 					if !slices.Contains(real, call) {
-						t.Errorf("%s: the script never does %s", binary, call)
+						t.Errorf("%s %v: the script never does %s: %+v", binary, settings, call, stack.Frames)
 					}
 				}
 			}
