@@ -41,7 +41,8 @@ func startChild(p *Pool, socket, out *os.File, deathSignal syscall.Signal, more 
 		// The parent-death signal fires when the thread that started the child ends, prctl(2): keep it until then.
 		// It ends with this goroutine, as a locked one that is never unlocked does.
 		runtime.LockOSThread()
-		setPriority(p.priority)
+		ResetThread(p.priority)
+		unblockSignals()
 		err := cmd.Start()
 		started <- err
 		if err != nil {

@@ -20,10 +20,28 @@ func (c *PoolConfig) Check(ctx context.Context, php *PHP) (engine, why string, e
 	if err := php.probe(ctx, c, owner); err != nil {
 		return "", "", fmt.Errorf("[pool %s] %v", c.Name, err)
 	}
-	if engine, why, err = chooseEngine(c, php); err == nil {
-		err = c.checkLateDrop(engine, why, php, owner)
+	if engine, why, err = chooseEngine(c, php); err != nil {
+		return engine, why, err
 	}
-	return engine, why, err
+	if late, _ := c.lateDrop(engine, php, owner); !late || engine != EngineZygote {
+		if err := c.checkINIFiles(php); err != nil { // first: the engine may be what it is for want of them
+			return "", "", err
+		}
+	}
+	return engine, why, c.checkLateDrop(engine, why, php, owner)
+}
+
+// checkINIFiles reports ini files that PHP, which is started as the pool's user, would pass over without a word.
+func (c *PoolConfig) checkINIFiles(php *PHP) error {
+	files := php.facts["unreadable"]
+	if files == "" {
+		return nil
+	}
+	first, more, _ := strings.Cut(files, "\n")
+	if more != "" {
+		first += fmt.Sprintf(" (and %d more)", strings.Count(files, "\n"))
+	}
+	return fmt.Errorf("[pool %s] user %q, as whom PHP is started, cannot read %s: PHP would run without it", c.Name, c.User, first)
 }
 
 // chooseEngine resolves "auto" and refuses a zygote that cannot be.

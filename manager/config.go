@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -119,6 +120,10 @@ type PoolConfig struct {
 	PHPAdminValue []string
 	// AdminRoots are the folders below which PHPAdminValue holds, as PHP sees them; server fills it.
 	AdminRoots []string
+	// ClientValue and ClientAdminValue are settings like these two that came with a request. They count after those, and no PHP of
+	// root ever reads them: whoever reaches the pool's socket could have it load an extension or write a log. So the zygote is one of
+	// the pool's user and, in a chroot, they hold for scripts alone, where each is named with two slashes in front.
+	ClientValue, ClientAdminValue []string
 }
 
 // DefaultPoolConfig returns the pool that runs when nothing is configured.
@@ -131,6 +136,16 @@ func DefaultPoolConfig(cpus int) PoolConfig {
 		ClearEnv: true,
 	}
 }
+
+// values are all that scripts may change, and adminValues all that they cannot.
+func (c *PoolConfig) values() []string { return slices.Concat(c.PHPValue, c.ClientValue) }
+
+func (c *PoolConfig) adminValues() []string {
+	return slices.Concat(c.PHPAdminValue, c.ClientAdminValue)
+}
+
+// fromClient says whether there are settings that came with a request.
+func (c *PoolConfig) fromClient() bool { return len(c.ClientValue)+len(c.ClientAdminValue) > 0 }
 
 // complete fills in what follows from other fields.
 func (c *PoolConfig) complete() {

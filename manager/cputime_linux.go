@@ -6,16 +6,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime is the processor time that the worker's process has used so far, if the pool is to know it: the clock of
-// clock_getcpuclockid(3), in nanoseconds.
-func (w *Worker) cpuTime() time.Duration {
-	if !w.pool.cfg.Observe {
-		return 0
-	}
+// processorTime is what a process has used so far, by the clock of clock_getcpuclockid(3), in nanoseconds.
+func processorTime(pid int) (time.Duration, error) {
 	const schedClock = 2 // CPUCLOCK_SCHED of linux/posix-timers.h
 	var t unix.Timespec
-	if err := unix.ClockGettime(int32(^w.proc.pid<<3|schedClock), &t); err != nil {
-		return 0 // the process is gone
+	if err := unix.ClockGettime(int32(^pid<<3|schedClock), &t); err != nil {
+		return 0, err
 	}
-	return time.Duration(t.Nano())
+	return time.Duration(t.Nano()), nil
 }

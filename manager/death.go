@@ -42,33 +42,18 @@ func (p *Pool) unattachedAt(at *endpoint) int {
 	return n
 }
 
-// exitReason is why a worker ended, for those who count.
-func exitReason(was State, surplus, stops bool) string {
-	switch {
-	case stops:
-		return "stopped"
-	case surplus:
-		return "surplus"
-	case was == StateStopping:
-		return "recycled"
-	case was == StateKilled:
-		return "killed"
-	}
-	return "crashed"
-}
-
 // buried takes a dead worker out of the pool and has it replaced.
 func (p *Pool) buried(w *Worker) {
 	p.mu.Lock()
 	was, cause, running := w.state, w.killCause, w.request
-	surplus, stops := w.surplus, p.closed
+	p.stats.EndedBy[w.endReason()]++
+	stops := p.closed
 	if was != StateStopping && was != StateKilled && !stops { // else it was counted when its end was decided
 		p.toReplace++
 	}
 	w.transition(StateDead)
 	delete(p.workers, w.proc.pid)
 	p.stats.Ended++
-	p.stats.Exits[exitReason(was, surplus, stops)]++
 	if was == StateIdle {
 		p.idle = slices.DeleteFunc(p.idle, func(o *Worker) bool { return o == w })
 	}
@@ -98,7 +83,7 @@ func (p *Pool) buried(w *Worker) {
 	}
 	age := time.Since(w.proc.started).Round(time.Millisecond)
 	if was == StateStopping {
-		w.log.Debug("worker ended", "how", w.proc.status.String(), "age", age, "surplus", surplus, "stops", stops)
+		w.log.Debug("worker ended", "how", w.proc.status.String(), "age", age, "surplus", w.surplus, "stops", stops)
 	} else {
 		attrs := []any{"how", w.proc.status.String(), "age", age, "while", was.String()}
 		if cause != "" {

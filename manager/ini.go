@@ -66,64 +66,70 @@ func (c *PoolConfig) iniEnv(own string) (env []string) {
 // iniFile renders the ini file that every php-cgi of a pool reads last (PHP_INI_SCAN_DIR). dir is the folder with prepend.php
 // as the workers see it, boot the one with the zygote's script; lateUser is whom workers with a late drop become, else empty.
 func (c *PoolConfig) iniFile(dir, boot, lateUser string, php *PHP) (string, error) {
-	var b strings.Builder
-	set := func(table, kv string) error {
-		name, value, _ := strings.Cut(kv, "=")
-		quoted, err := quoteINI(value)
-		if err != nil {
-			return fmt.Errorf("[pool %s] cannot set %s: %v", c.Name, name, err)
-		}
-		if table != "" {
-			name = table + "[" + name + "]"
-		}
-		fmt.Fprintf(&b, "%s = %s\n", name, quoted)
-		return nil
-	}
+	b := iniWriter{pool: c.Name}
 	own := c.ownSettings(dir, php)
-	lines := slices.Clone(c.PHPValue)
-	for _, kv := range c.PHPAdminValue {
-		if startOnly(kv) {
+	values, admin := c.values(), c.adminValues()
+	roots, slashes := c.AdminRoots, slices.Concat(admin, own)
+	if c.Chroot != "" && c.fromClient() { // see ClientValue
+		values, admin = c.PHPValue, c.PHPAdminValue
+		roots, slashes = nil, slices.Concat(c.ClientValue, admin, c.ClientAdminValue, own)
+	}
+	lines := slices.Clone(values)
+	for _, kv := range admin {
+		if StartOnlyINI(kv) {
 			lines = append(lines, kv)
 		}
 	}
 	if lateUser != "" { // opcache.preload of php.ini ends a PHP of root that does not say for whom
 		lines = append(lines, "opcache.preload_user="+lateUser)
 	}
-	for _, kv := range append(lines, own...) { // the last one counts
-		if err := set("", kv); err != nil {
-			return "", err
-		}
-	}
-	if len(c.PHPAdminValue) > 0 {
+	b.set("", append(lines, own...)) // the last one counts
+	if len(slashes) > len(own) {
 		// For what begins with two slashes and for scripts directly in the root folder, where a section [PATH=/] does not hold: PHP
 		// looks for the values of a folder in the same table in which it keeps those of NAME[KEY]=VALUE under NAME
 		// (main/php_ini.c:php_ini_parser_cb, php_ini_activate_per_dir).
-		for _, kv := range slices.Concat(c.PHPAdminValue, own) {
-			if err := set("/", kv); err != nil {
-				return "", err
-			}
-		}
+		b.set("/", slashes)
 	}
 	// The zygote's endless request must not live in opcache's memory, which opcache_reset() clears.
 	fmt.Fprintf(&b, "[PATH=%s]\nopcache.enable = 0\n", boot)
-	if lateUser != "" { // nothing but the zygote's own script runs as root
-		b.WriteString("auto_prepend_file = ''\nauto_append_file = ''\nopen_basedir = ''\n")
+	if lateUser != "" { // nothing but the zygote's own script runs as root, and it writes no file: the pool's user may have put a link there
+		b.WriteString("auto_prepend_file = ''\nauto_append_file = ''\nopen_basedir = ''\nerror_log = ''\nsession.auto_start = 0\n")
 	}
 	if c.Chroot != "" {
 		fmt.Fprintf(&b, "[PATH=%s]\nopcache.enable = 0\n", dir)
 	}
-	if len(c.PHPAdminValue) == 0 {
-		return b.String(), nil
-	}
-	for _, root := range c.AdminRoots {
-		fmt.Fprintf(&b, "[PATH=%s]\n", root)
-		for _, kv := range slices.Concat(c.PHPAdminValue, own) {
-			if err := set("", kv); err != nil {
-				return "", err
-			}
+	if len(admin) > 0 {
+		for _, root := range roots {
+			fmt.Fprintf(&b, "[PATH=%s]\n", root)
+			b.set("", slices.Concat(admin, own))
 		}
 	}
-	return b.String(), nil
+	return b.String(), b.err
+}
+
+// iniWriter collects an ini file. Once a setting could not be written, no other is.
+type iniWriter struct {
+	strings.Builder
+	pool string
+	err  error
+}
+
+// set writes settings, NAME=VALUE each, as keys of table unless that is empty.
+func (w *iniWriter) set(table string, settings []string) {
+	for _, kv := range settings {
+		name, value, _ := strings.Cut(kv, "=")
+		quoted, err := quoteINI(value)
+		if err != nil && w.err == nil {
+			w.err = fmt.Errorf("[pool %s] cannot set %s: %v", w.pool, name, err)
+		}
+		if w.err != nil {
+			return
+		}
+		if table != "" {
+			name = table + "[" + name + "]"
+		}
+		fmt.Fprintf(w, "%s = %s\n", name, quoted)
+	}
 }
 
 // ownSettings are those that phpserve needs, whatever the operator sets; dir is the folder with prepend.php as the workers see it.
@@ -146,9 +152,9 @@ func (c *PoolConfig) ownSettings(dir string, php *PHP) (own []string) {
 	return own
 }
 
-// startOnly says whether PHP reads a setting at its start only, so that it has no effect in a section for a path. Scripts
+// StartOnlyINI says whether PHP reads a setting at its start only, so that it has no effect in a section for a path. Scripts
 // cannot change these anyway.
-func startOnly(kv string) bool {
+func StartOnlyINI(kv string) bool {
 	name, _, _ := strings.Cut(kv, "=")
 	switch name {
 	case "disable_functions", "disable_classes", "extension", "zend_extension", "extension_dir":

@@ -24,6 +24,9 @@ func (c *PoolConfig) lateDrop(engine string, php *PHP, owner *credential) (late 
 		}
 		return true, warning
 	}
+	if c.fromClient() {
+		return false, "" // the zygote reads these settings
+	}
 	if c.Dumpable == nil || *c.Dumpable || owner == nil || owner.uid == 0 {
 		return false, "" // without a change of user php-fpm leaves the process as it is, too
 	}

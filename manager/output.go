@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,15 +19,18 @@ const (
 
 // output logs what php-cgi processes write to their standard output and error, and remembers the last lines.
 type output struct {
-	log  *slog.Logger
-	own  bool // of one worker alone, whose process id then belongs to each line
-	pipe *os.File
-	read chan struct{} // closed when nothing more is read
-	mu   sync.Mutex    // guards tail
-	tail []string
+	log   *slog.Logger
+	known []string // what PHP says at each start, which has been logged
+	own   bool     // of one worker alone, whose process id then belongs to each line
+	pipe  *os.File
+	read  chan struct{} // closed when nothing more is read
+	mu    sync.Mutex    // guards tail
+	tail  []string
 }
 
-func newOutput(log *slog.Logger) *output { return &output{log: log, read: make(chan struct{})} }
+func newOutput(log *slog.Logger, known ...string) *output {
+	return &output{log: log, known: known, read: make(chan struct{})}
+}
 
 // start runs begin with the write end of a pipe that goes to this output, read by a goroutine counted in wg until EOF or
 // finish.
@@ -67,7 +71,9 @@ func (o *output) copy(r io.Reader) {
 		line, err := lines.ReadSlice('\n')
 		if text := strings.TrimRight(string(line), "\r\n"); text != "" {
 			o.remember(text)
-			o.log.Warn("php output", "text", text)
+			if !slices.Contains(o.known, text) {
+				o.log.Warn("php output", "text", text)
+			}
 		}
 		if err != nil && err != bufio.ErrBufferFull {
 			return

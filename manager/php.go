@@ -23,6 +23,7 @@ type PHP struct {
 	Path    string // absolute path of the binary
 	Version string // such as 8.2.36
 	facts   phpFacts
+	startup []string // what it writes to standard error before a script runs
 }
 
 // ErrNoPHP is returned by [FindPHP] when no php-cgi matches.

@@ -5,8 +5,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +45,7 @@ type Pool struct {
 	// mu guards everything below and the workers' fields. Nothing slow happens under it: no I/O, no signal, no log.
 	mu         sync.Mutex
 	closed     bool
+	variants   func() []*Pool // pools that this one speaks for, see Include; nil: none
 	engine     engine
 	generation int
 	workers    map[int]*Worker
@@ -70,22 +71,28 @@ type waiter struct {
 
 // Stats counts what a pool did since its start.
 type Stats struct {
-	Idle, Busy, Starting, Total int               // workers now
-	Waiting                     int               // requests in the queue now
-	MaxWaiting                  int               // most that ever waited
-	QueueFull, QueueTimeouts    uint64            // requests refused
-	Requests                    uint64            // requests that had a worker
-	Started, Ended              uint64            // workers
-	Exits                       map[string]uint64 // workers that ended, by why: recycled, surplus, stopped, killed, crashed
-	MaxActive                   int               // most workers that ever ran a request at the same time
-	MaxChildrenReached          uint64            // times that requests waited because there were pm.max_children workers
+	Idle, Busy, Starting, Total int                // workers now
+	Waiting                     int                // requests in the queue now
+	MaxWaiting                  int                // most that ever waited
+	QueueFull, QueueTimeouts    uint64             // requests refused
+	Requests                    uint64             // requests that had a worker
+	Started, Ended              uint64             // workers
+	EndedBy                     [EndReasons]uint64 // workers, by why
+	MaxActive                   int                // most workers that ever ran a request at the same time
+	MaxChildrenReached          uint64             // times that requests waited because there were pm.max_children workers
 }
+
+// MessageStartup is the message of a log record with what PHP says at its start, before it runs a script. It comes once for a pool.
+const MessageStartup = "php says at its start"
+
+// MessageNoEffect is the message of a log record with what an operator wants and cannot have.
+const MessageNoEffect = "a setting has no effect"
 
 // NewPool checks cfg, finds out what PHP can do and prepares the pool's runtime folder. Start starts it.
 func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.Logger) (*Pool, error) {
 	own := *php // what it can do depends on the ini files, which are the pool's
 	php = &own
-	asked := cfg
+	asked, said := cfg, php.startup
 	kind, why, err := cfg.Check(ctx, php)
 	if err != nil {
 		return nil, err
@@ -96,8 +103,13 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 	}
 	late, warning := cfg.lateDrop(kind, php, owner)
 	log = log.With("pool", cfg.Name)
+	for _, line := range php.startup {
+		if !slices.Contains(said, line) { // else another pool of this PHP has told it
+			log.Warn(MessageStartup, "text", line)
+		}
+	}
 	if warning != "" {
-		log.Warn("a setting has no effect", "why", warning)
+		log.Warn(MessageNoEffect, "why", warning)
 	}
 	dir, err := newRuntimeDir(cfg.Name, owner)
 	if err != nil {
@@ -115,7 +127,6 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		cfg: cfg, asked: asked, php: php, stamps: php.stamps(), log: log, dialer: d, dir: dir, kind: kind, why: why, late: late,
 		priority: priority, made: time.Now(),
 		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
-		stats:   Stats{Exits: map[string]uint64{}},
 		workers: map[int]*Worker{}, early: map[int]Conn{},
 	}, nil
 }
@@ -249,6 +260,27 @@ func (p *Pool) Acquire(ctx context.Context) (*Worker, error) {
 	return p.wait(ctx, wt, place)
 }
 
+// AcquireIdle is Acquire for what nobody waits for: it returns nil where no worker is idle.
+func (p *Pool) AcquireIdle() *Worker {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 || p.closed {
+		return nil
+	}
+	w := p.idle[n-1]
+	p.idle = p.idle[:n-1]
+	w.idleSince = w.since
+	most := p.stats.MaxActive // is about requests
+	w.transition(StateBusy)
+	p.stats.MaxActive = most
+	return w
+}
+
+// WorkerScript is the script that runtime/worker.php is to workers. With the parameter PHPSERVE_OPCACHE it tells how much of opcache
+// is used.
+func (p *Pool) WorkerScript() string { return p.dir.workerScript() }
+
 // wait waits for a worker that Release or a greeting hands to wt.
 func (p *Pool) wait(ctx context.Context, wt *waiter, place *list.Element) (*Worker, error) {
 	deadline := time.NewTimer(p.cfg.QueueTimeout)
@@ -295,13 +327,22 @@ func (p *Pool) poke() {
 	}
 }
 
-// Stats returns the counters.
+// Stats returns the counters, with those of the pools that it speaks for.
 func (p *Pool) Stats() Stats {
+	s := p.ownStats()
+	for _, v := range p.included() {
+		more := v.ownStats()
+		s.add(&more)
+	}
+	return s
+}
+
+func (p *Pool) ownStats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.stats
 	s.Idle, s.Busy, s.Starting = p.count[StateIdle], p.count[StateBusy], p.count[StateStarting]+p.spawning
-	s.Total, s.Waiting, s.Exits = len(p.workers), p.queue.Len(), maps.Clone(p.stats.Exits)
+	s.Total, s.Waiting = len(p.workers), p.queue.Len()
 	return s
 }
 

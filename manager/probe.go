@@ -1,9 +1,11 @@
 package manager
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,12 +19,18 @@ type phpFacts map[string]string
 func (p *PHP) probe(ctx context.Context, c *PoolConfig, owner *credential) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.Path, "-q", "-d", "display_errors=1")
+	// What goes wrong at the start is to be logged, to standard error, and not shown.
+	cmd := exec.CommandContext(ctx, p.Path, "-q", "-d", "display_errors=1", "-d", "display_startup_errors=0")
 	cmd.Stdin = strings.NewReader(embedded("probe.php")) // open_basedir does not hold for standard input
 	cmd.Env = append(bareEnv(), c.iniEnv("")...)         // as the workers get them
+	if owner != nil {
+		cmd.Env = append(cmd.Env, "PHPSERVE_INI_FILES="+strings.Join(c.iniFiles(), "\n"))
+	}
 	cmd.Dir = string(filepath.Separator)
 	cmd.SysProcAttr = sysProcAttr(owner, 0)
-	out, err := cmd.CombinedOutput()
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	facts := phpFacts{}
 	for line := range strings.Lines(string(out)) {
 		kv, ok := strings.CutPrefix(strings.TrimSpace(line), "phpserve:")
@@ -37,10 +45,41 @@ func (p *PHP) probe(ctx context.Context, c *PoolConfig, owner *credential) error
 		facts[name] = string(text)
 	}
 	if _, ok := facts["ini"]; !ok {
-		return fmt.Errorf("cannot run a script with PHP %q: %v: %s", p.Path, err, firstLine(string(out)))
+		return fmt.Errorf("cannot run a script with PHP %q: %v: %s", p.Path, err, firstLine(string(out)+"\n"+stderr.String()))
 	}
-	p.facts = facts
+	p.facts, p.startup = facts, nil
+	for line := range strings.Lines(stderr.String()) {
+		if line = strings.TrimRight(line, "\r\n"); line != "" {
+			p.startup = append(p.startup, line)
+		}
+	}
 	return nil
+}
+
+// Startup is what PHP says at each start, before it runs a script: of extensions that it cannot load, for example.
+func (p *PHP) Startup() []string { return p.startup }
+
+// iniFiles are the ini files that PHP is to read in place of its own.
+func (c *PoolConfig) iniFiles() (files []string) {
+	if c.NoPHPINI {
+		return nil
+	}
+	if c.PHPINI != "" {
+		file := c.PHPINI
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			file = filepath.Join(file, "php.ini")
+		}
+		if _, err := os.Stat(file); err == nil {
+			files = append(files, file)
+		}
+	}
+	for _, dir := range filepath.SplitList(c.INIScanDir) {
+		more, err := filepath.Glob(filepath.Join(dir, "*.ini"))
+		if err == nil { // else it is no folder that could be meant
+			files = append(files, more...)
+		}
+	}
+	return files
 }
 
 // OPcache says whether opcache is loaded and on.
@@ -52,7 +91,7 @@ func (p *PHP) INI() string { return p.facts["ini"] }
 // iniAfter is the value that a setting has once the pool's own values are applied.
 func (p *PHP) iniAfter(c *PoolConfig, name string) string {
 	value := p.facts[name]
-	for _, kv := range append(append([]string(nil), c.PHPValue...), c.PHPAdminValue...) {
+	for _, kv := range append(c.values(), c.adminValues()...) {
 		if v, ok := strings.CutPrefix(kv, name+"="); ok {
 			value = v
 		}

@@ -42,14 +42,17 @@ func RecordProfile(ctx context.Context, pools []*Pool, s phpstack.Sampling) (*ph
 	})
 }
 
-// running are the processes of the workers that run a request.
+// running are the processes of the workers that run a request, also of the pools that it speaks for.
 func (p *Pool) running() (all []*process) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, w := range p.workers {
 		if w.state == StateBusy || w.state == StateDetached {
 			all = append(all, w.proc)
 		}
+	}
+	p.mu.Unlock()
+	for _, v := range p.included() {
+		all = append(all, v.running()...)
 	}
 	return all
 }

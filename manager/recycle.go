@@ -1,6 +1,9 @@
 package manager
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // Recycle ends one worker, in whose place the process manager starts another if it is needed: an idle one as after
 // pm.max_requests; one that runs a request is killed, and its request fails.
@@ -10,6 +13,11 @@ func (p *Pool) Recycle(pid int) error {
 	switch {
 	case w == nil || w.state > StateDetached:
 		p.mu.Unlock()
+		for _, v := range p.included() {
+			if err := v.Recycle(pid); !errors.Is(err, ErrNoWorker) {
+				return err
+			}
+		}
 		return ErrNoWorker
 	case w.state == StateIdle:
 		p.idle = slices.DeleteFunc(p.idle, func(o *Worker) bool { return o == w })

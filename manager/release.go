@@ -15,6 +15,7 @@ const (
 	Aborted                // the connection was given up in the middle, the script may still run
 	Broken                 // the connection ended or made no sense: the worker is not to be trusted
 	Unused                 // nothing was sent to the worker
+	Asked                  // as Done, for a worker of AcquireIdle: it counts no request and is as long idle as before
 )
 
 // Release gives the worker back. After it the caller must not use the worker.
@@ -28,7 +29,7 @@ func (w *Worker) Release(o Outcome) {
 	if w.slowTimer != nil {
 		w.slowTimer.Stop()
 	}
-	if o != Unused {
+	if o != Unused && o != Asked {
 		w.requests++
 		p.stats.Requests++
 	}

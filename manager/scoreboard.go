@@ -48,6 +48,8 @@ type ProcessStatus struct {
 	// zero unless the worker is idle, and where they are not measured, see [PoolConfig.Observe].
 	CPU    float64
 	Memory uint64
+	// Usage is what the process takes now; zero before [Status.Measure].
+	Usage Usage
 }
 
 // The states of a worker in php-fpm's words.
@@ -87,8 +89,20 @@ func (a *accounting) end(r Request, cpu time.Duration) {
 // Accept counts a request that came to the pool.
 func (p *Pool) Accept() { p.accepted.Add(1) }
 
-// Status returns what the pool and its workers do. Without processes it is cheaper.
+// Status returns what the pool and its workers do, and the pools that it speaks for. Without processes it is cheaper.
 func (p *Pool) Status(processes bool) Status {
+	s := p.ownStatus(processes)
+	for _, v := range p.included() {
+		more := v.ownStatus(processes)
+		s.add(&more)
+	}
+	slices.SortFunc(s.Processes, func(a, b ProcessStatus) int {
+		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.PID, b.PID))
+	})
+	return s
+}
+
+func (p *Pool) ownStatus(processes bool) Status {
 	s := Status{
 		Pool: p.cfg.Name, PM: p.cfg.PM, PHP: p.php.Version, Start: p.made, Taken: time.Now(), Accepted: p.accepted.Load(), SlowRequests: p.slowRequests.Load(),
 		ListenQueueLen: p.cfg.QueueSize,
@@ -106,9 +120,6 @@ func (p *Pool) Status(processes bool) Status {
 			s.Processes = append(s.Processes, w.status(s.Taken))
 		}
 	}
-	slices.SortFunc(s.Processes, func(a, b ProcessStatus) int {
-		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.PID, b.PID))
-	})
 	return s
 }
 

@@ -14,6 +14,9 @@ import (
 // slowKept is how many slow requests a pool remembers, for those who come later to look.
 const slowKept = 20
 
+// SlowNotice ends what the log says of a slow request, of which [Pool.SlowRequests] tells more.
+const SlowNotice = " sec), logging"
+
 // slowLog is a pool's slowlog.
 type slowLog struct {
 	mu   sync.Mutex
@@ -81,11 +84,21 @@ func (p *Pool) ReopenSlowlog() error {
 	return nil
 }
 
-// SlowRequests returns the last requests that ran longer than request_slowlog_timeout, the newest last.
+// SlowRequests returns the last requests that ran longer than request_slowlog_timeout, the newest last, with those of the pools that
+// it speaks for.
 func (p *Pool) SlowRequests() []phpstack.Slow {
-	p.slowlog.mu.Lock()
-	defer p.slowlog.mu.Unlock()
-	return slices.Clone(p.slowlog.kept)
+	all := p.slowlog.last()
+	for _, v := range p.included() {
+		all = append(all, v.slowlog.last()...)
+	}
+	slices.SortStableFunc(all, func(a, b phpstack.Slow) int { return a.Time.Compare(b.Time) })
+	return all
+}
+
+func (l *slowLog) last() []phpstack.Slow {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.kept)
 }
 
 // watchSlow has the request that begins be traced when it runs too long.
@@ -117,7 +130,7 @@ func (w *Worker) slow() {
 	defer p.wg.Done()
 	p.slowRequests.Add(1)
 	// php-fpm's words (fpm_request.c:fpm_request_check_timed_out)
-	p.log.Warn(fmt.Sprintf("child %d, script '%s' (request: \"%s %s\") executing too slow (%f sec), logging", //nolint:sloglint // as above
+	p.log.Warn(fmt.Sprintf("child %d, script '%s' (request: \"%s %s\") executing too slow (%f"+SlowNotice, //nolint:sloglint // as above
 		w.proc.pid, PrintableName(request.Script), request.Method, request.Target(), running.Seconds()))
 	s := phpstack.Slow{
 		Time: time.Now(), Pool: p.cfg.Name, Depth: p.cfg.RequestSlowlogTraceDepth, Running: running, Method: request.Method,

@@ -33,7 +33,7 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 		return nil, err
 	}
 	defer socket.Close()
-	out := newOutput(p.log)
+	out := newOutput(p.log, p.php.startup...)
 	out.own = true
 	line, err := newLifeline()
 	if err != nil {

@@ -42,8 +42,8 @@ func count[N int | uint64](n N) int64 { return int64(n) }
 
 func seconds(d time.Duration) int64 { return int64(max(0, d) / time.Second) }
 
-// fields are the pool's values in php-fpm's order.
-func (o *StatusPage) fields(s *Status) []statusField {
+// statusFields are the pool's values in php-fpm's order.
+func statusFields(s *Status) []statusField {
 	fields := []statusField{
 		{"pool", "", "", "", s.Pool},
 		{"process manager", "", "", "", s.PM},
@@ -102,7 +102,8 @@ func (o *StatusPage) processFields(p *ProcessStatus, now time.Time) []statusFiel
 	}
 	if o.More {
 		fields = append(fields, field("request id", orDash(p.Request.ID)), field("client", orDash(p.Request.Client)),
-			field("request target", orDash(p.Request.URI)))
+			field("request target", orDash(p.Request.URI)), field("processor time", p.Usage.CPU.Microseconds()),
+			field("memory", count(p.Usage.Memory)))
 	}
 	return fields
 }
@@ -178,7 +179,7 @@ func number(value any) string {
 }
 
 func (o *StatusPage) text(out *bytes.Buffer, s *Status) {
-	for _, f := range o.fields(s) {
+	for _, f := range statusFields(s) {
 		fmt.Fprintf(out, "%-21s %s\n", f.key+":", shown(f.value))
 	}
 	if !o.Full {
@@ -212,7 +213,7 @@ func (o *StatusPage) html(out *bytes.Buffer, s *Status) {
 <body>
 <table>
 `)
-	for _, f := range o.fields(s) {
+	for _, f := range statusFields(s) {
 		fmt.Fprintf(out, "<tr><th>%s</th><td>%s</td></tr>\n", f.key, markup(shown(f.value)))
 	}
 	if o.Full {
@@ -244,7 +245,7 @@ func (o *StatusPage) xml(out *bytes.Buffer, s *Status) {
 		fmt.Fprintf(out, "<%s>%s</%s>", tag, markup(text), tag)
 	}
 	out.WriteString("<?xml version=\"1.0\" ?>\n<status>\n")
-	for _, f := range o.fields(s) {
+	for _, f := range statusFields(s) {
 		element(f)
 		out.WriteByte('\n')
 	}
@@ -278,7 +279,7 @@ func (o *StatusPage) json(out *bytes.Buffer, s *Status) {
 		}
 	}
 	out.WriteByte('{')
-	members(o.fields(s))
+	members(statusFields(s))
 	if o.Full {
 		out.WriteString(`, "processes":[`)
 		for i := range s.Processes {
@@ -320,11 +321,11 @@ func jsonString(s string) string {
 
 func (o *StatusPage) openMetrics(out *bytes.Buffer, s *Status) {
 	fmt.Fprintf(out, "# HELP phpfpm_up Could pool %s using a %s PM on PHP-FPM be reached?\n# TYPE phpfpm_up gauge\nphpfpm_up 1\n", s.Pool, s.PM)
-	for _, f := range o.fields(s) {
+	for _, f := range statusFields(s) {
 		if f.metric == "" {
 			continue
 		}
-		name := "phpfpm_" + f.metric
+		name := metricPrefix + f.metric
 		help, kind := "# HELP "+name+" "+f.help+"\n", "# TYPE "+name+" "+f.kind+"\n"
 		if f.metric == "listen_queue_length" { // php-fpm has these two the other way round
 			help, kind = kind, help

@@ -71,6 +71,7 @@ type Worker struct {
 	// The fields below are guarded by Pool.mu.
 	state     State
 	since     time.Time // of the state
+	idleSince time.Time // before AcquireIdle took it; else zero
 	conn      Conn      // as the Dialer made it; nil while not attached
 	request   Request
 	requests  int // served so far
@@ -106,6 +107,9 @@ func (w *Worker) transition(to State) {
 		w.pool.count[w.state]--
 		w.pool.count[to]++
 		w.state, w.since = to, time.Now()
+		if to == StateIdle && !w.idleSince.IsZero() {
+			w.since, w.idleSince = w.idleSince, time.Time{}
+		}
 		if to == StateBusy {
 			w.pool.stats.MaxActive = max(w.pool.stats.MaxActive, w.pool.active())
 		}

@@ -76,7 +76,7 @@ func newZygote(ctx context.Context, p *Pool, generation int) (*zygoteEngine, err
 		return nil, err
 	}
 	z := &zygoteEngine{
-		log: p.log, endpoint: newEndpoint("unix", addr), socket: socket, lifeline: line, output: newOutput(p.log),
+		log: p.log, endpoint: newEndpoint("unix", addr), socket: socket, lifeline: line, output: newOutput(p.log, p.php.startup...),
 		gone: make(chan struct{}), procs: map[int]*process{}, commands: make(chan byte, commandQueue),
 	}
 	if z.child, err = z.output.start(func(out *os.File) (*child, error) {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"github.com/phpserve/phpserve/manager"
 	"net/http"
 	"time"
 
@@ -134,8 +135,8 @@ func (c *poolCollector) Collect(out chan<- prometheus.Metric) {
 			send("phpserve_workers", "Workers by what they do.", gauge, float64(n), "pool", pool, "state", state)
 		}
 		send("phpserve_worker_starts_total", "Workers that were started.", counter, float64(stats.Started), "pool", pool)
-		for reason, n := range stats.Exits {
-			send("phpserve_worker_exits_total", "Workers that ended, by why.", counter, float64(n), "pool", pool, "reason", reason)
+		for reason, n := range stats.EndedBy {
+			send("phpserve_worker_exits_total", "Workers that ended, by why.", counter, float64(n), "pool", pool, "reason", manager.EndReason(reason).String())
 		}
 	}
 	send("phpserve_spooled_body_bytes", "Request bodies on disk.", gauge, float64(c.s.bodies.used.Load()))

@@ -22,6 +22,9 @@ $facts = [
     'expose_php' => (string) ini_get('expose_php'),
     'default_charset' => (string) ini_get('default_charset'),
     'ini' => (string) php_ini_loaded_file(),
+    // Of the files that the pool's PHP is to read, which can this user not? With open_basedir that cannot be told.
+    'unreadable' => ini_get('open_basedir') ? '' : implode("\n", array_filter(explode("\n", (string) getenv('PHPSERVE_INI_FILES')),
+        function ($file) { return $file !== '' && !is_readable($file); })),
     'opcache.validate_timestamps' => extension_loaded('Zend OPcache') ? (ini_get('opcache.validate_timestamps') ? '1' : '0') : '1',
     // What a new PHP would read at its start, folders too: a file may have been added.
     'files' => implode("\n", array_filter(array_merge([(string) php_ini_loaded_file(), (string) ini_get('extension_dir')],
@@ -29,6 +32,11 @@ $facts = [
         array_map(function ($dir) { return $dir === '' ? PHP_CONFIG_FILE_SCAN_DIR : $dir; },
             explode(PATH_SEPARATOR, (string) getenv('PHP_INI_SCAN_DIR')))), 'strlen')),
 ];
+// For those who look at the configuration.
+foreach (['memory_limit', 'max_execution_time', 'upload_max_filesize', 'post_max_size', 'display_errors', 'error_log', 'date.timezone',
+    'opcache.enable', 'opcache.memory_consumption', 'opcache.jit', 'opcache.jit_buffer_size'] as $name) {
+    $facts[$name] = (string) ini_get($name);
+}
 foreach ($facts as $name => $value) {
     echo "\nphpserve:$name=", bin2hex($value);
 }

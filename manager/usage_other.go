@@ -1,0 +1,14 @@
+//go:build !linux
+
+package manager
+
+import (
+	"errors"
+	"time"
+)
+
+// usageOf is not known here.
+func usageOf(int) (Usage, error) { return Usage{}, errors.ErrUnsupported }
+
+// cpuTime is not known here.
+func (w *Worker) cpuTime() time.Duration { return 0 }
