@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,7 +38,7 @@ type side struct {
 	out  *output
 	done chan error
 
-	program string // the binary of phpserve; empty: the test's own
+	program string // the binary that is run; empty: the test's own, or the system's php-fpm
 }
 
 // binary is the program that is phpserve.
@@ -83,7 +85,7 @@ func (s *side) start(args ...string) {
 	s.t.Helper()
 	args = append([]string{"-F", "-O", "-y", s.conf}, args...)
 	if s.name == "php-fpm" {
-		s.cmd = exec.Command("php-fpm8.2", args...)
+		s.cmd = exec.Command(cmp.Or(s.program, "php-fpm8.2"), args...)
 	} else {
 		self := s.binary()
 		if s.engine != "" {
@@ -97,12 +99,28 @@ func (s *side) start(args ...string) {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("these tests need php-fpm8.2 (apt-get install php8.2-fpm): %v", err)
 	}
-	s.done = make(chan error, 1)
-	go func() { s.done <- s.cmd.Wait() }()
-	s.t.Cleanup(func() {
-		_ = s.cmd.Process.Kill() // if it still runs
-	})
+	cmd, done := s.cmd, make(chan error, 1) // of this start: there may be another one
+	s.done = done
+	go func() {
+		done <- cmd.Wait()
+		close(done)
+	}()
+	s.t.Cleanup(s.end)
 	s.waitFor("ready to handle connections")
+}
+
+// end ends it, if it still runs. php-fpm that is killed leaves its workers behind, so it is asked first.
+func (s *side) end() {
+	if s.cmd.Process.Signal(syscall.SIGTERM) != nil {
+		return // it has ended
+	}
+	select {
+	case <-s.done:
+	case <-time.After(patience):
+		s.t.Errorf("%s does not end", s.name)
+		_ = s.cmd.Process.Kill() // it may have ended this moment
+		<-s.done
+	}
 }
 
 // waitFor waits for a text on standard error.
