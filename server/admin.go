@@ -1,141 +1,336 @@
 package server
 
 import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// admin is the listener for those who run the server: metrics and health. It is never an address of a site.
+const (
+	// adminHeaderTimeout and adminWriteTimeout bound what one request to the admin address may take. A handler that streams
+	// sets deadlines of its own, with http.ResponseController.
+	adminHeaderTimeout = 10 * time.Second
+	adminWriteTimeout  = time.Minute
+	// adminStopTimeout is how long its requests may go on at the end of a shutdown.
+	adminStopTimeout = time.Second
+	// adminCookie is given to a browser that came with ?token=.
+	adminCookie = "phpserve_admin"
+)
+
+// admin is the listener for operators: health, metrics, dashboard. It is not one of the sites' and ends after them.
 type admin struct {
-	http  *http.Server
-	done  chan struct{}
-	token string
-	local bool // the address is one that only this machine can reach
+	listener net.Listener
+	http     *http.Server
+	serving  sync.WaitGroup
+	conns    sync.WaitGroup     // those that are open
+	cancel   context.CancelFunc // ends the requests that go on for long
+
+	host     string // of Config.Admin
+	loopback bool
+	token    string // empty: none is asked for
+	cookie   string // the value of adminCookie that stands for the token
+
+	stopping atomic.Bool // Stop has begun
 }
 
-// tokenShortest is the least length of Config.AdminToken: it is all that keeps others out.
-const tokenShortest = 16
-
-// validateAdmin holds that whoever can reach the address from elsewhere needs a token.
-func (c *Config) validateAdmin() error {
-	if c.Admin == "" {
-		return nil
-	}
-	a, err := parseListen(c.Admin)
-	switch {
-	case err != nil:
-		return fmt.Errorf("admin: %w", err)
-	case a.tls:
-		return fmt.Errorf("admin must be HOST:PORT, not %q: it speaks plain HTTP", c.Admin)
-	case c.AdminToken != "" && len(c.AdminToken) < tokenShortest:
-		return fmt.Errorf("admin_token must have at least %d characters", tokenShortest)
-	case c.AdminToken == "" && !loopbackHost(a.host):
-		return fmt.Errorf("admin %q can be reached by other machines: it needs admin_token, or a loopback address such as localhost:9000", c.Admin)
-	}
-	return nil
+// adminHandlers says what the admin address answers. The checks of admin.ServeHTTP stand before all of it.
+func (s *Server) adminHandlers(mux *http.ServeMux) {
+	mux.HandleFunc("GET "+adminHealthPath, func(w http.ResponseWriter, _ *http.Request) { adminText(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET "+adminReadyPath, s.answerReady)
+	mux.Handle("GET /metrics", s.metrics.handler(s.log))
+	s.dashboardHandlers(mux)
 }
 
-// loopbackHost says whether a host name or address is this machine's own.
-func loopbackHost(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && ip.Unmap().IsLoopback()
-}
+// These two are answered without a token: probes have none, and the answers tell nothing else.
+const (
+	adminHealthPath = "/healthz"
+	adminReadyPath  = "/readyz"
+)
 
-// openAdmin begins to answer on Config.Admin.
+// adminSocket is the name of the admin address among the sockets that go from process to process.
+func (c *Config) adminSocket() string { return "admin:" + c.Admin }
+
+// openAdmin binds Config.Admin, unless its socket is inherited.
 func (s *Server) openAdmin() error {
 	if s.cfg.Admin == "" {
 		return nil
 	}
-	addr, err := parseListen(s.cfg.Admin)
+	addr, err := parseAdmin(s.cfg.Admin)
 	if err != nil {
 		return err
 	}
-	l, err := listen(addr)
-	if err != nil {
+	name := s.cfg.adminSocket()
+	l := s.inherited[name]
+	if l != nil {
+		delete(s.inherited, name)
+	} else if l, err = listen(addr, "--admin"); err != nil {
 		return err
 	}
-	a := &admin{token: s.cfg.AdminToken, local: isLoopback(l), done: make(chan struct{})}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if s.ready.Load() {
-			say(w, http.StatusOK, "ready\n")
-		} else {
-			say(w, http.StatusServiceUnavailable, "not ready\n")
-		}
-	})
-	mux.Handle("GET /metrics", s.metrics.handler())
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		say(w, http.StatusOK, s.software+"\n\n/metrics  for Prometheus\n/healthz  200 while phpserve runs\n/readyz   200 while it serves\n")
-	})
-	a.http = &http.Server{
-		Handler: a.guard(mux), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, WriteTimeout: time.Minute,
-		IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+	a := &admin{listener: l, host: addr.host, token: s.cfg.AdminToken, loopback: isLoopback(l)}
+	if !a.loopback && a.token == "" {
+		l.Close()
+		return errAdminToken(s.cfg.Admin)
 	}
-	s.admin, s.adminURL = a, "http://"+l.Addr().String()
-	go func() {
-		defer close(a.done)
-		if err := a.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.broke(fmt.Errorf("cannot go on listening on admin %s: %w", s.cfg.Admin, err))
-		}
-	}()
+	a.makeCookie()
+	s.admin = a
 	return nil
 }
 
-// AdminURL is where the admin listener answers; empty without one. It is known after Start.
-func (s *Server) AdminURL() string { return s.adminURL }
+// makeCookie derives the cookie's value, which does not tell the token.
+func (a *admin) makeCookie() {
+	sum := hmac.New(sha256.New, []byte(a.token))
+	_, _ = io.WriteString(sum, adminCookie) // a hash takes everything
+	a.cookie = hex.EncodeToString(sum.Sum(nil))
+}
 
-// close ends the listener; answers that are under way are cut off.
-func (a *admin) close() {
+// startAdmin begins to answer at the admin address.
+func (s *Server) startAdmin() {
+	a := s.admin
+	if a == nil {
+		return
+	}
+	mux := http.NewServeMux()
+	s.adminHandlers(mux)
+	running, cancel := context.WithCancel(context.Background())
+	a.cancel = cancel
+	a.http = &http.Server{
+		// No page of another origin may have a browser change anything here; what it reads, it cannot see without CORS.
+		Handler:           a.guard(http.NewCrossOriginProtection().Handler(mux)),
+		ReadHeaderTimeout: adminHeaderTimeout, ReadTimeout: adminWriteTimeout, WriteTimeout: adminWriteTimeout,
+		IdleTimeout: s.cfg.IdleTimeout, MaxHeaderBytes: s.cfg.MaxHeaderBytes,
+		BaseContext: func(net.Listener) context.Context { return running },
+		ErrorLog:    log.New(&httpErrors{log: s.log}, "", 0),
+		ConnState:   a.count,
+	}
+	a.serving.Go(func() { s.watch.run(running) })
+	a.serving.Go(func() {
+		if err := a.http.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			s.broke(fmt.Errorf("cannot go on serving %s: %v", a.listener.Addr(), err))
+		}
+	})
+}
+
+// unready has /readyz say that the server stops, so that whoever balances load sends no more.
+func (a *admin) unready() {
 	if a != nil {
-		a.http.Close()
-		<-a.done
+		a.stopping.Store(true)
 	}
 }
 
-// guard lets in who has the token or, without one, who asks this machine by a name of its own: a page of elsewhere whose name
-// leads to 127.0.0.1 does not (DNS rebinding).
+// count counts the connections that are open.
+func (a *admin) count(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		a.conns.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		a.conns.Done()
+	}
+}
+
+// leave leaves the address to another process that listens there, and answers who has connected already. (http.Server.Shutdown hangs
+// up on who has not sent the whole request by then.)
+func (a *admin) leave() {
+	if a == nil || a.http == nil {
+		return
+	}
+	a.listener.Close()
+	a.cancel()
+	a.serving.Wait()
+	a.http.SetKeepAlivesEnabled(false)
+	answered := make(chan struct{})
+	go func() {
+		a.conns.Wait()
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-time.After(adminStopTimeout): // stop ends the rest
+	}
+}
+
+// stop ends the admin address.
+func (a *admin) stop() {
+	switch {
+	case a == nil:
+		return
+	case a.http == nil: // never started
+		a.listener.Close()
+		return
+	}
+	a.cancel()
+	ctx, cancel := context.WithTimeout(context.Background(), adminStopTimeout)
+	defer cancel()
+	if err := a.http.Shutdown(ctx); err != nil {
+		a.http.Close()
+	}
+	a.serving.Wait()
+}
+
+// AdminURL is where operators look; empty if there is no such address. It is known after Start.
+func (s *Server) AdminURL() string {
+	if s.admin == nil {
+		return ""
+	}
+	_, port, _ := net.SplitHostPort(s.admin.listener.Addr().String()) // a TCP address has one
+	host := s.admin.host
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		host = "localhost"
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/"
+}
+
+// guard lets only those in who may come in.
 func (a *admin) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
-		host := r.Host
-		if name, _, err := net.SplitHostPort(r.Host); err == nil {
-			host = name
-		}
+		h.Set("Referrer-Policy", "no-referrer")
 		switch {
-		case a.token != "" && !a.knows(r):
-			h.Set("WWW-Authenticate", "Bearer")
-			say(w, http.StatusUnauthorized, "this needs Authorization: Bearer and the admin_token\n")
-		case a.token == "" && a.local && !loopbackHost(host):
-			say(w, http.StatusForbidden, "this is answered for localhost and loopback addresses only\n")
-		default:
+		case !a.knows(hostOnly(r.Host)):
+			adminText(w, http.StatusMisdirectedRequest,
+				"this address answers to the names of this machine only, not to the Host header of this request")
+		case a.token == "" || r.URL.Path == adminHealthPath || r.URL.Path == adminReadyPath || a.allowed(r):
+			next.ServeHTTP(w, r)
+		case !a.matches(r.URL.Query().Get("token")):
+			h.Set("WWW-Authenticate", `Bearer realm="phpserve"`)
+			adminText(w, http.StatusUnauthorized,
+				"the admin token is needed: Authorization: Bearer TOKEN, or once ?token=TOKEN in a browser")
+		case r.Method == http.MethodGet && strings.Contains(r.Header.Get("Accept"), "text/html"):
+			a.welcome(w, r)
+		default: // no browser, so it sends the token each time
 			next.ServeHTTP(w, r)
 		}
 	})
 }
 
-// knows says whether the request has the token.
-func (a *admin) knows(r *http.Request) bool {
-	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare([]byte(strings.TrimSpace(given)), []byte(a.token)) == 1
+// knows says whether a Host header may be one of ours. A page of the web that has its own name resolve to 127.0.0.1 (DNS
+// rebinding) would else read everything through the operator's browser. Where other machines are let in, the token holds such
+// pages off.
+func (a *admin) knows(host string) bool {
+	if !a.loopback {
+		return true
+	}
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") || host == strings.ToLower(a.host) && host != "" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// say answers with a text.
-func say(w http.ResponseWriter, status int, text string) {
+// allowed says whether a request has the token in its header or the cookie that stands for it.
+func (a *admin) allowed(r *http.Request) bool {
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "bearer") {
+		return a.matches(strings.TrimSpace(token))
+	}
+	for _, c := range r.CookiesNamed(adminCookie) {
+		if subtle.ConstantTimeCompare([]byte(c.Value), []byte(a.cookie)) == 1 {
+			return true
+		}
+	}
+	return false
+}
+
+// matches compares without telling by its time how much is right.
+func (a *admin) matches(token string) bool {
+	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(a.token))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1
+}
+
+// welcome gives a browser its cookie and takes the token out of what it shows and remembers.
+func (a *admin) welcome(w http.ResponseWriter, r *http.Request) {
+	http.SetCookie(w, &http.Cookie{
+		Name: adminCookie, Value: a.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+	})
+	u := *r.URL
+	query := u.Query()
+	query.Del("token")
+	u.RawQuery = query.Encode()
+	u.Path = "/" + strings.TrimLeft(u.Path, "/") // "//host" would lead elsewhere
+	u.RawPath, u.Scheme, u.Host, u.User = "", "", "", nil
+	http.Redirect(w, r, u.String(), http.StatusSeeOther)
+}
+
+// answerReady says whether requests can be sent here: from the start until a shutdown begins, while every pool has workers or can
+// make them.
+func (s *Server) answerReady(w http.ResponseWriter, _ *http.Request) {
+	if s.admin.stopping.Load() {
+		adminText(w, http.StatusServiceUnavailable, "stopping")
+		return
+	}
+	var not []string
+	for _, p := range s.Pools() {
+		if !p.Ready() {
+			not = append(not, p.Config().Name)
+		}
+	}
+	if len(not) > 0 {
+		adminText(w, http.StatusServiceUnavailable, "no workers: "+strings.Join(not, ", "))
+		return
+	}
+	adminText(w, http.StatusOK, "ready")
+}
+
+// adminText answers with one line.
+func adminText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // who does not wait for it does not get it
+	_, _ = io.WriteString(w, text+"\n") // who has left needs no answer
+}
+
+// parseAdmin reads Config.Admin: HOST:PORT, or PORT on loopback.
+func parseAdmin(text string) (listenAddr, error) {
+	bad := fmt.Errorf("admin: %q must be HOST:PORT, or PORT on localhost", text)
+	if strings.Contains(text, "//") {
+		return listenAddr{}, bad
+	}
+	addr, err := parseListen(text)
+	if err != nil {
+		return listenAddr{}, bad
+	}
+	if !strings.Contains(text, ":") {
+		addr.host = "localhost"
+	}
+	addr.tls = false
+	return addr, nil
+}
+
+// errAdminToken is an address that others can reach and that would let everybody in.
+func errAdminToken(addr string) error {
+	return fmt.Errorf("admin: %q is not a loopback address, so admin_token must be set, to a long random text", addr)
+}
+
+// validateAdmin checks what can be known before the address is bound.
+func (c *Config) validateAdmin() (errs []error) {
+	if c.Admin == "" {
+		return nil
+	}
+	addr, err := parseAdmin(c.Admin)
+	if err != nil {
+		return []error{err}
+	}
+	ip, err := netip.ParseAddr(addr.host)
+	if c.AdminToken == "" && (addr.host == "" || err == nil && !ip.Unmap().IsLoopback()) {
+		return []error{errAdminToken(c.Admin)}
+	}
+	hidden := func(r rune) bool { return r <= ' ' || r > '~' }
+	if c.AdminToken != "" && (len(c.AdminToken) < 16 || strings.ContainsFunc(c.AdminToken, hidden)) {
+		return []error{errors.New(
+			"admin_token must be at least 16 visible ASCII characters, such as the output of: openssl rand -hex 16")}
+	}
+	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // errBodiesFull is a request body for which the others leave no room in spool.bodies.
@@ -14,6 +16,8 @@ var errBodiesFull = errors.New("the request bodies on disk have reached spool.bo
 type bodyBudget struct {
 	limit int64 // 0: none
 	used  atomic.Int64
+
+	spooled prometheus.Counter // of all that was ever taken; nil: not counted
 }
 
 // take reserves n bytes.
@@ -21,6 +25,9 @@ func (b *bodyBudget) take(n int64) error {
 	if used := b.used.Add(n); b.limit > 0 && used > b.limit {
 		b.used.Add(-n)
 		return errBodiesFull
+	}
+	if b.spooled != nil {
+		b.spooled.Add(float64(n))
 	}
 	return nil
 }

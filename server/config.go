@@ -49,8 +49,6 @@ type Config struct {
 	Sites []SiteConfig
 	// Responders are where pools answer web servers that speak FastCGI.
 	Responders []ResponderConfig
-	// Sockets are listening sockets of such addresses that are open already, see [Server.Sockets].
-	Sockets map[string]*os.File
 	// Pools are the PHP workers; every site and every responder names one of them.
 	Pools []manager.PoolConfig
 	// ProcessMax is process.max: the most workers of all pools together. Zero: no limit.
@@ -62,11 +60,6 @@ type Config struct {
 	EmergencyRestartInterval time.Duration
 	// TLS says where certificates come from.
 	TLS TLSConfig
-
-	// Admin is where metrics and health are told: HOST:PORT. Empty: nowhere.
-	Admin string
-	// AdminToken is what who asks there must know, as Authorization: Bearer. It is needed where Admin is no loopback address.
-	AdminToken string
 
 	// TrustedProxies are addresses or networks whose X-Forwarded-* headers are believed. Default: none.
 	TrustedProxies []netip.Prefix
@@ -97,6 +90,11 @@ type Config struct {
 	SpoolBodies int64
 	// SpoolDir is the folder for these files. Empty: the system's temporary folder.
 	SpoolDir string
+
+	// Admin is the address for operators, with health, metrics and dashboard: HOST:PORT, or PORT on localhost. Empty: none.
+	Admin string
+	// AdminToken is what whoever asks there must know. It may be empty only where Admin is a loopback address.
+	AdminToken string
 
 	// AccessLog is the access log's file, "-" for standard output, "off" for none.
 	AccessLog string
@@ -210,6 +208,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	errs = append(errs, c.validatePools()...)
+	errs = append(errs, c.validateAdmin()...)
 	errs = append(errs, c.TLS.validate(c)...)
 	return errors.Join(errs...)
 }
@@ -222,9 +221,6 @@ func (c *Config) validatePools() (errs []error) {
 	}
 	if c.EmergencyRestartThreshold < 0 || c.EmergencyRestartInterval < 0 {
 		bad("emergency_restart_threshold and emergency_restart_interval must be 0 (never) or greater")
-	}
-	if err := c.validateAdmin(); err != nil {
-		errs = append(errs, err)
 	}
 	for _, r := range c.Responders {
 		if !c.hasPool(r.Pool) {

@@ -16,6 +16,10 @@ func TestConfigRefusesWhatCannotWork(t *testing.T) {
 		"one host of two sites":    {func(c *Config) { c.Sites[1].Hosts = []string{"A.test"} }, `hosts: "a.test" is a host of the site in /srv/a already`},
 		"a spool folder too few":   {func(c *Config) { c.SpoolDir = "/nonexistent" }, `spool.dir: there is no folder "/nonexistent"`},
 		"no room for one body":     {func(c *Config) { c.SpoolBodies = 1 << 20 }, `[site a.test] spool.bodies, which is 1048576 for all bodies together, must be`},
+		"admin that is no address": {func(c *Config) { c.Admin = "http://x:1" }, `admin: "http://x:1" must be HOST:PORT, or PORT on localhost`},
+		"admin for everybody":      {func(c *Config) { c.Admin = "0.0.0.0:9100" }, `admin: "0.0.0.0:9100" is not a loopback address, so admin_token must be set`},
+		"admin on all addresses":   {func(c *Config) { c.Admin = ":9100" }, `admin: ":9100" is not a loopback address, so admin_token must be set`},
+		"admin with a weak token":  {func(c *Config) { c.Admin, c.AdminToken = ":9100", "secret" }, `admin_token must be at least 16 visible ASCII characters`},
 		"a pool that is not there": {func(c *Config) { c.Sites[0].Pool = "other" }, `there is no pool "other"`},
 	} {
 		c := DefaultConfig()

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +44,7 @@ func (dialer) Greet(ctx context.Context, network, addr, script string) (manager.
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
 	conn := fastcgi.NewConn(nc)
-	output, err := greet(conn, script)
+	output, err := exchangeScript(conn, script, nil)
 	if err == nil && !conn.Reusable() {
 		err = errors.New("it closed its connection after the greeting")
 	}
@@ -54,23 +53,6 @@ func (dialer) Greet(ctx context.Context, network, addr, script string) (manager.
 		return nil, output, fmt.Errorf("%w: %s", err, output)
 	}
 	return conn, output, nil
-}
-
-func greet(conn *fastcgi.Conn, script string) (string, error) {
-	if err := conn.Send(&fastcgi.Request{Params: bootParams(script, nil), KeepConn: true}); err != nil {
-		return "", err
-	}
-	var out bytes.Buffer
-	for {
-		rec, err := conn.Next()
-		if err != nil {
-			return out.String(), err
-		}
-		if rec.Type == fastcgi.TypeEndRequest {
-			return out.String(), nil
-		}
-		out.Write(rec.Content[:min(len(rec.Content), greetingLimit-out.Len())])
-	}
 }
 
 // Launch implements manager.Dialer.

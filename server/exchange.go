@@ -39,6 +39,8 @@ type exchange struct {
 	phpTime                time.Duration
 	stderr                 string // what PHP said, for the error page
 	user                   string // REMOTE_USER of the log: the name in Basic credentials
+
+	metrics *poolMetrics // nil: nothing is recorded
 }
 
 func (x *exchange) WriteHeader(status int) {

@@ -130,6 +130,9 @@ type fpmTrace struct {
 	done   bool  // head is complete, or hopeless
 	status int   // of an answer without a script
 	memory int64 // peak of the script, in bytes
+
+	arrived              time.Time // of the request, if metrics are recorded
+	sentBytes, headBytes int64     // of the response, and of its head alone
 }
 
 // see looks for the response's head.
@@ -147,7 +150,7 @@ func (t *fpmTrace) see(p []byte) {
 // logAccess writes the request's line.
 func (q *responderRequest) logAccess() {
 	log := q.target.access
-	if _, asked := q.params.lookup("REQUEST_METHOD"); !asked {
+	if _, asked := q.params.lookup("REQUEST_METHOD"); !asked || log == nil {
 		return
 	}
 	t := &q.trace
@@ -157,10 +160,6 @@ func (q *responderRequest) logAccess() {
 	}
 	if t.queued.IsZero() {
 		t.queued = t.began
-	}
-	q.p.s.metrics.answered(q.target.cfg.Pool, t.status, now.Sub(t.queued), t.began.Sub(t.queued), now.Sub(t.began))
-	if log == nil {
-		return
 	}
 	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-fpm takes what is no number for 0
 	user, system := t.user, t.system

@@ -132,9 +132,15 @@ func (s *fpmSearch) hide(script, uri string) {
 }
 
 // adminNeedsSlash says whether php_admin_value, or PHP_ADMIN_VALUE, would not hold for a script under its own name: it is in a folder
-// that was made after the pool, or that has an unusual name.
+// that was made after the pool, or that has an unusual name; or the pool is in a chroot and the values came with the request.
 func (c *fpmScriptConfig) adminNeedsSlash(p *fpmParams, script string) bool {
-	if !c.Admin && p.get("PHP_ADMIN_VALUE") == "" || strings.HasPrefix(script, "//") {
+	values := p.get("PHP_VALUE") != "" || p.get("PHP_ADMIN_VALUE") != ""
+	switch {
+	case strings.HasPrefix(script, "//"):
+		return false
+	case c.Chroot != "" && values:
+		return true // see manager.PoolConfig.ClientValue
+	case !c.Admin && p.get("PHP_ADMIN_VALUE") == "":
 		return false
 	}
 	end := strings.IndexByte(strings.TrimPrefix(script, "/"), '/')

@@ -91,7 +91,14 @@ func (c *fpmScriptConfig) isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// pathMax is how long a path can be at most (PATH_MAX of limits.h): of a longer one, with as many folders, the kernel would be asked in
+// vain for each.
+const pathMax = 4096
+
 func (c *fpmScriptConfig) stat(path string) (info fs.FileInfo, err error) {
+	if len(path) >= pathMax {
+		return nil, syscall.ENAMETOOLONG
+	}
 	c.As.Do(func() { info, err = os.Stat(c.outside(path)) })
 	return info, err
 }

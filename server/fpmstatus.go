@@ -53,11 +53,8 @@ func (q *responderRequest) page(head string, body []byte) error {
 	if q.method == "HEAD" {
 		body = nil
 	}
-	q.begun, q.trace.status = true, 200
-	if err := q.in.WriteStdout(append([]byte(head+"\r\n"), body...)); err != nil {
-		return errClientGone
-	}
-	return nil
+	q.begun, q.trace.status, q.trace.headBytes = true, 200, int64(len(head)+2)
+	return q.send(append([]byte(head+"\r\n"), body...))
 }
 
 // withCharset is a Content-Type as PHP sends it: default_charset is added to those of text (main/SAPI.c:sapi_apply_default_charset).

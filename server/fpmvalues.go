@@ -35,7 +35,7 @@ type poolVariants struct {
 // variant is one of them. Its start is nobody else's to wait for than of the requests that need it.
 type variant struct {
 	start sync.Once
-	use   *poolInUse // after start
+	use   *poolInUse // after start, or with poolVariants.mu; nil: none yet
 	err   error      // after start
 
 	used  time.Time // guarded by poolVariants.mu
@@ -60,7 +60,12 @@ func (v *poolVariants) acquire(ctx context.Context, values, adminValues string) 
 	found.users++
 	v.mu.Unlock()
 	defer v.leave(found)
-	found.start.Do(func() { found.use, found.err = v.make(values, adminValues) })
+	found.start.Do(func() {
+		use, err := v.make(values, adminValues)
+		v.mu.Lock()
+		found.use, found.err = use, err
+		v.mu.Unlock()
+	})
 	if found.err != nil {
 		v.forget(key, found) // the next request tries again
 		return nil, nil, found.err
@@ -89,12 +94,15 @@ func (v *poolVariants) make(values, adminValues string) (*poolInUse, error) {
 	cfg := v.base.Config()
 	php, bad := parseINILines(values)
 	admin, badAdmin := parseINILines(adminValues)
+	if cfg.Chroot != "" { // where the zygote is root's
+		php, bad = withoutStartOnly(php, bad)
+		admin, badAdmin = withoutStartOnly(admin, badAdmin)
+	}
 	for _, text := range append(bad, badAdmin...) {
 		v.s.log.Error("Passing INI directive through FastCGI: "+text, "pool", cfg.Name) //nolint:sloglint // php-fpm's words
 	}
 	cfg.PM, cfg.StartServers = manager.PMOndemand, 0
-	cfg.PHPValue = slices.Concat(cfg.PHPValue, php)
-	cfg.PHPAdminValue = slices.Concat(cfg.PHPAdminValue, admin)
+	cfg.ClientValue, cfg.ClientAdminValue = php, admin
 	pool, err := v.s.newPool(cfg, v.base.PHP())
 	if err == nil {
 		err = pool.Start(v.s.running)
@@ -118,9 +126,24 @@ func (v *poolVariants) makeRoom() {
 		if oldest == "" {
 			return
 		}
+		if gone := v.byText[oldest]; gone.use != nil {
+			v.base.Inherit(gone.use.Pool)
+		}
 		v.s.retire(v.s.cfg.ProcessControlTimeout, v.byText[oldest].stop)
 		delete(v.byText, oldest)
 	}
+}
+
+// pools are those that have been started.
+func (v *poolVariants) pools() (all []*manager.Pool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, x := range v.byText {
+		if x.use != nil {
+			all = append(all, x.use.Pool)
+		}
+	}
+	return all
 }
 
 // idle says whether no request is in the pool or on its way to it. poolVariants.mu must be held.
@@ -175,6 +198,18 @@ func parseINILines(text string) (settings, bad []string) {
 		}
 	}
 	return settings, bad
+}
+
+// withoutStartOnly moves the settings that PHP reads at its start only to what is wrong.
+func withoutStartOnly(settings, bad []string) (kept, worse []string) {
+	for _, kv := range settings {
+		if name, _, _ := strings.Cut(kv, "="); manager.StartOnlyINI(kv) {
+			bad = append(bad, "unable to set '"+name+"' in a chroot")
+		} else {
+			kept = append(kept, kv)
+		}
+	}
+	return kept, bad
 }
 
 // reopenSlowlogs opens the slowlog of the pool and of its variants anew.

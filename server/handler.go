@@ -21,14 +21,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil, writeTimeout: s.cfg.WriteTimeout}
 	x.conn, _ = r.Context().Value(connKey{}).(*clientConn)
 	x.conn.handle(s.cfg.WriteTimeout)
-	s.metrics.begin()
 	defer func() { // also when a handler panics
 		x.end(r)
 		if x.status == 0 {
 			x.status = http.StatusInternalServerError // what the client gets is a closed connection
 		}
 		s.access.write(x, r)
-		s.metrics.end(x)
+		x.observe()
 	}()
 	// Transfer-Encoding next to Content-Length must end the connection (RFC 9112 §6.1), because a proxy in front may have
 	// seen the body end elsewhere; net/http keeps from us whether there was a Content-Length. So must Transfer-Encoding in
@@ -43,6 +42,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.identify(x, r, fromProxy)
 	x.host = hostOnly(r.Host)
 	x.site = s.sites.find(x.host)
+	x.count()
 	if name, _, ok := r.BasicAuth(); ok {
 		x.user = name
 	}

@@ -140,7 +140,7 @@ func putFiles(t *testing.T, root string, files map[string]string) {
 // startServer serves files with the given engine. change may change the configuration before the start; its first site
 // and only pool are Sites[0] and Pools[0]. The server is stopped at the end of the test, which fails if anything of it
 // is left.
-func startServer(t *testing.T, engine string, files map[string]string, change func(*Config)) *testServer {
+func startServer(t *testing.T, engine string, files map[string]string, change func(*Config), before ...func(*Server)) *testServer {
 	t.Helper()
 	ts := &testServer{t: t, root: makeRoot(t, files), log: newLogBuffer(), access: newLogBuffer()}
 	c := DefaultConfig()
@@ -159,6 +159,9 @@ func startServer(t *testing.T, engine string, files map[string]string, change fu
 	s, err := New(c, map[string]*manager.PHP{"www": testPHP(t)}, "test", logger, ts.access)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, prepare := range before {
+		prepare(s)
 	}
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatalf("cannot start: %v\n%s", err, ts.log)

@@ -56,8 +56,8 @@ type ListenError struct {
 func (e *ListenError) Error() string { return fmt.Sprintf("cannot listen on %s: %v", e.Addr, e.Err) }
 func (e *ListenError) Unwrap() error { return e.Err }
 
-// listen opens one address.
-func listen(a listenAddr) (net.Listener, error) {
+// listen opens one address; flag is the one that chooses it.
+func listen(a listenAddr, flag string) (net.Listener, error) {
 	l, err := net.Listen(tcpNetwork(a.host), a.String())
 	if err == nil {
 		return l, nil
@@ -67,9 +67,9 @@ func listen(a listenAddr) (net.Listener, error) {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		e.Err = syscall.EADDRINUSE
-		e.Hint = "another program listens there; choose another port with --listen"
+		e.Hint = "another program listens there; choose another port with " + flag
 		if owner := portOwner(a.port); owner != "" {
-			e.Hint = owner + " listens there; stop it or choose another port with --listen"
+			e.Hint = owner + " listens there; stop it or choose another port with " + flag
 		}
 	case errors.Is(err, os.ErrPermission):
 		e.Err = os.ErrPermission

@@ -12,7 +12,8 @@ import (
 
 // poolSlot is the place of a pool: sites and FastCGI addresses hold it, and a reload puts another pool in it.
 type poolSlot struct {
-	use atomic.Pointer[poolInUse]
+	use     atomic.Pointer[poolInUse]
+	metrics *poolMetrics // nil: nothing is recorded
 }
 
 // poolInUse is a pool with what requests need to know of it.
@@ -37,6 +38,7 @@ func newPoolInUse(pool *manager.Pool) *poolInUse {
 func (s *poolSlot) put(server *Server, pool *manager.Pool) {
 	use := newPoolInUse(pool)
 	use.variants = &poolVariants{s: server, base: pool, byText: map[string]*variant{}}
+	pool.Include(use.variants.pools)
 	s.use.Store(use)
 }
 

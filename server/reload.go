@@ -21,7 +21,6 @@ type Changes struct {
 	Replaced []string // pools whose configuration, PHP or ini files changed, or that cannot know whether their scripts did
 	Kept     []string // pools that go on as they are
 	Removed  []string // pools that are gone
-	Binary   string   // the binary that takes over, which starts all pools anew; empty: this one goes on
 }
 
 // errReloadSites is a change that needs a restart.
@@ -62,7 +61,8 @@ func (s *Server) reload(ctx context.Context, cfg Config, php map[string]*manager
 	if err := cfg.Validate(); err != nil {
 		return Changes{}, err
 	}
-	if !reflect.DeepEqual(cfg.Sites, s.cfg.Sites) || !slices.Equal(cfg.Listen, s.cfg.Listen) {
+	if !reflect.DeepEqual(cfg.Sites, s.cfg.Sites) || !slices.Equal(cfg.Listen, s.cfg.Listen) ||
+		cfg.Admin != s.cfg.Admin || cfg.AdminToken != s.cfg.AdminToken {
 		return Changes{}, errReloadSites
 	}
 	for _, site := range cfg.Sites {
@@ -88,7 +88,7 @@ func (s *Server) withPool(cfg Config, php map[string]*manager.PHP, name string) 
 		for i := range cfg.Pools {
 			names = append(names, cfg.Pools[i].Name)
 		}
-		return Config{}, nil, fmt.Errorf("there is no pool %q; there are %s", name, strings.Join(names, ", "))
+		return Config{}, nil, fmt.Errorf("there is no pool %q; the pools are: %s", name, strings.Join(names, ", "))
 	}
 	isIt := func(p manager.PoolConfig) bool { return p.Name == name }
 	isOther := func(p manager.PoolConfig) bool { return p.Name != name }
@@ -180,7 +180,7 @@ func (n *nextPools) take() (c Changes) {
 	replaced := map[string]*poolInUse{}
 	for name, pool := range n.pools {
 		if s.slots[name] == nil {
-			s.slots[name] = &poolSlot{}
+			s.slots[name] = &poolSlot{metrics: s.metrics.pool(name)}
 		} else if replaced[name] = s.slots[name].use.Load(); replaced[name].Pool == pool {
 			delete(replaced, name)
 			continue
@@ -194,12 +194,15 @@ func (n *nextPools) take() (c Changes) {
 	s.pools = n.pools
 	s.mu.Unlock()
 	s.responders, s.now = n.responders, generation{cfg: n.cfg, php: n.php}
+	s.current.Store(n.cfg)
 	s.processes.SetMax(n.cfg.ProcessMax)
 	s.emergency.set(n.cfg.EmergencyRestartThreshold, n.cfg.EmergencyRestartInterval)
 	for name := range old {
 		if n.pools[name] == nil {
 			replaced[name] = s.slots[name].use.Load()
 			delete(s.slots, name)
+			s.metrics.forget(name)
+			s.opcaches.byPool.Delete(name)
 			c.Removed = append(c.Removed, name)
 		}
 	}

@@ -72,8 +72,27 @@ type responderTarget struct {
 // responderConn is a connection of a web server.
 type responderConn struct {
 	net.Conn
-	busy   bool // runs a request; guarded by responder.mu
-	served bool // has run one; guarded by responder.mu
+	busy   bool        // runs a request; guarded by responder.mu
+	served bool        // has run one; guarded by responder.mu
+	said   atomic.Bool // something of its next request is here
+}
+
+// CloseWrite ends what the web server reads, where the system can.
+func (c *responderConn) CloseWrite() error {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+// Read notes that a request has begun.
+func (c *responderConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.said.Store(true)
+	}
+	return n, err
 }
 
 // openResponders binds every FastCGI address.
@@ -90,7 +109,7 @@ func (s *Server) openResponders() error {
 
 // openResponder binds one FastCGI address.
 func (s *Server) openResponder(cfg ResponderConfig) (*responder, error) {
-	l, err := listenFastCGI(&cfg, s.cfg.Sockets)
+	l, err := s.listenResponder(&cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -148,7 +167,7 @@ func (p *responder) accept() {
 		p.conns[c] = struct{}{}
 		p.mu.Unlock()
 		p.serving.Add(1)
-		go p.serve(c, fastcgi.NewResponder(nc))
+		go p.serve(c, fastcgi.NewResponder(c))
 	}
 }
 
@@ -223,19 +242,18 @@ func (p *responder) refuse(c net.Conn, err error) {
 func (p *responder) setBusy(c *responderConn, busy bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c.busy = busy
-	if busy && p.closing {
-		_ = c.SetReadDeadline(time.Time{}) // only a closed connection refuses, and the next read says so
+	c.busy, c.served = busy, true
+	if !busy {
+		c.said.Store(false)
 	}
-	c.served = c.served || !busy
 	return !p.closing || busy
 }
 
+// How long a connection that says nothing may go on when its address is closed: a web server may be about to send a request, most
+// likely so on one that it has just made.
 const (
-	// firstRequestPatience is how long a connection that has had no request is waited for when the server stops.
-	firstRequestPatience = time.Second
-	// lastRequestPatience is for one that has had some and is kept: what has arrived is answered.
-	lastRequestPatience = 5 * time.Millisecond
+	kindness      = 20 * time.Millisecond
+	freshKindness = time.Second
 )
 
 // stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
@@ -244,24 +262,26 @@ func (p *responder) stop(ctx context.Context) {
 	p.accepting.Wait()
 	p.mu.Lock()
 	p.closing = true
-	for c := range p.conns {
-		if !c.busy {
-			// A request may be on its way: surely on a connection that has had none.
-			patience := lastRequestPatience
-			if !c.served {
-				patience = firstRequestPatience
-			}
-			_ = c.SetReadDeadline(time.Now().Add(patience)) // as above
-		}
-	}
 	p.mu.Unlock()
-	over := context.AfterFunc(ctx, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for c := range p.conns {
-			c.Close()
-		}
-	})
+	old := time.AfterFunc(kindness, func() { p.closeConns(func(c *responderConn) bool { return c.silent() && c.served }) })
+	defer old.Stop()
+	fresh := time.AfterFunc(freshKindness, func() { p.closeConns((*responderConn).silent) })
+	defer fresh.Stop()
+	over := context.AfterFunc(ctx, func() { p.closeConns(func(*responderConn) bool { return true }) })
 	defer over()
 	p.serving.Wait()
+}
+
+// silent says that no request is under way. The caller holds responder.mu.
+func (c *responderConn) silent() bool { return !c.busy && !c.said.Load() }
+
+// closeConns closes some connections.
+func (p *responder) closeConns(which func(*responderConn) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		if which(c) {
+			c.Close()
+		}
+	}
 }

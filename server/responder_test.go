@@ -306,7 +306,7 @@ func TestResponderSocketBelongsToTheWebServer(t *testing.T) {
 	}
 	again := DefaultConfig()
 	again.Listen, again.Responders = nil, []ResponderConfig{{Pool: "www", Listen: socket}}
-	if _, err := listenFastCGI(&again.Responders[0], nil); err == nil || !strings.Contains(err.Error(), "already listen on "+socket) {
+	if _, err := listenFastCGI(&again.Responders[0]); err == nil || !strings.Contains(err.Error(), "already listen on "+socket) {
 		t.Errorf("a second server: %v", err)
 	}
 }
@@ -415,5 +415,50 @@ func TestResponderWaitingRequestLeavesTheQueue(t *testing.T) {
 	putFiles(t, ts.root, map[string]string{"go": ""})
 	if r := <-got; r.Body != "held" {
 		t.Errorf("the first request: %v", r)
+	}
+}
+
+// TestShortBodyHoldsNoWorker: PHP waits for the rest of a body, for which a client need only promise more than it sends.
+func TestShortBodyHoldsNoWorker(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, 3, 100 << 10} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			addr := ""
+			ts := startServer(t, manager.EngineZygote, map[string]string{
+				"body.php": `<?php echo strlen(file_get_contents('php://input'));`,
+			}, func(c *Config) {
+				addr = filepath.Join(filepath.Dir(c.Sites[0].Root), "fpm.sock")
+				c.Responders = []ResponderConfig{{Pool: "www", Listen: addr, LimitExtensions: []string{".php"}}}
+				c.SpoolMemory = 16 << 10
+			})
+			for _, length := range []string{"9000000", "99999999999999999999"} {
+				var conn *fastcgi.Conn
+				r := askSide(t, &conn, addr, map[string]string{
+					"REQUEST_METHOD": "POST", "SCRIPT_FILENAME": ts.root + "/body.php", "SCRIPT_NAME": "/body.php", "CONTENT_LENGTH": length,
+				}, strings.Repeat("x", size))
+				if r.Body != fmt.Sprint(size) {
+					t.Errorf("%s: got %v", length, r)
+				}
+			}
+		})
+	}
+}
+
+// TestLongScriptPathIsNotLookedForFolderByFolder: each folder in a path is one that PATH_INFO may begin behind, and a client can name half a
+// million.
+func TestLongScriptPathIsNotLookedForFolderByFolder(t *testing.T) {
+	t.Parallel()
+	addr := ""
+	ts := startServer(t, manager.EngineZygote, map[string]string{"ok.php": `<?php echo 'fine';`}, func(c *Config) {
+		addr = filepath.Join(filepath.Dir(c.Sites[0].Root), "fpm.sock")
+		c.Responders = []ResponderConfig{{Pool: "www", Listen: addr, LimitExtensions: []string{".php"}}}
+	})
+	var conn *fastcgi.Conn
+	r := askSide(t, &conn, addr, map[string]string{
+		"REQUEST_METHOD": "GET", "SCRIPT_FILENAME": ts.root + strings.Repeat("/a", 450<<10) + ".php", "SCRIPT_NAME": "/a.php",
+	}, "")
+	if r.Body != "File not found.\n" {
+		t.Errorf("got %v", r)
 	}
 }

@@ -29,14 +29,8 @@ func retryAccept(err error) bool {
 }
 
 // listenFastCGI opens the address of a pool as php-fpm does (fpm_sockets.c:fpm_sockets_get_listening_socket).
-//
-// One that is among sockets is taken from there.
-func listenFastCGI(c *ResponderConfig, sockets map[string]*os.File) (net.Listener, error) {
+func listenFastCGI(c *ResponderConfig) (net.Listener, error) {
 	network, addr := splitFastCGIAddr(c.Listen)
-	if f := sockets[c.Listen]; f != nil {
-		delete(sockets, c.Listen)
-		return inherit(f, c)
-	}
 	fail := func(err error, hint string) (net.Listener, error) {
 		return nil, &ListenError{Addr: c.Listen, Err: fmt.Errorf("[pool %s] %w", c.Pool, err), Hint: hint}
 	}

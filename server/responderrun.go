@@ -43,6 +43,7 @@ type responderRequest struct {
 	timer     *time.Timer // request_terminate_timeout; nil: none
 	timedOut  atomic.Bool
 	trace     fpmTrace
+	metrics   *requestMetrics // nil: nothing is recorded, or all is
 }
 
 // run answers one request.
@@ -54,10 +55,12 @@ func (q *responderRequest) run() {
 		return
 	}
 	q.params, q.method = params, params.get("REQUEST_METHOD")
+	q.count()
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	err = q.answer(ctx, cancel)
 	defer q.logAccess()
+	defer q.observe()
 	if q.released {
 		if err != nil {
 			q.target.log.Warn("script broke off behind its response", "script", q.script.Filename, "error", err)
@@ -140,11 +143,8 @@ func (q *responderRequest) refused(r *fpmRefusal) error {
 // plain answers with a text of our own.
 func (q *responderRequest) plain(status int, reason, text string) error {
 	head := fmt.Sprintf("Status: %d %s\r\nContent-type: text/html; charset=UTF-8\r\n\r\n", status, reason)
-	q.begun, q.trace.status = true, status
-	if err := q.in.WriteStdout([]byte(head + text)); err != nil {
-		return errClientGone
-	}
-	return nil
+	q.begun, q.trace.status, q.trace.headBytes = true, status, int64(len(head))
+	return q.send([]byte(head + text))
 }
 
 // fail answers with what went wrong, if nothing is out yet; else the connection is broken off, which web servers take for what
@@ -173,14 +173,18 @@ func (q *responderRequest) spool() (*body, error) {
 		if unknown {
 			length = 0
 		}
-		return b, q.target.script.openBody(b, name, length)
+		if err := q.target.script.openBody(b, name, length); err != nil {
+			return nil, err
+		}
+		q.tellLength(b.size, unknown || b.size < length)
+		return b, nil
 	}
 	in := io.LimitReader(q.in.Body(), max(length, 0)) // PHP reads no more than that
 	mem, err := readMemory(in, q.p.s.cfg.SpoolMemory)
 	switch {
 	case err == io.EOF:
 		b.mem, b.size = mem, int64(len(mem))
-		q.tellLength(b.size, unknown)
+		q.tellLength(b.size, unknown || b.size < length)
 		return b, nil
 	case err != nil:
 		return nil, errClientGone
@@ -192,7 +196,7 @@ func (q *responderRequest) spool() (*body, error) {
 		b.close()
 		return nil, bodyError(err)
 	}
-	q.tellLength(b.size, unknown)
+	q.tellLength(b.size, unknown || b.size < length)
 	return b, nil
 }
 
@@ -207,9 +211,10 @@ func (q *responderRequest) bodyLength() (length int64, unknown bool) {
 	return length, false
 }
 
-// tellLength has PHP read the whole of a body whose length was unknown.
-func (q *responderRequest) tellLength(size int64, unknown bool) {
-	if unknown && size > 0 {
+// tellLength has PHP read the whole of a body whose length was unknown, or less than the web server said: PHP would wait for the rest,
+// for ever (as it does in php-fpm).
+func (q *responderRequest) tellLength(size int64, wrong bool) {
+	if wrong && size > 0 {
 		q.params.set("CONTENT_LENGTH", strconv.FormatInt(size, 10))
 	}
 }
@@ -297,23 +302,33 @@ func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool,
 			return false, nil
 		}
 		q.begun = true
-		if q.target.access != nil || q.p.s.metrics != nil {
+		if q.target.access != nil {
 			q.trace.see(rec.Content)
+		} else if q.metrics != nil && q.trace.status == 0 {
+			q.trace.status = statusOf(rec.Content)
 		}
 		if !q.headDone {
 			p, done := q.awaitHead(rec.Content)
+			q.trace.headBytes += int64(len(p))
 			if q.finishing && done { // what comes with the head is dropped
-				if err := q.in.WriteStdout(p); err != nil {
-					return false, errClientGone
+				if err := q.send(p); err != nil {
+					return false, err
 				}
 				return false, q.finish(abort)
 			}
 		}
-		if err := q.in.WriteStdout(rec.Content); err != nil {
-			return false, errClientGone
-		}
+		return false, q.send(rec.Content)
 	}
 	return false, nil
+}
+
+// send sends a part of the response to the web server.
+func (q *responderRequest) send(p []byte) error {
+	q.trace.sentBytes += int64(len(p))
+	if err := q.in.WriteStdout(p); err != nil {
+		return errClientGone
+	}
+	return nil
 }
 
 // passStderr hands PHP's messages on in php-fpm's form (fpm_main.c:sapi_cgi_log_fastcgi), and ends the response where the
@@ -374,6 +389,7 @@ func (q *responderRequest) finish(abort *aborter) error {
 	if q.timer != nil && !q.pool.trackFinished {
 		q.timer.Stop()
 	}
+	q.observe()
 	q.released = true
 	q.release()
 	return nil

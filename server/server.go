@@ -37,7 +37,15 @@ type Server struct {
 	plain        http.Handler // answers what comes without TLS
 	listeners    []net.Listener
 	responders   []*responder
-	addrs        []listenAddr // of listeners, with the real port
+	inherited    map[string]net.Listener // of responders, by their address, and of admin; see Inherit
+	addrs        []listenAddr            // of listeners, with the real port
+	admin        *admin                  // nil: none
+	metrics      *metrics                // nil: nothing is recorded
+	recent       recentLog               // with an admin address
+	opcaches     opcaches                // with an admin address
+	watch        *watch                  // with an admin address
+	profiles     profiles
+	current      atomic.Pointer[Config] // in force
 	loopbackOnly bool
 
 	http    []*http.Server
@@ -45,12 +53,7 @@ type Server struct {
 	tails   sync.WaitGroup // scripts that go on after their response
 	failed  chan error     // the first listener that broke
 
-	mu       sync.Mutex // guards pools against Pool during a reload
-	admin    *admin
-	adminURL string
-	metrics  *metrics
-	ready    atomic.Bool // everything is started and nothing stops
-
+	mu        sync.Mutex     // guards pools against Pool during a reload
 	reloading sync.Mutex     // one Reload or Reopen at a time, none behind Stop
 	retiring  sync.WaitGroup // what reloads have replaced
 	now       generation     // what runs; guarded by reloading
@@ -71,14 +74,21 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	}
 	s := &Server{
 		cfg: &cfg, log: logger, stdout: stdout, software: "phpserve/" + version,
-		pools: map[string]*manager.Pool{}, slots: map[string]*poolSlot{}, trusted: cfg.TrustedProxies, failed: make(chan error, 1),
+		pools: map[string]*manager.Pool{}, slots: map[string]*poolSlot{},
+		inherited: map[string]net.Listener{}, trusted: cfg.TrustedProxies, failed: make(chan error, 1),
 	}
 	s.now = generation{cfg: s.cfg, php: php}
+	s.current.Store(s.cfg)
 	s.processes.SetMax(cfg.ProcessMax)
 	s.emergency.set(cfg.EmergencyRestartThreshold, cfg.EmergencyRestartInterval)
 	s.reloads, s.endReloads = context.WithCancel(context.Background())
 	s.running, s.cancel = context.WithCancel(context.Background())
 	s.bodies.limit = cfg.SpoolBodies
+	if cfg.Admin != "" {
+		s.log = slog.New(&recentHandler{Handler: logger.Handler(), to: &s.recent})
+		s.metrics, s.watch, s.profiles.s = newMetrics(s, version), newWatch(s), s
+		s.bodies.spooled = s.metrics.spooledRequests
+	}
 	for i := range cfg.Pools {
 		p := cfg.pool(i)
 		pool, err := s.newPool(p, php[p.Name])
@@ -87,7 +97,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 			closePools(s.running, s.pools)
 			return nil, err
 		}
-		s.pools[p.Name], s.slots[p.Name] = pool, &poolSlot{}
+		s.pools[p.Name], s.slots[p.Name] = pool, &poolSlot{metrics: s.metrics.pool(p.Name)}
 		s.slots[p.Name].put(s, pool)
 	}
 	return s, nil
@@ -100,16 +110,13 @@ func (s *Server) Start(ctx context.Context) (err error) {
 			s.Stop(canceled())
 		}
 	}()
-	if s.cfg.Admin != "" {
-		s.metrics = newMetrics(s)
-	}
-	if err := s.openAdmin(); err != nil {
-		return err
-	}
 	if err := s.openListeners(); err != nil {
 		return err
 	}
 	if err := s.openResponders(); err != nil {
+		return err
+	}
+	if err := s.openAdmin(); err != nil {
 		return err
 	}
 	accesses, err := openAccessLogs(s.responders, s.cfg.Responders)
@@ -145,11 +152,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		}
 		p.start()
 	}
-	if err := s.tls.start(ctx); err != nil {
-		return err
-	}
-	s.ready.Store(true)
-	return nil
+	s.startAdmin()
+	return s.tls.start(ctx)
 }
 
 // openListeners binds every address before anything else is started: a busy port is the most common failure.
@@ -160,7 +164,7 @@ func (s *Server) openListeners() error {
 		if err != nil {
 			return err
 		}
-		l, err := listen(addr)
+		l, err := listen(addr, "--listen")
 		if err != nil {
 			return err
 		}
@@ -188,10 +192,11 @@ func (s *Server) serve(l net.Listener, isTLS bool) {
 		// The deadlines of responses are those of streams: this is for a client that reads nothing from its connection.
 		HTTP2: &http.HTTP2Config{WriteByteTimeout: s.cfg.WriteTimeout},
 
-		ErrorLog: log.New(&httpErrors{s.log}, "", 0),
+		ErrorLog: log.New(&httpErrors{s.log, s.metrics}, "", 0),
 	}
 	if isTLS {
 		h.TLSConfig = s.tls.config()
+		s.metrics.countHandshakes(h)
 	} else {
 		l = &clientListener{Listener: l, refused: s.logRefused}
 		h.ConnContext, h.ConnState = withConn, connState
@@ -297,7 +302,7 @@ func (s *Server) Reopen() error {
 
 // Stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
 func (s *Server) Stop(ctx context.Context) {
-	s.ready.Store(false)
+	s.admin.unready()
 	s.endReloads()
 	s.reloading.Lock() // one that is under way gives up
 	s.stopped = true
@@ -319,6 +324,7 @@ func (s *Server) Stop(ctx context.Context) {
 			l.Close()
 		}
 	}
+	s.closeInherited()
 	closing.Wait()
 	s.serving.Wait()
 	var pools sync.WaitGroup
@@ -342,7 +348,7 @@ func (s *Server) Stop(ctx context.Context) {
 	if err := s.access.close(); err != nil {
 		s.log.Error("cannot close the access log", "error", err)
 	}
-	s.admin.close()
+	s.admin.stop()
 }
 
 // canceled is a context for stopping without waiting.
@@ -353,9 +359,13 @@ func canceled() context.Context {
 }
 
 // httpErrors passes what net/http reports to the log.
-type httpErrors struct{ log *slog.Logger }
+type httpErrors struct {
+	log     *slog.Logger
+	metrics *metrics // nil: none
+}
 
 func (h *httpErrors) Write(p []byte) (int, error) {
+	h.metrics.seeHTTPError(p)
 	h.log.Debug("http", "text", string(p[:max(0, len(p)-1)]))
 	return len(p), nil
 }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // spoolFile opens a file that has no name any more: it goes away with its last descriptor, whatever happens to phpserve.
@@ -27,6 +29,7 @@ func spoolFile(dir string) (*os.File, error) {
 type responseSpool struct {
 	dir                 string
 	memLimit, diskLimit int64
+	spooled             prometheus.Counter // of bytes written to the file; nil: not counted
 
 	mu      sync.Mutex // guards the fields below
 	changed sync.Cond
@@ -87,6 +90,9 @@ func (s *responseSpool) writeFile(p []byte) (int, error) {
 	at := s.woff % s.diskLimit
 	n, err := s.file.WriteAt(p[:min(int64(len(p)), s.diskLimit-at, s.diskLimit-(s.woff-s.roff))], at)
 	s.woff += int64(n)
+	if s.spooled != nil {
+		s.spooled.Add(float64(n))
+	}
 	if err != nil {
 		return n, fmt.Errorf("cannot write the spool file: %v", err)
 	}

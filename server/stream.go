@@ -13,6 +13,9 @@ import (
 // stream sends a response that PHP is still writing.
 func (y *relay) stream() error {
 	spool := newResponseSpool(y.s.cfg)
+	if y.s.metrics != nil {
+		spool.spooled = y.s.metrics.spooledResponses
+	}
 	status := y.writeHead(-1)
 	send := y.bodyAllowed(status)
 	if rest := y.raw[y.bodyAt:]; send && len(rest) > 0 {

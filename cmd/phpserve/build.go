@@ -31,6 +31,9 @@ type plan struct {
 // phpFinder is [manager.FindPHP] or a test's.
 type phpFinder func(ctx context.Context, want, siteDir string) (php *manager.PHP, why string, err error)
 
+// rootConfigured says of a document root that it is a setting.
+const rootConfigured = "by configuration"
+
 // makePlan turns settings into a server's configuration; dir is the argument of the command, empty if none.
 func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP phpFinder) (*plan, error) {
 	p := &plan{config: server.DefaultConfig(), file: l.file, output: map[string]workerOutput{}}
@@ -41,7 +44,7 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 	if dir != "" {
 		first.Root, p.rootWhy = dir, "as asked for"
 	} else if first.Root != "" {
-		first.Root, p.rootWhy = l.relative("root", first.Root), "by configuration"
+		first.Root, p.rootWhy = l.relative("root", first.Root), rootConfigured
 	} else {
 		root, why, err := guessRoot(".")
 		if err != nil {
@@ -166,7 +169,20 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 		site.Root = l.relative("sites", site.Root)
 		all = append(all, site)
 	}
-	for _, site := range all {
+	for i, site := range all {
+		where := ""
+		if i > 0 {
+			where = l.where(fmt.Sprintf("sites[%d].", i-1), "root")
+		} else if p.rootWhy == rootConfigured {
+			where = l.where("", "root")
+		}
+		if err := checkRoot(site.Root); err != nil && where != "" {
+			hint := hintFor(err)
+			if !exists(site.Root) {
+				hint = "root is the folder that holds index.php"
+			}
+			return &hintError{fmt.Errorf("%s: %w", where, err), hint}
+		}
 		c, err := siteConfig(&site)
 		if err != nil {
 			return err

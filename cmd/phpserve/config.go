@@ -214,7 +214,7 @@ func (l *loader) decode(values map[string]any, to any, prefix string) error {
 	if len(meta.Unused) == 0 {
 		return nil
 	}
-	return l.unknownKeys(prefix, meta.Unused, keysOf(reflect.TypeOf(to).Elem(), ""))
+	return l.unknownKeys(prefix, meta.Unused, reflect.TypeOf(to).Elem())
 }
 
 // textHook decodes our own units from numbers and strings.
@@ -294,20 +294,35 @@ func kindName(t reflect.Type) string {
 }
 
 // keysOf lists the keys of a settings struct, nested ones joined by the delimiter.
-func keysOf(t reflect.Type, prefix string) []string {
-	var keys []string
+func keysOf(t reflect.Type, prefix string) (keys []string) {
+	eachKey(t, prefix, func(key string, _ reflect.Type) { keys = append(keys, key) })
+	return keys
+}
+
+// listsOf lists the keys of a settings struct whose values are lists of texts.
+func listsOf(t reflect.Type) (keys []string) {
+	eachKey(t, "", func(key string, kind reflect.Type) {
+		if kind == reflect.TypeFor[[]string]() {
+			keys = append(keys, key)
+		}
+	})
+	return keys
+}
+
+// eachKey names the keys of a settings struct with the types of their values. Fields without a key are what is known besides.
+func eachKey(t reflect.Type, prefix string, key func(string, reflect.Type)) {
 	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("mapstructure"), ",")
 		switch {
 		case options == "squash":
-			keys = append(keys, keysOf(f.Type, prefix)...)
+			eachKey(f.Type, prefix, key)
+		case name == "":
 		case f.Type.Kind() == reflect.Struct:
-			keys = append(keys, keysOf(f.Type, prefix+name+delimiter)...)
+			eachKey(f.Type, prefix+name+delimiter, key)
 		default:
-			keys = append(keys, prefix+name)
+			key(prefix+name, f.Type)
 		}
 	}
-	return keys
 }
 
 func (l *loader) getenv(name string) string {

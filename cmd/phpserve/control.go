@@ -27,7 +27,7 @@ type control struct {
 // controlled is what a running phpserve can be asked.
 type controlled struct {
 	server *server.Server
-	reload func(ctx context.Context, pool string) (server.Changes, error) // of all pools, or of one
+	reload func(ctx context.Context, pool string) (reloadResult, error) // of all pools, or of one
 	reopen func(context.Context) error
 	stop   func()
 }
@@ -59,7 +59,11 @@ type controlChanges struct {
 	Replaced []string `json:"replaced"`
 	Kept     []string `json:"kept"`
 	Removed  []string `json:"removed"`
-	Binary   string   `json:"binary"`
+	Upgraded string   `json:"upgraded,omitempty"` // the version that phpserve has become
+}
+
+func changesOf(r reloadResult) controlChanges {
+	return controlChanges{Added: r.Added, Replaced: r.Replaced, Kept: r.Kept, Removed: r.Removed, Upgraded: r.Upgraded}
 }
 
 // controlError is an answer that is none.
@@ -162,12 +166,12 @@ func (c controlled) handler() http.Handler {
 	mux.HandleFunc("POST /profile", c.profile)
 	mux.HandleFunc("POST /recycle", c.recycle)
 	mux.HandleFunc("POST /reload", func(w http.ResponseWriter, r *http.Request) {
-		changes, err := c.reload(r.Context(), r.FormValue("pool"))
+		result, err := c.reload(r.Context(), r.FormValue("pool"))
 		if err != nil {
 			refuse(w, err)
 			return
 		}
-		answer(w, controlChanges(changes))
+		answer(w, changesOf(result))
 	})
 	mux.HandleFunc("POST /reopen", func(w http.ResponseWriter, r *http.Request) {
 		if err := c.reopen(r.Context()); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -31,11 +32,10 @@ func phpserve(t *testing.T, args ...string) (code int, stdout, stderr string) {
 func controlOf(t *testing.T, pid int) string {
 	t.Helper()
 	path := filepath.Join(controlDir(), fmt.Sprintf("control-%d.sock", pid))
-	eventually(t, "the control socket is there", func() bool { return exists(path) })
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", info.Mode(), err)
-	}
+	eventually(t, "the control socket is there, for its user alone", func() bool {
+		info, err := os.Stat(path)
+		return err == nil && info.Mode().Perm() == 0o600
+	})
 	return path
 }
 
@@ -79,6 +79,9 @@ func TestControlOfFPM(t *testing.T) {
 	if code, _, errs := phpserve(t, "stop", at); code != 0 {
 		t.Errorf("stop: %d %s", code, errs)
 	}
+	if code, _, errs := phpserve(t, "status", at); code == 0 || !strings.Contains(errs, "cannot reach phpserve") {
+		t.Errorf("stop has not waited: %d %s", code, errs)
+	}
 	<-s.done
 	if code := s.cmd.ProcessState.ExitCode(); code != 0 {
 		t.Errorf("exit code %d", code)
@@ -86,6 +89,63 @@ func TestControlOfFPM(t *testing.T) {
 	if code, _, errs := phpserve(t, "status", at); code == 0 || !strings.Contains(errs, "cannot reach phpserve") {
 		t.Errorf("status of what has ended: %d %s", code, errs)
 	}
+}
+
+// TestReloadOfOnePool names a pool: that one becomes what the file says, anew also where nothing changed, and no other is touched.
+func TestReloadOfOnePool(t *testing.T) {
+	t.Parallel()
+	pool := func(name string, precision int) string {
+		return fmt.Sprintf("[%s]\nUSER\nlisten = DIR/%s.sock\npm = static\npm.max_children = 1\nphp_value[precision] = %d\n", name, name, precision)
+	}
+	s := startOwn(t, pool("a", 3)+pool("b", 3), map[string]string{"s.php": `<?php echo "precision ", ini_get('precision');`})
+	at := "--control=" + controlOf(t, s.cmd.Process.Pid)
+	a, b := s.pid("a.sock"), s.pid("b.sock")
+	for _, tt := range []struct {
+		name, config, pool string
+		code               int
+		says               string
+		precisionA         int
+		precisionB         int
+		newA               bool
+	}{
+		{"both changed", pool("a", 4) + pool("b", 4), "a", 0, "replaced a\nkept b\n", 4, 3, true},
+		{"nothing changed", pool("a", 4) + pool("b", 4), "a", 0, "replaced a\nkept b\n", 4, 3, true},
+		{"no such pool", pool("a", 4) + pool("b", 4), "c", exitConfig, `there is no pool "c"; the pools are: a, b`, 4, 3, false},
+		{"the other is gone from the file", pool("a", 5), "a", 0, "replaced a\nkept b\n", 5, 3, true},
+		{"another is bad", pool("a", 6) + "[b]\nnonsense = 1\n", "a", exitConfig, "nonsense", 5, 3, false},
+		{"a new one", pool("a", 6) + pool("b", 6) + pool("c", 6), "c", 0, "added c\nkept a, b\n", 5, 3, false},
+	} {
+		s.rewrite(tt.config)
+		code, out, errs := phpserve(t, "reload", tt.pool, at)
+		if code != tt.code || code == 0 && out != tt.says || !strings.Contains(out+errs, tt.says) {
+			t.Errorf("%s: %d %s%s", tt.name, code, out, errs)
+		}
+		for socket, precision := range map[string]int{"a.sock": tt.precisionA, "b.sock": tt.precisionB} {
+			if answer := s.ask(socket, nil, ""); !strings.Contains(answer, fmt.Sprintf("precision %d\n", precision)) {
+				t.Errorf("%s: %s: %s", tt.name, socket, answer)
+			}
+		}
+		now := s.pid("a.sock")
+		if (now != a) != tt.newA || s.pid("b.sock") != b {
+			t.Errorf("%s: workers %s to %s, %s to %s", tt.name, a, now, b, s.pid("b.sock"))
+		}
+		a = now
+	}
+	if answer := s.ask("c.sock", nil, ""); !strings.Contains(answer, "precision 6\n") {
+		t.Errorf("the new pool: %s", answer)
+	}
+	if code, out, errs := phpserve(t, "reload", at); code != 0 || out != "replaced a, b\nkept c\n" {
+		t.Errorf("reload of all: %d %s%s", code, out, errs)
+	}
+	s.rewrite(pool("b", 6) + pool("c", 7))
+	if code, out, errs := phpserve(t, "reload", "a", at); code != 0 || out != "kept b, c\nremoved a\n" {
+		t.Errorf("reload of one that is gone from the file: %d %s%s", code, out, errs)
+	}
+	eventually(t, "its address is closed", func() bool { return !exists(filepath.Join(s.dir, "a.sock")) })
+	if code, _, errs := phpserve(t, "reload", "a", "b", at); code != exitUsage || !strings.Contains(errs, "takes one pool") {
+		t.Errorf("two pools: %d %s", code, errs)
+	}
+	s.stop(syscall.SIGTERM)
 }
 
 // TestControlOfRun reloads phpserve run, whose pool changes under its sites.
@@ -122,42 +182,4 @@ func TestControlOfRun(t *testing.T) {
 		t.Errorf("reload of nonsense: %d %s", code, errs)
 	}
 	v.get(200, "/").mustContain(t, "precision 5")
-}
-
-// TestReloadOfOnePool replaces the pool that is named, and no other.
-func TestReloadOfOnePool(t *testing.T) {
-	t.Parallel()
-	config := func(precision int) string {
-		var text strings.Builder
-		text.WriteString("[global]\nerror_log = DIR/error.log\n")
-		for _, pool := range []string{"a", "b"} {
-			fmt.Fprintf(&text, "[%s]\nUSER\nlisten = DIR/%s.sock\npm = static\npm.max_children = 1\nphp_value[precision] = %d\n", pool, pool, precision)
-		}
-		return text.String()
-	}
-	s := startOwn(t, config(3), map[string]string{"s.php": `<?php echo "precision ", ini_get('precision'), " by ", getmypid(), ";";`})
-	at := "--control=" + controlOf(t, s.cmd.Process.Pid)
-	a, b := s.ask("a.sock", nil, ""), s.ask("b.sock", nil, "")
-	if code, out, errs := phpserve(t, "reload", "a", at); code != 0 || out != "replaced a\nkept b\n" {
-		t.Errorf("reload: %d %s%s", code, out, errs)
-	}
-	if again := s.ask("a.sock", nil, ""); again == a || !strings.Contains(again, "precision 3") {
-		t.Errorf("a was %s and is %s", a, again)
-	}
-	if again := s.ask("b.sock", nil, ""); again != b {
-		t.Errorf("b was %s and is %s", b, again)
-	}
-	s.rewrite(config(4))
-	if code, out, errs := phpserve(t, "reload", "b", at); code != 0 || out != "replaced b\nkept a\n" {
-		t.Errorf("reload: %d %s%s", code, out, errs)
-	}
-	if a, b := s.ask("a.sock", nil, ""), s.ask("b.sock", nil, ""); !strings.Contains(a, "precision 3") || !strings.Contains(b, "precision 4") {
-		t.Errorf("a is %s, b is %s", a, b)
-	}
-	if code, out, errs := phpserve(t, "reload", "c", at); code != exitConfig || !strings.Contains(errs, `there is no pool "c"; there are a, b`) {
-		t.Errorf("reload: %d %s%s", code, out, errs)
-	}
-	if code, out, errs := phpserve(t, "reload", at); code != 0 || out != "replaced a\nkept b\n" {
-		t.Errorf("reload of all: %d %s%s", code, out, errs)
-	}
 }

@@ -39,7 +39,7 @@ func (c controlled) pools(r *http.Request) ([]*manager.Pool, error) {
 		}
 		names = append(names, p.Config().Name)
 	}
-	return nil, fmt.Errorf("%w: %q; there are %s", errNoPool, name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("%w: %q; the pools are: %s", errNoPool, name, strings.Join(names, ", "))
 }
 
 // page answers GET /page: php-fpm's status page of pools, with what phpserve knows besides.
@@ -57,6 +57,7 @@ func (c controlled) page(w http.ResponseWriter, r *http.Request) {
 	var text []byte
 	for i, p := range pools {
 		status := p.Status(page.Full)
+		status.Measure()
 		switch {
 		case format == manager.StatusJSON && len(pools) > 1:
 			text = append(text, "[,"[min(i, 1)])
@@ -143,12 +144,16 @@ func (c controlled) profile(w http.ResponseWriter, r *http.Request) {
 	case formFolded:
 		err = profile.WriteFolded(&body)
 	default:
+		write := profile.WriteFlameGraph
+		if r.FormValue("form") == formPage {
+			write = profile.WriteFlameGraphPage
+		}
 		names := make([]string, 0, len(pools))
 		for _, p := range pools {
 			names = append(names, p.Config().Name)
 		}
 		slices.Sort(names)
-		err = profile.WriteFlameGraph(&body, "PHP of "+strings.Join(names, ", "))
+		err = write(&body, "PHP of "+strings.Join(names, ", "))
 	}
 	if err != nil {
 		refuse(w, err)

@@ -31,7 +31,7 @@ type fpmOptions struct {
 	forceStderr         bool
 	allowRoot           bool
 	engine              string
-	admin               string // where metrics and health are told; empty: nowhere
+	admin               string // not php-fpm's
 }
 
 func newFPMCommand(stdout, stderr io.Writer, findPHP phpFinder) *cobra.Command {
@@ -47,7 +47,8 @@ this command. Without -y the configuration is the newest below /etc/php, else /e
 
 SIGTERM, SIGINT and SIGQUIT let running requests finish for process_control_timeout (10s where it is not set); a second
 signal ends them at once. SIGUSR1 opens the logs anew. SIGUSR2 reads the configuration again: pools that changed are
-replaced, and no request waits or is lost. A configuration that cannot work is reported, and the old one stays.`,
+replaced, and no request waits or is lost. A configuration that cannot work is reported, and the old one stays. When another
+program is in the place of phpserve by then, the process becomes that (Linux).`,
 		Example: `  phpserve fpm -t                                        say whether the configuration can work
   phpserve fpm -tt -y /etc/php/8.2/fpm/php-fpm.conf      and what it means
   phpserve fpm --nodaemonize --fpm-config /etc/php/8.2/fpm/php-fpm.conf`,
@@ -73,7 +74,7 @@ replaced, and no request waits or is lost. A configuration that cannot work is r
 	f.BoolVarP(&o.nodaemonize, "nodaemonize", "F", false, "stay in the foreground")
 	f.BoolVarP(&o.forceStderr, "force-stderr", "O", false, "log to standard error even where it is no terminal")
 	f.BoolVarP(&o.allowRoot, "allow-to-run-as-root", "R", false, "let PHP run as root")
-	f.StringVar(&o.admin, "admin", "", "`ADDR` of this machine for metrics (/metrics) and health (/healthz, /readyz), such as localhost:9000")
+	f.StringVar(&o.admin, "admin", "", "`ADDR` for health, metrics and dashboard: HOST:PORT, or PORT on localhost; not a flag of php-fpm")
 	f.StringVar(&o.engine, "engine", manager.EngineAuto, "how workers are made, a `KIND`: auto, zygote or spawn")
 	return cmd
 }
@@ -120,10 +121,13 @@ func compareNumbered(a, b string) int {
 // findFPMPHP finds the PHP that a configuration is for: by the version in its path, else the newest.
 func findFPMPHP(ctx context.Context, file string, findPHP phpFinder) (*manager.PHP, error) {
 	want := ""
-	if m := fpmVersion.FindStringSubmatch(file); m != nil {
+	if m := fpmVersion.FindStringSubmatch(absolute(file)); m != nil {
 		want = m[1]
 	}
 	php, _, err := findPHP(ctx, want, filepath.Dir(file))
+	if errors.Is(err, manager.ErrNoPHP) {
+		err = fmt.Errorf("%w; phpserve needs it in php-fpm's place (Debian, Ubuntu: apt-get install php%s-cgi)", err, want)
+	}
 	return php, err
 }
 

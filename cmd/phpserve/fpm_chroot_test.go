@@ -110,7 +110,7 @@ func TestFPMSpawnEngineSaysWhatItCannot(t *testing.T) {
 	s := newSide(t, "phpserve", poolWith("process.dumpable = no"), nil)
 	s.engine = "spawn"
 	s.start()
-	if said := "process.dumpable = no has no effect: the spawn engine starts php-cgi as the pool's user"; os.Geteuid() == 0 && !strings.Contains(s.out.String(), said) {
+	if said := "WARNING: [pool www] process.dumpable = no has no effect: the spawn engine starts php-cgi as the pool's user\n"; os.Geteuid() == 0 && !strings.Contains(s.out.String(), said) {
 		t.Errorf("it does not say %q\n%s", said, s.out)
 	}
 	if code := s.stop(syscall.SIGTERM); code != 0 {

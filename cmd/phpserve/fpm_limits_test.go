@@ -3,7 +3,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -131,4 +134,42 @@ func testFPMValuesOfManyKinds(t *testing.T, engine string) {
 	if code := s.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// TestFPMShowsWhatRequestsWithPHPValueDo: their workers are the pool's for everybody who asks, and what they did is not forgotten
+// with them.
+func TestFPMShowsWhatRequestsWithPHPValueDo(t *testing.T) {
+	t.Parallel()
+	s := startOwn(t, poolWith("pm.status_path = /status"), map[string]string{
+		"s.php":     `<?php echo "precision ", ini_get('precision'), ".";`,
+		"waits.php": `<?php function waits() { touch('DIR/waits'); while (!file_exists('DIR/go')) { usleep(1000); clearstatcache(); } } waits();`,
+	})
+	at := "--control=" + controlOf(t, s.cmd.Process.Pid)
+	answer := make(chan string)
+	go func() {
+		answer <- s.ask("www.sock", map[string]string{"SCRIPT_FILENAME": "DIR/waits.php", "PHP_VALUE": "precision = 5"}, "")
+	}()
+	eventually(t, "the script runs", func() bool { return exists(filepath.Join(s.dir, "waits")) })
+	page := s.ask("www.sock", map[string]string{"SCRIPT_NAME": "/status", "QUERY_STRING": "full"}, "")
+	for _, want := range []string{"active processes:     1\n", "total processes:      2\n", "max active processes: 1\n", "DIR/waits.php\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the status page lacks %q\n%s", want, page)
+		}
+	}
+	if code, out, errs := phpserve(t, "trace", at); code != 0 || !strings.Contains(out, "waits() ") {
+		t.Errorf("trace: %d %s%s", code, out, errs)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, "go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	<-answer
+	for i := range 20 { // more than are kept
+		s.ask("www.sock", map[string]string{"PHP_VALUE": fmt.Sprintf("precision = %d", i)}, "")
+	}
+	var status controlStatus
+	code, out, errs := phpserve(t, "status", "--json", at)
+	if err := json.Unmarshal([]byte(out), &status); code != 0 || err != nil || len(status.Pools) != 1 || status.Pools[0].Requests != 21 {
+		t.Errorf("status: %d %v %s%s", code, err, out, errs)
+	}
+	s.stop(syscall.SIGTERM)
 }

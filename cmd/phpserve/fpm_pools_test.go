@@ -116,19 +116,22 @@ func TestFPMAccessFormats(t *testing.T) {
 // TestFPMAccessTellsProcessorTime: a script that computes has had a processor, one that sleeps has not.
 func TestFPMAccessTellsProcessorTime(t *testing.T) {
 	t.Parallel()
-	config := strings.Replace(poolWith(), `access.format = "%m`, `access.format = "%{user}C %m`, 1)
+	config := strings.Replace(poolWith(), `access.format = "%m`, `access.format = "%{user}C %d %m`, 1)
 	fpm, own := bothSides(t, config, []sideRequest{
-		{name: "computes", script: `for ($end = microtime(true) + 0.5; microtime(true) < $end;) { md5('x'); } echo 1;`},
+		{name: "computes", script: `do { for ($i = 0; $i < 10000; $i++) { md5('x'); } $u = getrusage(); } while ($u['ru_utime.tv_sec'] * 1e6 + $u['ru_utime.tv_usec'] < 500000); echo 1;`},
 		{name: "sleeps", script: `usleep(300000); echo 1;`},
 	})
 	endBoth(t, fpm, own, syscall.SIGTERM)
 	for _, s := range []*side{fpm, own, own.twin} {
-		var busy, idle float64
-		if _, err := fmt.Sscanf(s.file("access.log"), "%f GET /s0.php 200 DIR/s0.php 0  www - 192.0.2.1\n%f GET", &busy, &idle); err != nil {
+		var busy, busyFor, idle, idleFor float64 // percent, and seconds
+		if _, err := fmt.Sscanf(s.file("access.log"), "%f %f GET /s0.php 200 DIR/s0.php 0  www - 192.0.2.1\n%f %f GET", &busy, &busyFor, &idle, &idleFor); err != nil {
 			t.Errorf("%s: %v\n%s", s.name, err, s.file("access.log"))
 		}
-		if busy < 5 || idle > 5 {
-			t.Errorf("%s: %.2f %% and %.2f %%", s.name, busy, idle)
+		if used := busy / 100 * busyFor; used < .3 || used > .7 {
+			t.Errorf("%s: computing took %.3f s of the processor (%.2f %% of %.3f s)", s.name, used, busy, busyFor)
+		}
+		if used := idle / 100 * idleFor; used > .1 {
+			t.Errorf("%s: sleeping took %.3f s of the processor (%.2f %% of %.3f s)", s.name, used, idle, idleFor)
 		}
 	}
 }

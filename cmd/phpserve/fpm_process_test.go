@@ -49,57 +49,60 @@ func eventually(t *testing.T, what string, done func() bool) {
 
 // TestFPMDaemonizes goes to the background and comes back only when requests are served.
 func TestFPMDaemonizes(t *testing.T) {
-	t.Parallel()
-	s := newSide(t, "phpserve", strings.Replace(poolWith(), "[global]\n", "[global]\npid = DIR/pid\n", 1), map[string]string{"s.php": `<?php echo "served";`})
-	if code := s.run("-y", s.conf); code != 0 {
-		t.Fatalf("exit code %d\n%s", code, s.out)
-	}
-	pid, err := strconv.Atoi(s.file("pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	process, err := os.FindProcess(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = process.Kill() }) // if it still runs
-	if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "served") {
-		t.Errorf("got %s", answer)
-	}
-	if code := s.run("-y", s.conf); code != exitConfig || !strings.Contains(s.out.String(), "already listen on") {
-		t.Errorf("a second one: exit code %d\n%s", code, s.out)
-	}
-	if err := process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	eventually(t, "the one in the background ends", func() bool { return !exists(filepath.Join(s.dir, "pid")) })
-	if log := s.file("error.log"); !strings.Contains(log, "NOTICE: fpm is running, pid N\n") || !strings.Contains(log, "NOTICE: exiting, bye-bye!\n") {
-		t.Errorf("error.log: %s", log)
-	}
+	underBothEngines(t, func(t *testing.T, engine string) {
+		s := newSide(t, "phpserve", strings.Replace(poolWith(), "[global]\n", "[global]\npid = DIR/pid\n", 1), map[string]string{"s.php": `<?php echo "served";`})
+		if code := s.run("-y", s.conf, "--engine", engine); code != 0 {
+			t.Fatalf("exit code %d\n%s", code, s.out)
+		}
+		pid, err := strconv.Atoi(s.file("pid"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		process, err := os.FindProcess(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = process.Kill() }) // if it still runs
+		if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "served") {
+			t.Errorf("got %s", answer)
+		}
+		if code := s.run("-y", s.conf, "--engine", engine); code != exitConfig || !strings.Contains(s.out.String(), "already listen on") {
+			t.Errorf("a second one: exit code %d\n%s", code, s.out)
+		}
+		if err := process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the one in the background ends", func() bool { return !exists(filepath.Join(s.dir, "pid")) })
+		if log := s.file("error.log"); !strings.Contains(log, "NOTICE: fpm is running, pid N\n") || !strings.Contains(log, "NOTICE: exiting, bye-bye!\n") {
+			t.Errorf("error.log: %s", log)
+		}
+	})
 }
 
 // TestFPMReopensItsLogs does what logrotate does.
 func TestFPMReopensItsLogs(t *testing.T) {
-	t.Parallel()
-	s := newSide(t, "phpserve", poolWith(), map[string]string{"s.php": `<?php echo getmypid();`})
-	s.start()
-	before := s.pid("www.sock")
-	if err := os.Rename(filepath.Join(s.dir, "access.log"), filepath.Join(s.dir, "access.log.1")); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
-		t.Fatal(err)
-	}
-	s.waitFor("access log file re-opened")
-	if s.pid("www.sock") != before {
-		t.Error("the worker is another")
-	}
-	s.stop(syscall.SIGTERM)
-	for _, name := range []string{"access.log.1", "access.log"} {
-		if log := s.file(name); strings.Count(log, "\n") != 1 {
-			t.Errorf("%s: %q", name, log)
+	underBothEngines(t, func(t *testing.T, engine string) {
+		s := newSide(t, "phpserve", poolWith(), map[string]string{"s.php": `<?php echo getmypid();`})
+		s.engine = engine
+		s.start()
+		before := s.pid("www.sock")
+		if err := os.Rename(filepath.Join(s.dir, "access.log"), filepath.Join(s.dir, "access.log.1")); err != nil {
+			t.Fatal(err)
 		}
-	}
+		if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+		s.waitFor("access log file re-opened")
+		if s.pid("www.sock") != before {
+			t.Error("the worker is another")
+		}
+		s.stop(syscall.SIGTERM)
+		for _, name := range []string{"access.log.1", "access.log"} {
+			if log := s.file(name); strings.Count(log, "\n") != 1 {
+				t.Errorf("%s: %q", name, log)
+			}
+		}
+	})
 }
 
 // TestFPMSignalsLetRequestsFinish: the first signal waits for what runs, the second does not.

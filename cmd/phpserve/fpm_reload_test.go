@@ -195,6 +195,65 @@ func TestFPMReloadReplacesPoolsWhosePHPChanged(t *testing.T) {
 	}
 }
 
+// TestFPMReadsTheINIFilesOfARelativeConfiguration: PHP is started in another folder than the one that -y is relative to.
+func TestFPMReadsTheINIFilesOfARelativeConfiguration(t *testing.T) {
+	t.Parallel()
+	s := newSide(t, "phpserve", "[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 1\n", map[string]string{
+		"php.ini": "precision = 3\n", "conf.d/some.ini": "serialize_precision = 4\n",
+		"s.php": `<?php echo ini_get('precision'), " ", ini_get('serialize_precision');`,
+	})
+	s.conf = "fpm.conf"
+	s.start()
+	if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "\n3 4\n") {
+		t.Errorf("%s\n%s", answer, s.out)
+	}
+	s.stop(syscall.SIGTERM)
+}
+
+// TestFPMSaysWhatPHPSaysAtItsStart: an extension that cannot be loaded is told by -t and by the start, once, whatever
+// catch_workers_output is.
+func TestFPMSaysWhatPHPSaysAtItsStart(t *testing.T) {
+	underBothEngines(t, func(t *testing.T, engine string) {
+		s := newSide(t, "phpserve", poolWith()+"[other]\nUSER\nlisten = DIR/other.sock\npm = static\npm.max_children = 2\n", map[string]string{
+			"php.ini": "", "conf.d/some.ini": "extension = posix\nextension = no-such-extension\n",
+		})
+		s.engine = engine
+		const want = "NOTICE: PHP message: PHP Warning:  PHP Startup: Unable to load dynamic library 'no-such-extension'"
+		for i, begin := range []func(){
+			func() { s.run("-t", "-y", s.conf) },
+			func() { s.start() },
+		} {
+			begin()
+			if n := strings.Count(s.out.String(), want); n != i+1 {
+				t.Errorf("it is told %d times\n%s", n, s.out)
+			}
+		}
+		s.stop(syscall.SIGTERM)
+		if strings.Count(s.out.String(), "no-such-extension'") != 2 {
+			t.Errorf("workers tell it, too\n%s", s.out)
+		}
+	})
+}
+
+// TestFPMRefusesINIFilesThatItsPoolCannotRead: php-fpm's master reads them as root, php-cgi mostly as the pool's user, and passes
+// over what it cannot read.
+func TestFPMRefusesINIFilesThatItsPoolCannotRead(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("PHP is started as phpserve's own user")
+	}
+	s := newSide(t, "phpserve", poolWith(), map[string]string{"php.ini": "", "conf.d/some.ini": "extension = posix\n"})
+	if err := os.Chmod(filepath.Join(s.dir, "conf.d/some.ini"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-t"}, {"-F", "-O"}} {
+		code, said := s.run(append(args, "-y", s.conf)...), s.neutral(s.out.String())
+		if want := `ERROR: [pool www] user "www-data", as whom PHP is started, cannot read DIR/conf.d/some.ini: `; code != exitConfig || !strings.Contains(said, want) {
+			t.Errorf("%q: %d, not %q\n%s", args, code, want, said)
+		}
+	}
+}
+
 // write changes a file of the side's.
 func (s *side) write(name, text string) {
 	s.t.Helper()
@@ -221,28 +280,29 @@ func (s *side) pid(socket string) string {
 
 // 129 is more sockets than php-fpm puts into one variable for its next image (fpm_sockets.c).
 func TestFPMReloadOf129Pools(t *testing.T) {
-	t.Parallel()
-	config := func(precision int) string {
-		var b strings.Builder
-		b.WriteString("[global]\nerror_log = DIR/error.log\n")
-		for i := range 129 {
-			fmt.Fprintf(&b, "[p%d]\nUSER\nlisten = DIR/%d.sock\npm = ondemand\npm.max_children = 1\nphp_value[precision] = %d\n", i, i, precision)
+	underBothEngines(t, func(t *testing.T, engine string) {
+		config := func(precision int) string {
+			var b strings.Builder
+			b.WriteString("[global]\nerror_log = DIR/error.log\n")
+			for i := range 129 {
+				fmt.Fprintf(&b, "[p%d]\nUSER\nlisten = DIR/%d.sock\npm = ondemand\npm.max_children = 1\nphp_value[precision] = %d\n", i, i, precision)
+			}
+			return b.String()
 		}
-		return b.String()
-	}
-	s := startOwn(t, config(5), map[string]string{"s.php": `<?php echo "precision ", ini_get('precision');`})
-	for round, precision := range []int{5, 6} {
-		if round > 0 {
-			s.rewrite(config(precision))
-			s.reload(round+1, "ready to handle connections")
-		}
-		for i := range 129 {
-			if answer := s.ask(fmt.Sprintf("%d.sock", i), nil, ""); !strings.Contains(answer, fmt.Sprintf("precision %d\n", precision)) {
-				t.Fatalf("round %d, pool %d: %s", round, i, answer)
+		s := startEngine(t, engine, config(5), map[string]string{"s.php": `<?php echo "precision ", ini_get('precision');`})
+		for round, precision := range []int{5, 6} {
+			if round > 0 {
+				s.rewrite(config(precision))
+				s.reload(round+1, "ready to handle connections")
+			}
+			for i := range 129 {
+				if answer := s.ask(fmt.Sprintf("%d.sock", i), nil, ""); !strings.Contains(answer, fmt.Sprintf("precision %d\n", precision)) {
+					t.Fatalf("round %d, pool %d: %s", round, i, answer)
+				}
 			}
 		}
-	}
-	if code := s.stop(syscall.SIGTERM); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+		if code := s.stop(syscall.SIGTERM); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+	})
 }

@@ -21,6 +21,8 @@ var slowScripts = map[string]string{
 	"sleep.inc":   `<?php sleep(3);`,
 	"eval.php":    `<?php eval('function f() { sleep(3); } f();');`,
 	"network.php": `<?php $l = stream_socket_server('tcp://127.0.0.1:0'); $c = stream_socket_client('tcp://' . stream_socket_get_name($l, false)); stream_set_timeout($c, 3); function reads($c) { return fgets($c); } reads($c);`,
+	"curl.php":    `<?php $l = stream_socket_server('tcp://127.0.0.1:0'); function fetch($at) { $c = curl_init("http://$at/"); curl_setopt($c, CURLOPT_TIMEOUT, 3); curl_setopt($c, CURLOPT_RETURNTRANSFER, true); return curl_exec($c); } fetch(stream_socket_get_name($l, false));`,
+	"blocks.php":  `<?php exec('flock DIR/held sh -c "touch DIR/holds; sleep 4" > /dev/null 2>&1 &'); while (!file_exists('DIR/holds')) { usleep(1000); clearstatcache(); } function blocks($f) { flock($f, LOCK_EX); } blocks(fopen('DIR/held', 'c'));`,
 	"fast.php":    `<?php echo 1;`,
 }
 
@@ -29,7 +31,7 @@ var frameAddresses = regexp.MustCompile(`\[0x[0-9a-f]{16}\]`)
 // TestFPMSlowlogIsPHPFPMs: the same frames for the same scripts, each once, in each side's slowlog.
 func TestFPMSlowlogIsPHPFPMs(t *testing.T) {
 	t.Parallel()
-	config := "[global]\nerror_log = DIR/error.log\n[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 10\n" +
+	config := "[global]\nerror_log = DIR/error.log\n[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 12\n" +
 		"request_slowlog_timeout = 1s\nslowlog = DIR/slow.log\n"
 	blocks := map[string]map[string]string{}
 	sides := []*side{newSide(t, "php-fpm", config, slowScripts), newSide(t, "phpserve", config, slowScripts)}
@@ -70,6 +72,13 @@ func TestFPMSlowlogIsPHPFPMs(t *testing.T) {
 	if len(blocks["phpserve"]) != len(blocks["php-fpm"]) {
 		t.Errorf("phpserve has %d traces\n%s\n%s", len(blocks["phpserve"]), sides[1].file("slow.log"), sides[1].out)
 	}
+	for script, top := range map[string]string{
+		"sleep.php": "sleep", "lock.php": "sleep", "blocks.php": "flock", "deep.php": "sleep", "curl.php": "curl_exec", "network.php": "fgets",
+	} {
+		if !strings.Contains(blocks["phpserve"][script], "\n[ADDRESS] "+top+"() DIR/"+script+":1") {
+			t.Errorf("the innermost call of %s is not %s\n%s", script, top, blocks["phpserve"][script])
+		}
+	}
 	for script, want := range blocks["php-fpm"] {
 		if got := blocks["phpserve"][script]; got != want {
 			t.Errorf("%s\nphp-fpm:  %s\nphpserve: %s", script, want, got)
@@ -87,26 +96,27 @@ func TestFPMSlowlogIsPHPFPMs(t *testing.T) {
 
 // TestFPMSlowlogReopens has the slowlog go on in a new file, and counts.
 func TestFPMSlowlogReopens(t *testing.T) {
-	t.Parallel()
-	s := startOwn(t, poolWith("request_slowlog_timeout = 1s", "slowlog = DIR/slow.log", "pm.status_path = /status"), map[string]string{
-		"s.php": `<?php usleep(1300000);`,
-	})
-	s.ask("www.sock", nil, "")
-	if err := os.Rename(s.dir+"/slow.log", s.dir+"/slow.log.1"); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
-		t.Fatal(err)
-	}
-	s.waitFor("access log file re-opened")
-	s.ask("www.sock", nil, "")
-	for _, name := range []string{"slow.log", "slow.log.1"} {
-		if log := s.file(name); strings.Count(log, "usleep() DIR/s.php:1") != 1 {
-			t.Errorf("%s: %q", name, log)
+	underBothEngines(t, func(t *testing.T, engine string) {
+		s := startEngine(t, engine, poolWith("request_slowlog_timeout = 1s", "slowlog = DIR/slow.log", "pm.status_path = /status"), map[string]string{
+			"s.php": `<?php usleep(1300000);`,
+		})
+		s.ask("www.sock", nil, "")
+		if err := os.Rename(s.dir+"/slow.log", s.dir+"/slow.log.1"); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if status := s.ask("www.sock", page("/status", ""), ""); !strings.Contains(status, "slow requests:        2\n") {
-		t.Errorf("the status: %s", status)
-	}
-	s.stop(syscall.SIGTERM)
+		if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+			t.Fatal(err)
+		}
+		s.waitFor("access log file re-opened")
+		s.ask("www.sock", nil, "")
+		for _, name := range []string{"slow.log", "slow.log.1"} {
+			if log := s.file(name); strings.Count(log, "usleep() DIR/s.php:1") != 1 {
+				t.Errorf("%s: %q", name, log)
+			}
+		}
+		if status := s.ask("www.sock", page("/status", ""), ""); !strings.Contains(status, "slow requests:        2\n") {
+			t.Errorf("the status: %s", status)
+		}
+		s.stop(syscall.SIGTERM)
+	})
 }

@@ -102,22 +102,23 @@ http {
 
 // TestFPMServesDokuWikiBehindNginx installs and uses a wiki through Debian's nginx and Debian's pool.
 func TestFPMServesDokuWikiBehindNginx(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Log("Debian's pool names a user, which has no effect without root")
-	}
-	dir := copyDokuWiki(t)
-	s := &side{t: t, name: "phpserve", dir: dir, out: &output{changed: make(chan struct{})}}
-	s.conf = stockConfig(t, dir)
-	s.start("-d", "opcache.revalidate_freq=0")
-	v := newVisitor(t, nginxFor(t, dir, filepath.Join(dir, "wiki"), filepath.Join(dir, "php8.2-fpm.sock")))
-	useDokuWiki(t, v, dir)
-	if code := s.stop(syscall.SIGQUIT); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
-	for _, left := range []string{"php8.2-fpm.sock", "php8.2-fpm.pid"} {
-		if exists(filepath.Join(dir, left)) {
-			t.Errorf("%s is left behind", left)
+	underBothEngines(t, func(t *testing.T, engine string) {
+		if os.Geteuid() != 0 {
+			t.Log("Debian's pool names a user, which has no effect without root")
 		}
-	}
+		dir := copyDokuWiki(t)
+		s := &side{t: t, name: "phpserve", dir: dir, engine: engine, out: &output{changed: make(chan struct{})}}
+		s.conf = stockConfig(t, dir)
+		s.start("-d", "opcache.revalidate_freq=0")
+		v := newVisitor(t, nginxFor(t, dir, filepath.Join(dir, "wiki"), filepath.Join(dir, "php8.2-fpm.sock")))
+		useDokuWiki(t, v, dir)
+		if code := s.stop(syscall.SIGQUIT); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		for _, left := range []string{"php8.2-fpm.sock", "php8.2-fpm.pid"} {
+			if exists(filepath.Join(dir, left)) {
+				t.Errorf("%s is left behind", left)
+			}
+		}
+	})
 }

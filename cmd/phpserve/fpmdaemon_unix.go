@@ -18,9 +18,6 @@ import (
 // daemonVariable names the descriptor on which a process in the background tells the one in front that it serves.
 const daemonVariable = "PHPSERVE_FPM_READY"
 
-// daemonNobody is its value where nobody in front waits any more.
-const daemonNobody = "0"
-
 // daemonPatience is how long the process in front waits for that (fpm_unix.c:fpm_unix_init_main has 10 seconds). Many pools
 // take their time.
 const daemonPatience = time.Minute
@@ -61,19 +58,14 @@ func daemonize(stderr io.Writer) error {
 	return fmt.Errorf("the process in the background ended: %w", err)
 }
 
-// inBackground says whether this is the process that daemonize started, and how it tells that it serves; nil: to nobody, for it goes
-// on for one that has, and standard error is the log. Its environment is
+// inBackground says whether this is the process that daemonize started, and how it tells that it serves. Its environment is
 // then as if it had been started by hand.
 func inBackground() (tell func(), ok bool) {
-	value := os.Getenv(daemonVariable)
-	if value != "3" && value != daemonNobody {
+	if os.Getenv(daemonVariable) != "3" {
 		return nil, false
 	}
 	if err := os.Unsetenv(daemonVariable); err != nil {
 		panic("internal error: " + err.Error()) // the name is ours
-	}
-	if value == daemonNobody {
-		return nil, true
 	}
 	syscall.CloseOnExec(3)
 	pipe := os.NewFile(3, "ready")

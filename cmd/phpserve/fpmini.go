@@ -15,17 +15,14 @@ func (o *fpmOptions) setINI(p *manager.PoolConfig, config string) {
 		p.NoPHPINI = true
 		return
 	}
-	dir := filepath.Dir(config)
+	dir := absolute(filepath.Dir(config)) // PHP is started in another folder
 	if info, err := os.Stat(filepath.Join(dir, "conf.d")); err == nil && info.IsDir() {
 		p.PHPINI, p.INIScanDir = dir, filepath.Join(dir, "conf.d")
 	}
 	if o.ini == "" {
 		return
 	}
-	p.PHPINI = o.ini
-	if abs, err := filepath.Abs(o.ini); err == nil { // else the working folder is gone
-		p.PHPINI = abs
-	}
+	p.PHPINI = absolute(o.ini)
 }
 
 // iniDefines are the settings of -d, NAME=VALUE; without a value 1 is meant (fpm_main.c:main).

@@ -5,11 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 )
 
@@ -89,8 +94,60 @@ func runFPM(ctx context.Context, o *fpmOptions, stdout, stderr io.Writer, findPH
 				early.line(fpmconf.LevelNotice, line)
 			}
 		}
+		if err := o.testPHP(ctx, conf, file, early, findPHP); err != nil {
+			early.line(fpmconf.LevelError, err.Error())
+			early.line(fpmconf.LevelError, errFPMConfig.Error())
+			return &saidError{err, exitConfig}
+		}
 		early.line(fpmconf.LevelNotice, "configuration file "+conf.File+" test is successful\n")
 		return nil
 	}
 	return serveFPM(ctx, o, file, stdout, stderr, findPHP)
+}
+
+// testPHP says whether there is a PHP that can run the pools, and what it says at its start.
+func (o *fpmOptions) testPHP(ctx context.Context, conf *fpmconf.Config, file string, early fpmMessages, findPHP phpFinder) error {
+	php, err := findFPMPHP(ctx, file, findPHP)
+	if err != nil {
+		return err
+	}
+	config, err := o.serverConfig(conf)
+	if err != nil {
+		return err
+	}
+	// Many pools are alike in what Check asks PHP, which takes some hundredths of a second.
+	alike := map[string]*manager.PHP{}
+	errs := make([]error, len(config.Pools))
+	room := make(chan struct{}, 2*runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for i, pool := range config.Pools {
+		key := fmt.Sprint(pool.User, pool.Group, pool.Chroot != "", pool.Dumpable != nil && *pool.Dumpable, pool.PHPValue, pool.PHPAdminValue)
+		if alike[key] != nil {
+			errs[i] = pool.Validate()
+			continue
+		}
+		own := *php
+		alike[key] = &own
+		wg.Go(func() {
+			room <- struct{}{}
+			defer func() { <-room }()
+			_, _, errs[i] = pool.Check(ctx, &own)
+		})
+	}
+	wg.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	said := map[string]bool{}
+	for _, key := range slices.Sorted(maps.Keys(alike)) {
+		for _, line := range alike[key].Startup() {
+			if !said[line] {
+				early.line(fpmconf.LevelNotice, "PHP message: "+line)
+			}
+			said[line] = true
+		}
+	}
+	return nil
 }

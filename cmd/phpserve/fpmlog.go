@@ -15,20 +15,22 @@ import (
 	"unicode/utf8"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/manager"
 	"golang.org/x/term"
 )
 
 // fpmLog writes the error log as php-fpm does (php-src sapi/fpm/fpm/zlog.c).
 type fpmLog struct {
-	mu     sync.Mutex // guards the fields below
-	path   string     // of the file; empty: none
-	file   *os.File
-	system systemLog // syslog, in the place of a file; nil: none
-	stderr io.Writer // nil: no longer
-	tied   bool      // standard error is the file
-	level  fpmconf.Level
-	limit  int
-	output map[string]workerOutput // by pool
+	mu      sync.Mutex // guards the fields below
+	path    string     // of the file; empty: none
+	file    *os.File
+	system  systemLog // syslog, in the place of a file; nil: none
+	stderr  io.Writer // nil: no longer
+	tied    bool      // standard error is the file
+	level   fpmconf.Level
+	limit   int
+	output  map[string]workerOutput // by pool
+	startup map[string]bool         // what PHP said at the start of pools, since the last reload
 }
 
 // workerOutput is what becomes of what the workers of a pool say.
@@ -72,9 +74,20 @@ func (l *fpmLog) configure(conf *fpmconf.Config) {
 	if l.level, l.limit = conf.Global.LogLevel, conf.Global.LogLimit; l.level == fpmconf.LevelUnset {
 		l.level = fpmconf.LevelNotice
 	}
-	l.output = map[string]workerOutput{}
+	l.output, l.startup = map[string]workerOutput{}, map[string]bool{}
 	for _, p := range conf.Pools {
 		l.output[p.Name] = workerOutput{caught: p.CatchWorkersOutput, decorated: p.DecorateWorkersOutput}
+	}
+}
+
+// configurePool is configure for what is of one pool.
+func (l *fpmLog) configurePool(conf *fpmconf.Config, name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range conf.Pools {
+		if p.Name == name {
+			l.output[name] = workerOutput{caught: p.CatchWorkersOutput, decorated: p.DecorateWorkersOutput}
+		}
 	}
 }
 
@@ -301,6 +314,12 @@ func (h *fpmHandler) Handle(_ context.Context, r slog.Record) error {
 	case "php message", "php output":
 		h.said(pool, r.Message == "php message", values)
 		return nil
+	case manager.MessageStartup:
+		h.startup(values["text"], r.PC)
+		return nil
+	case manager.MessageNoEffect:
+		h.log.print(fpmLevel(r.Level), "[pool "+pool+"] "+values["why"], r.PC)
+		return nil
 	case eventStarted, eventEnded:
 		level, text := workerEvent(r.Message, values)
 		h.log.print(level, "[pool "+pool+"] "+text, r.PC)
@@ -312,6 +331,17 @@ func (h *fpmHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	h.log.print(fpmLevel(r.Level), text, r.PC)
 	return nil
+}
+
+// startup writes what PHP said at its start, whatever catch_workers_output is: php-fpm's master says it. Most pools say the same.
+func (h *fpmHandler) startup(text string, pc uintptr) {
+	h.log.mu.Lock()
+	told := h.log.startup[text]
+	h.log.startup[text] = true
+	h.log.mu.Unlock()
+	if !told {
+		h.log.print(fpmconf.LevelNotice, "PHP message: "+text, pc)
+	}
 }
 
 // said writes what a worker said, if catch_workers_output is on (fpm_stdio.c:fpm_stdio_child_said): each line by itself, whole.

@@ -19,10 +19,13 @@ type systemdNotifier struct {
 	at       time.Time
 }
 
+// notifyVariable holds the address that systemd listens on.
+const notifyVariable = "NOTIFY_SOCKET"
+
 // newSystemdNotifier reads NOTIFY_SOCKET and takes it from the environment: PHP is not to speak for the service.
 func newSystemdNotifier(interval time.Duration, watchdog bool) (*systemdNotifier, error) {
-	address := os.Getenv("NOTIFY_SOCKET")
-	if err := os.Unsetenv("NOTIFY_SOCKET"); err != nil {
+	address := os.Getenv(notifyVariable)
+	if err := os.Unsetenv(notifyVariable); err != nil {
 		return nil, err
 	}
 	return &systemdNotifier{address: address, interval: interval, watchdog: watchdog, at: time.Now()}, nil
@@ -46,8 +49,11 @@ func (n *systemdNotifier) ready() {
 	n.send(fmt.Sprintf("READY=1\nSTATUS=Ready to handle connections\nMAINPID=%d", os.Getpid()))
 }
 
-// reloading says that a reload begins; ready that it is over. Unlike php-fpm's this lets "systemctl reload" wait for it.
-func (n *systemdNotifier) reloading() { n.send("RELOADING=1\nSTATUS=Reloading") }
+// reloading says that a reload begins; ready that it is over. Unlike php-fpm's this lets "systemctl reload" wait for it, also in
+// units of Type=notify-reload.
+func (n *systemdNotifier) reloading() {
+	n.send(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d\nSTATUS=Reloading", monotonicUsec()))
+}
 
 // stopping says that the service ends.
 func (n *systemdNotifier) stopping() { n.send("STOPPING=1\nSTATUS=Stopping") }

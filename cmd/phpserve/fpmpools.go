@@ -29,7 +29,8 @@ const (
 // serverConfig turns a php-fpm configuration into a server's.
 func (o *fpmOptions) serverConfig(conf *fpmconf.Config) (server.Config, error) {
 	c := server.DefaultConfig()
-	c.Listen, c.AccessLog, c.Admin = nil, "off", o.admin
+	c.Listen, c.AccessLog = nil, "off"
+	c.Admin, c.AdminToken = o.admin, os.Getenv(envPrefix+"ADMIN_TOKEN")
 	if c.ProcessControlTimeout = conf.Global.ProcessControlTimeout; c.ProcessControlTimeout == 0 {
 		c.ProcessControlTimeout = fpmControlTimeout
 	}

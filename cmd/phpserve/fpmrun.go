@@ -8,9 +8,8 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
@@ -33,49 +32,59 @@ type fpmMaster struct {
 	server *server.Server
 	pid    string // the pid file that was written
 
-	binary     ownBinary
-	signals    chan os.Signal
-	stopSignal atomic.Bool // a signal came while everything was stopped
-
 	systemd *systemdNotifier
 	asks    chan func()   // what others want done between signals
 	over    chan struct{} // closed when nothing is done any more
 
-	reloads sync.WaitGroup // the goroutine of a reload
-	asked   []reloadAsked  // for the reload that is under way; nil: none is
-	again   []reloadAsked  // for those after it
-	gives   bool           // another binary takes over
-}
+	binary  *runningBinary
+	part    *upgradePart
+	standIn *standIn        // of an upgrade that ends with this image
+	next    *standIn        // of one that begins with it
+	sockets []server.Socket // which the image of next gets
+	beats   <-chan time.Time
 
-// reloadAsked is somebody who asked for a reload.
-type reloadAsked struct {
-	pool  string // the one that is meant; empty: all
-	reply reloaded
-}
+	calledOff bool // a signal has ended an upgrade
 
-// reloaded is told what came of a reload.
-type reloaded func(server.Changes, error)
+	reloads sync.WaitGroup // the goroutine of a reload, and of what waits for standIn
+	asked   []reloadAsk    // which the reload that is under way is for; none: there is none
+	again   []reloadAsk    // those that come after it
+}
 
 // serveFPM serves until a signal ends it.
 func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io.Writer, findPHP phpFinder) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, fpmSignals...)
 	defer signal.Stop(signals)
+	binary, err := findBinary()
+	if err != nil {
+		return err
+	}
+	part, err := readUpgradePart()
+	if err != nil {
+		return err
+	}
 	buryForeign()
 	m := &fpmMaster{
-		o: o, file: file, findPHP: findPHP, stdout: stdout, asks: make(chan func()), over: make(chan struct{}), signals: signals,
+		o: o, file: file, findPHP: findPHP, stdout: stdout, asks: make(chan func()), over: make(chan struct{}), binary: binary, part: part,
 	}
 	if err := m.start(ctx, stderr, signals); err != nil || m.server == nil { // which is in the background
 		return err
 	}
 	defer m.log.Close()
-	control := openControlOr(m.logger, m.controlled(ctx, signals))
+	var control *control
+	if !part.isStandIn() {
+		control = openControlOr(m.logger, m.controlled(ctx, signals))
+	}
 	broken := m.obey(ctx, signals)
 	close(m.over)
 	m.reloads.Wait()
-	control.close()
-	if errors.Is(broken, errUpgrade) {
-		broken = m.upgrade()
+	follows := m.next != nil
+	if follows {
+		control.close()
+		broken = errors.Join(broken, m.follow(signals))
+	}
+	if part.isStandIn() {
+		return broken
 	}
 	if m.pid != "" {
 		if err := os.Remove(m.pid); err != nil {
@@ -83,6 +92,9 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 		}
 	}
 	m.log.Print(fpmconf.LevelNotice, "exiting, bye-bye!")
+	if !follows {
+		control.close() // last: phpserve stop waits for it
+	}
 	return broken
 }
 
@@ -92,20 +104,21 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 	ready, background := inBackground()
 	if background {
 		early.out = io.Discard // the process in front has said it
-		if ready == nil {
-			stderr = io.Discard
-		}
 	}
+	background = background || m.part.background
 	conf, err := m.o.load(m.file, early.line)
 	if err != nil {
 		early.line(fpmconf.LevelError, errFPMConfig.Error())
 		return err
 	}
 	m.conf = conf
-	if !background && !m.o.nodaemonize && (m.o.daemonize || conf.Global.Daemonize) {
+	if !background && m.part.part == "" && !m.o.nodaemonize && (m.o.daemonize || conf.Global.Daemonize) {
 		return m.toBackground(early, stderr)
 	}
 	m.background = background
+	if background && m.part.part != "" {
+		stderr = io.Discard // it is the log already
+	}
 	if m.log, err = openFPMLog(conf, m.background, m.o.forceStderr, stderr); err != nil {
 		early.out = stderr
 		early.line(fpmconf.LevelError, err.Error())
@@ -122,9 +135,15 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 		m.log.Close()
 		return &saidError{err, exitConfig}
 	}
-	m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("fpm is running, pid %d", os.Getpid()))
-	m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
-	m.systemd.ready()
+	if !m.part.isStandIn() {
+		m.tellEngines()
+		m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("fpm is running, pid %d", os.Getpid()))
+		m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
+		m.systemd.ready()
+	}
+	if err := m.started(signals); err != nil {
+		return err
+	}
 	if err := m.log.started(background); err != nil {
 		m.log.Print(fpmconf.LevelWarning, "cannot let go of standard error: "+err.Error())
 	}
@@ -133,6 +152,18 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 	}
 	favourFrontEnd()
 	return nil
+}
+
+// tellEngines says which pools have not got the engine that workers share an opcache with, though nobody asked for the other one.
+func (m *fpmMaster) tellEngines() {
+	if m.o.engine != manager.EngineAuto {
+		return
+	}
+	for _, p := range m.server.Pools() {
+		if kind, why := p.Engine(); kind == manager.EngineSpawn {
+			m.log.Print(fpmconf.LevelWarning, fmt.Sprintf("[pool %s] engine %s: %s", p.Config().Name, kind, why))
+		}
+	}
 }
 
 // toBackground has another process serve.
@@ -157,26 +188,18 @@ func (m *fpmMaster) serve(ctx context.Context, signals chan os.Signal) error {
 	for _, text := range withoutEffect(m.conf) {
 		m.log.Print(fpmconf.LevelWarning, text)
 	}
-	if m.binary, err = findOwnBinary(); err != nil {
-		m.log.Print(fpmconf.LevelWarning, fmt.Sprintf("cannot find the own binary, a reload will not notice a new one: %v", err))
-	}
-	if m.config.Sockets, err = inheritedSockets(); err != nil {
+	if m.server, err = server.New(m.config, samePHP(m.config, php), versionText(), m.logger, m.stdout); err != nil {
 		return err
 	}
-	for address, f := range m.config.Sockets {
-		m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("using inherited socket fd=%d, \"%s\"", f.Fd(), address))
-	}
-	if m.server, err = server.New(m.config, samePHP(m.config, php), versionText(), m.logger, m.stdout); err != nil {
+	if err := m.useSockets(); err != nil {
+		m.server.Stop(ctx)
 		return err
 	}
 	if err := startUnlessSignalled(ctx, m.server, signals); err != nil {
 		return err
 	}
-	for address, f := range m.config.Sockets { // of addresses that are no longer configured
-		f.Close()
-		if fpmconf.IsUnixAddress(address) {
-			_ = os.Remove(address)
-		}
+	if m.part.isStandIn() {
+		return nil
 	}
 	if err := m.writePID(m.conf.Global.PID); err != nil {
 		m.server.Stop(ctx)
@@ -208,23 +231,27 @@ func (m *fpmMaster) writePID(file string) error {
 
 // obey does what signals say until one of them ends everything.
 func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
-	beats, stopBeats := m.systemd.ticks()
+	var stopBeats func()
+	m.beats, stopBeats = m.systemd.ticks()
 	defer stopBeats()
 	for {
 		select {
 		case ask := <-m.asks:
-			ask()
-			if m.gives {
-				return errUpgrade
+			if ask(); m.next != nil {
+				m.handOver(signals)
+				return nil
 			}
-		case <-beats:
+		case <-m.beats:
 			m.systemd.beat(m.server.Totals())
 		case sig := <-signals:
 			switch fpmAction(sig) {
 			case fpmReopen:
 				_ = m.reopen() // it has said why not
 			case fpmReload:
-				m.reload(ctx, "", func(server.Changes, error) {}) // as above
+				if m.part.isStandIn() {
+					continue // the signal was for all processes of the service
+				}
+				m.reload(ctx, reloadAsk{"", func(reloadResult, error) {}}) // as above
 			case fpmFinish:
 				m.stop("Finishing ...", signals)
 				return nil
@@ -242,15 +269,13 @@ func (m *fpmMaster) obey(ctx context.Context, signals chan os.Signal) error {
 	}
 }
 
-// stop ends the server.
+// stop ends the server; signals that do not end anything are passed over meanwhile.
 func (m *fpmMaster) stop(word string, signals <-chan os.Signal) {
-	m.systemd.stopping()
-	m.stopQuietly(word, signals)
-}
-
-// stopQuietly ends the server, without a word to systemd; signals that do not end anything are passed over meanwhile.
-func (m *fpmMaster) stopQuietly(word string, signals <-chan os.Signal) {
 	m.log.Print(fpmconf.LevelNotice, word)
+	m.systemd.stopping()
+	if m.part.isStandIn() {
+		m.server.LeaveSockets()
+	}
 	again, done := make(chan os.Signal, 1), make(chan struct{})
 	defer close(done)
 	go func() {
@@ -258,7 +283,9 @@ func (m *fpmMaster) stopQuietly(word string, signals <-chan os.Signal) {
 			select {
 			case sig := <-signals:
 				if a := fpmAction(sig); a == fpmTerminate || a == fpmFinish {
-					m.stopSignal.Store(true)
+					if m.standIn != nil {
+						m.standIn.cut()
+					}
 					again <- sig
 					return
 				}
@@ -270,14 +297,23 @@ func (m *fpmMaster) stopQuietly(word string, signals <-chan os.Signal) {
 	stop(m.server, &plan{config: m.config}, again, m.logger)
 }
 
-// reopen opens the logs anew, for logrotate. No worker notices.
-func (m *fpmMaster) reopen() error {
-	errLog := m.log.Reopen()
-	if errLog != nil {
-		m.log.Print(fpmconf.LevelError, errLog.Error())
+// reopenLog opens the error log anew.
+func (m *fpmMaster) reopenLog() error {
+	err := m.log.Reopen()
+	if err != nil {
+		m.log.Print(fpmconf.LevelError, err.Error())
 	} else {
 		m.log.Print(fpmconf.LevelNotice, "error log file re-opened")
 	}
+	return err
+}
+
+// reopen opens the logs anew, for logrotate. No worker notices.
+func (m *fpmMaster) reopen() error {
+	if m.standIn != nil {
+		m.standIn.reopen()
+	}
+	errLog := m.reopenLog()
 	err := m.server.Reopen()
 	if err != nil {
 		m.log.Print(fpmconf.LevelError, err.Error())
@@ -302,21 +338,21 @@ func (m *fpmMaster) between(ctx context.Context, do func()) bool {
 func (m *fpmMaster) controlled(ctx context.Context, signals chan<- os.Signal) controlled {
 	return controlled{
 		server: m.server,
-		reload: func(asked context.Context, pool string) (changes server.Changes, err error) {
+		reload: func(asked context.Context, pool string) (result reloadResult, err error) {
 			done := make(chan struct{})
 			if !m.between(asked, func() {
-				m.reload(ctx, pool, func(c server.Changes, e error) {
-					changes, err = c, e
+				m.reload(ctx, reloadAsk{pool, func(r reloadResult, e error) {
+					result, err = r, e
 					close(done)
-				})
+				}})
 			}) {
-				return server.Changes{}, errStopping
+				return reloadResult{}, errStopping
 			}
 			select {
 			case <-done:
-				return changes, err
+				return result, err
 			case <-m.over:
-				return server.Changes{}, errStopping
+				return reloadResult{}, errStopping
 			}
 		},
 		reopen: func(asked context.Context) error {
@@ -332,95 +368,3 @@ func (m *fpmMaster) controlled(ctx context.Context, signals chan<- os.Signal) co
 
 // errStopping is the answer to what comes too late.
 var errStopping = errors.New("phpserve is stopping")
-
-// reload begins to read the configuration again; signals are obeyed meanwhile. What asks for a reload while one is under way gets
-// the next: the one under way may have read the old file.
-func (m *fpmMaster) reload(ctx context.Context, pool string, reply reloaded) {
-	m.again = append(m.again, reloadAsked{pool, reply})
-	m.beginReload(ctx)
-}
-
-// beginReload begins the next reload, for all who asked for the same, if none is under way.
-func (m *fpmMaster) beginReload(ctx context.Context) {
-	if m.asked != nil || len(m.again) == 0 {
-		return
-	}
-	pool := m.again[0].pool
-	later := []reloadAsked{}
-	for _, a := range m.again {
-		if a.pool == pool {
-			m.asked = append(m.asked, a)
-		} else {
-			later = append(later, a)
-		}
-	}
-	m.again = later
-	m.log.Print(fpmconf.LevelNotice, "Reloading in progress ...")
-	m.systemd.reloading()
-	m.reloads.Go(func() {
-		conf, config, changes, err := m.tryReload(ctx, pool)
-		m.between(context.Background(), func() { m.endReload(ctx, conf, config, changes, err) })
-	})
-}
-
-// endReload says what came of a reload. One that cannot work has changed nothing.
-func (m *fpmMaster) endReload(ctx context.Context, conf *fpmconf.Config, config server.Config, changes server.Changes, err error) {
-	if changes.Binary != "" {
-		for _, a := range append(m.asked, m.again...) {
-			a.reply(changes, nil)
-		}
-		m.gives = true
-		return
-	}
-	m.systemd.ready()
-	if err != nil {
-		m.log.Print(fpmconf.LevelError, fmt.Sprintf("reload failed, the old configuration goes on: %v", err))
-	} else {
-		m.conf, m.config = conf, config
-		m.log.configure(conf)
-		shown := controlChanges(changes)
-		for _, line := range shown.lines() {
-			m.log.Print(fpmconf.LevelNotice, "reload: "+line)
-		}
-		m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
-	}
-	for _, a := range m.asked {
-		a.reply(changes, err)
-	}
-	m.asked = nil
-	m.beginReload(ctx)
-}
-
-// tryReload reads the configuration and has the server take it, or what it says of one pool.
-func (m *fpmMaster) tryReload(ctx context.Context, pool string) (*fpmconf.Config, server.Config, server.Changes, error) {
-	var said []string
-	conf, err := m.o.load(m.file, func(level fpmconf.Level, text string) {
-		m.log.Print(level, text)
-		if level >= fpmconf.LevelError {
-			said = append(said, text)
-		}
-	})
-	if err != nil {
-		return nil, server.Config{}, server.Changes{}, errors.New(strings.Join(said, "; "))
-	}
-	php, err := findFPMPHP(ctx, m.file, m.findPHP)
-	if err != nil {
-		return nil, server.Config{}, server.Changes{}, err
-	}
-	config, err := m.o.serverConfig(conf)
-	if err != nil {
-		return nil, server.Config{}, server.Changes{}, err
-	}
-	if pool != "" {
-		changes, err := m.server.ReloadPool(ctx, config, samePHP(config, php), pool)
-		return conf, config, changes, err
-	}
-	if m.binary.changed() {
-		if err := m.binary.check(ctx); err != nil {
-			return nil, server.Config{}, server.Changes{}, err
-		}
-		return conf, config, server.Changes{Binary: m.binary.path}, nil
-	}
-	changes, err := m.server.Reload(ctx, config, samePHP(config, php))
-	return conf, config, changes, err
-}

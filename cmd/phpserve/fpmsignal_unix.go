@@ -26,3 +26,6 @@ func fpmAction(sig os.Signal) fpmRequest {
 
 // notifyReopen passes on the signal for opening logs anew.
 func notifyReopen(c chan<- os.Signal) { signal.Notify(c, syscall.SIGUSR1) }
+
+// reopen has the stand-in open its logs anew, too.
+func (s *standIn) reopen() { _ = s.process.Signal(syscall.SIGUSR1) } // it may have ended

@@ -10,3 +10,6 @@ func fpmAction(os.Signal) fpmRequest { return fpmTerminate }
 
 // notifyReopen has no signal to pass on.
 func notifyReopen(chan<- os.Signal) {}
+
+// reopen has no signal to pass on.
+func (*standIn) reopen() {}

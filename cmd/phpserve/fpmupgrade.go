@@ -2,114 +2,273 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/server"
 )
 
+// A reload that finds another program in the place of the one that runs has the process become that program, in four steps: the
+// new one is asked whether the configuration can work; it is started beside the old one, as its stand-in, on the same listening
+// sockets; the old one ends its pools, and its process executes the new program (execve(2)), whose process id is therefore the same;
+// when that serves, the stand-in goes. Nobody waits, and until the third step everything can be called off.
+
+// upgradeVariable tells a process its part in an upgrade.
+const upgradeVariable = "PHPSERVE_FPM_UPGRADE"
+
+// The parts.
 const (
-	// socketsVariable hands listening sockets to the process that goes on with them: FD=ADDRESS, with line breaks between them.
-	// php-fpm has FPM_SOCKETS for it.
-	socketsVariable = "PHPSERVE_FPM_SOCKETS"
-	// upgradeCheck is how long a new binary may take to say that the configuration can work.
-	upgradeCheck = 30 * time.Second
+	standInPart = "stand-in"
+	nextPart    = "next"
 )
 
-// ownBinary is the program that runs, as it was when it was started.
-type ownBinary struct {
-	path string
-	info os.FileInfo
+// upgradePart is what a process was given by the one that it takes over from.
+type upgradePart struct {
+	part       string // empty: it was started by hand, or by php-fpm
+	background bool   // daemonize took place
+	link       *os.File
+	other      int // the process id of the stand-in
+	sockets    []server.Socket
 }
 
-// findOwnBinary finds it by the name that it was started with, for that may be a link that will lead elsewhere.
-func findOwnBinary() (b ownBinary, err error) {
-	if b.path, err = os.Executable(); err != nil {
-		return b, err
+// readUpgradePart takes the part from the environment.
+func readUpgradePart() (*upgradePart, error) {
+	u := &upgradePart{}
+	if text := os.Getenv(upgradeVariable); text != "" {
+		var link int
+		if _, err := fmt.Sscanf(text, "%s %d %d %t", &u.part, &link, &u.other, &u.background); err != nil {
+			return nil, fmt.Errorf("cannot read %s=%q: %v", upgradeVariable, text, err)
+		}
+		u.link = inheritedFile(link, "upgrade")
 	}
-	if b.info, err = os.Stat(b.path); err != nil {
-		return b, err
+	var err error
+	if u.sockets, err = readFPMSockets(); err != nil {
+		return nil, err
 	}
-	if named, err := exec.LookPath(os.Args[0]); err == nil {
-		if info, err := os.Stat(named); err == nil && os.SameFile(info, b.info) {
-			b.path, err = filepath.Abs(named)
-			return b, err
+	return u, os.Unsetenv(upgradeVariable)
+}
+
+// fpmSocketsVariable names php-fpm's listening sockets for its next image (fpm_sockets.c:fpm_sockets_init_main), ADDRESS=FD,…; there
+// may be as many as fpmSocketsEach in one, and the next is FPM_SOCKETS_1.
+const (
+	fpmSocketsVariable = "FPM_SOCKETS"
+	fpmSocketsEach     = 128
+)
+
+// numberedSockets is the name of the i-th variable.
+func numberedSockets(i int) string {
+	if i == 0 {
+		return fpmSocketsVariable
+	}
+	return fpmSocketsVariable + "_" + strconv.Itoa(i)
+}
+
+// readFPMSockets takes the sockets from the environment.
+func readFPMSockets() (sockets []server.Socket, err error) {
+	for i := 0; ; i++ {
+		text, ok := os.LookupEnv(numberedSockets(i))
+		if !ok {
+			return sockets, nil
+		}
+		for item := range strings.SplitSeq(text, ",") {
+			if item == "" {
+				continue
+			}
+			at := strings.LastIndexByte(item, '=')
+			fd, err := strconv.Atoi(item[at+1:])
+			if at < 0 || err != nil || fd < 3 {
+				return nil, fmt.Errorf("cannot read %s: %q must be ADDRESS=DESCRIPTOR", numberedSockets(i), item)
+			}
+			sockets = append(sockets, server.Socket{Listen: item[:at], File: inheritedFile(fd, item[:at])})
+		}
+		if err := os.Unsetenv(numberedSockets(i)); err != nil {
+			return nil, err
 		}
 	}
-	return b, nil
 }
 
-// changed says whether another program is there now. One that was removed is none.
-func (b *ownBinary) changed() bool {
-	info, err := os.Stat(b.path)
-	return err == nil && b.info != nil &&
-		(!os.SameFile(info, b.info) || info.Size() != b.info.Size() || !info.ModTime().Equal(b.info.ModTime()))
+// fpmSocketsEnv are the variables for sockets; fd gives the descriptor that the i-th will have.
+func fpmSocketsEnv(sockets []server.Socket, fd func(i int) int) (env []string) {
+	var items []string
+	for i, s := range sockets {
+		items = append(items, s.Listen+"="+strconv.Itoa(fd(i)))
+	}
+	for part := range slices.Chunk(items, fpmSocketsEach) {
+		env = append(env, numberedSockets(len(env))+"="+strings.Join(part, ","))
+	}
+	return env
 }
 
-// check has the program that is there now say whether it can work with the configuration.
-func (b *ownBinary) check(ctx context.Context) error {
-	info, err := os.Stat(b.path)
-	if err != nil {
-		return fmt.Errorf("the binary %s has changed, and cannot be used: %w", b.path, err)
+// isStandIn says whether this process serves only until another one does.
+func (u *upgradePart) isStandIn() bool { return u.part == standInPart }
+
+// useSockets has the server listen on the sockets of the image before.
+func (m *fpmMaster) useSockets() error {
+	if m.part.isStandIn() {
+		err := m.server.StandIn(m.part.sockets)
+		closeSockets(m.part.sockets)
+		return err
 	}
-	if os.Geteuid() == 0 && (!ownedByMe(info) || info.Mode().Perm()&0o022 != 0) {
-		return fmt.Errorf("the binary %s has changed, and others than root can change the new one: root does not execute it", b.path)
+	used, err := m.server.Inherit(m.part.sockets)
+	for _, s := range used {
+		m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("using inherited socket fd=%d, %q", s.File.Fd(), s.Listen))
 	}
-	ctx, cancel := context.WithTimeout(ctx, upgradeCheck)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, b.path, append(append([]string(nil), os.Args[1:]...), "-t")...)
-	cmd.Args[0] = os.Args[0]
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("the binary %s has changed, and the new one does not pass its test (%v): %s; put a working one there, or the old one back",
-			b.path, err, strings.Join(strings.Fields(string(out)), " "))
+	closeSockets(m.part.sockets)
+	return err
+}
+
+func closeSockets(sockets []server.Socket) {
+	for _, s := range sockets {
+		_ = s.File.Close() // another descriptor of the socket is in use, or none is wanted
+	}
+}
+
+// started tells the other process of an upgrade that this one serves.
+func (m *fpmMaster) started(signals chan<- os.Signal) error {
+	switch m.part.part {
+	case standInPart:
+		m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("phpserve %s stands in, pid %d", versionText(), os.Getpid()))
+		if _, err := m.part.link.WriteString(versionText() + "\n"); err != nil {
+			return fmt.Errorf("cannot tell that the stand-in serves: %w", err)
+		}
+		go m.followLink(signals) // ends with the process
+	case nextPart:
+		process, err := os.FindProcess(m.part.other)
+		if err != nil {
+			return fmt.Errorf("cannot find the stand-in: %w", err)
+		}
+		m.standIn = &standIn{process: process, link: m.part.link}
+		m.standIn.finish()
+		m.reloads.Go(m.standIn.wait)
 	}
 	return nil
 }
 
-// inheritedSockets takes the sockets out of the environment.
-func inheritedSockets() (map[string]*os.File, error) {
-	text := os.Getenv(socketsVariable)
-	if err := os.Unsetenv(socketsVariable); err != nil || text == "" {
-		return nil, err
+// followLink ends the stand-in: when it is told to, its requests finish; when the process that it stands in for is gone, it goes, too.
+func (m *fpmMaster) followLink(signals chan<- os.Signal) {
+	if n, err := m.part.link.Read(make([]byte, 1)); err == nil && n == 1 {
+		signals <- os.Interrupt
+		_, _ = m.part.link.Read(make([]byte, 1)) // until the other one is gone, or does not wait
+	} else {
+		signals <- os.Interrupt
 	}
-	sockets := map[string]*os.File{}
-	for line := range strings.SplitSeq(text, "\n") {
-		number, address, _ := strings.Cut(line, "=")
-		fd, err := strconv.Atoi(number)
-		if err != nil || fd < 3 {
-			return nil, fmt.Errorf("cannot use %s: %q is not FD=ADDRESS", socketsVariable, line)
-		}
-		sockets[address] = os.NewFile(uintptr(fd), address)
-	}
-	return sockets, nil
+	signals <- os.Interrupt // the second ends it at once
 }
 
-// errUpgrade ends the loop of signals: another binary takes over.
-var errUpgrade = errors.New("another binary takes over")
+// standIn is the process of a new image that serves while the old one is replaced.
+type standIn struct {
+	process *os.Process
+	link    *os.File // its other end is the stand-in's
+	version string
+}
 
-// upgrade gives way to the new binary, in the same process: requests that run finish, those that come meanwhile wait in the sockets,
-// and the new one answers them. It returns only when that did not come to be.
-func (m *fpmMaster) upgrade() error {
-	m.log.Print(fpmconf.LevelNotice, "reload: "+m.binary.path+" has changed and takes over")
-	sockets, err := m.server.Sockets()
+// finish has it serve no longer; its requests finish.
+func (s *standIn) finish() { _, _ = s.link.Write([]byte{1}) } // it may be gone already
+
+// cut has it end at once.
+func (s *standIn) cut() { _ = s.link.Close() }
+
+// wait waits for its end.
+func (s *standIn) wait() {
+	_, _ = s.process.Wait() // how it ended is of no matter now
+	s.cut()
+}
+
+// endUpgrade says what came of an upgrade, which has this process follow its stand-in.
+func (m *fpmMaster) endUpgrade(ctx context.Context, next *standIn, sockets []server.Socket, err error) {
 	if err != nil {
-		return err
+		m.systemd.ready()
+		m.log.Print(fpmconf.LevelError, fmt.Sprintf("upgrade failed, the old binary goes on: %v", err))
+	} else {
+		m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("upgrade: phpserve %s serves, and process %d follows when its requests are done", next.version, os.Getpid()))
+		m.next, m.sockets = next, sockets
 	}
-	m.stopQuietly("Finishing ...", m.signals)
-	if m.stopSignal.Load() {
-		for address, f := range sockets {
-			f.Close()
-			if fpmconf.IsUnixAddress(address) {
-				_ = os.Remove(address) // as the listener would have done
+	result := reloadResult{}
+	if next != nil {
+		result.Upgraded = next.version
+		m.asked, m.again = append(m.asked, m.again...), nil // the new image reads the configuration once more
+	}
+	m.answerReload(ctx, result, err)
+}
+
+// handOver ends the pools; requests that run finish for process_control_timeout at most. A signal that ends everything is the stand-in's, too.
+func (m *fpmMaster) handOver(signals <-chan os.Signal) {
+	m.server.LeaveSockets()
+	again, drained := make(chan os.Signal, 1), make(chan struct{})
+	go func() {
+		defer close(drained)
+		stop(m.server, &plan{config: m.config}, again, m.logger)
+	}()
+	for {
+		select {
+		case <-drained:
+			return
+		case <-m.beats:
+			m.systemd.beat(m.server.Totals())
+		case sig := <-signals:
+			switch fpmAction(sig) {
+			case fpmReopen:
+				_ = m.reopenLog() // it has said why not
+				m.next.reopen()
+			case fpmReload: // the new image reads the configuration anyway
+			default:
+				if !m.calledOff {
+					m.calledOff = true
+					m.log.Print(fpmconf.LevelNotice, "Terminating ...")
+					m.systemd.stopping()
+					m.next.finish()
+				} else {
+					again <- sig
+					m.next.cut()
+				}
 			}
+		}
+	}
+}
+
+// follow has this process execute the program of its stand-in. It returns where that cannot be, or no longer is wanted.
+func (m *fpmMaster) follow(signals chan os.Signal) error {
+	if !m.calledOff {
+		err := m.become(signals)
+		signal.Notify(signals, fpmSignals...)
+		m.next.finish()
+		m.callOff(signals)
+		if err != nil {
+			m.log.Print(fpmconf.LevelError, err.Error())
+			return &saidError{err, exitSoftware}
 		}
 		return nil
 	}
-	return m.become(sockets)
+	m.callOff(signals)
+	return nil
+}
+
+// callOff ends the stand-in of an upgrade that a signal ended.
+func (m *fpmMaster) callOff(signals <-chan os.Signal) {
+	for _, s := range m.sockets {
+		if strings.HasPrefix(s.Listen, "/") {
+			_ = os.Remove(s.Listen) // it was ours to remove
+		}
+	}
+	closeSockets(m.sockets)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		m.next.wait()
+	}()
+	for {
+		select {
+		case <-ended:
+			return
+		case sig := <-signals:
+			if a := fpmAction(sig); a == fpmTerminate || a == fpmFinish {
+				m.next.cut()
+			}
+		}
+	}
 }

@@ -19,7 +19,10 @@ const (
 )
 
 // usageError is a command line that makes no sense.
-type usageError struct{ err error }
+type usageError struct {
+	err     error
+	command string // whose help explains it; empty: that of phpserve
+}
 
 func (e *usageError) Error() string { return e.err.Error() }
 
@@ -70,6 +73,8 @@ func hintFor(err error) string {
 		return hint.hint
 	case errors.As(err, &listen):
 		return listen.Hint
+	case errors.As(err, &usage) && usage.command != "":
+		return usage.command + " --help shows its flags, with examples"
 	case errors.As(err, &usage):
 		return "phpserve --help lists the commands, phpserve run --help the flags with examples"
 	case errors.Is(err, manager.ErrNoPHP):

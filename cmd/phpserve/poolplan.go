@@ -118,6 +118,7 @@ func (p *plan) makePool(m *madePool) error {
 	p.chooseUser(m)
 	checked, err := fpmconf.Check(s.fpm(), fpmconf.Options{
 		Root: os.Geteuid() == 0, AllowRoot: s.AllowRoot, CheckAccessFormat: checkAccessFormat,
+		SlowlogOptional: p.config.Admin != "", // the dashboard shows the stacks
 		Message: func(level fpmconf.Level, text string) {
 			if level == fpmconf.LevelWarning {
 				m.warnings = append(m.warnings, text)
@@ -221,7 +222,7 @@ func (p *plan) fpmPools(s *settings, l *loader) error {
 		return &configError{err}
 	}
 	version := ""
-	if m := fpmVersion.FindStringSubmatch(p.fpm); m != nil {
+	if m := fpmVersion.FindStringSubmatch(absolute(p.fpm)); m != nil {
 		version = m[1]
 	}
 	for _, pool := range config.Pools {

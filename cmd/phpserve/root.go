@@ -19,7 +19,10 @@ var version = "dev"
 func run(args []string, stdout, stderr io.Writer, findPHP phpFinder) int {
 	root := newRoot(stdout, stderr, findPHP)
 	root.SetArgs(args)
-	if err := root.Execute(); err != nil {
+	if cmd, err := root.ExecuteC(); err != nil {
+		if usage, ok := errors.AsType[*usageError](err); ok && cmd != root {
+			usage.command = cmd.CommandPath()
+		}
 		if said, ok := errors.AsType[*saidError](err); ok {
 			return said.code
 		}
@@ -45,7 +48,7 @@ It takes the place of nginx, php-fpm and certbot on a server, and of "php -S" on
 	root.SetVersionTemplate(versionLine())
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{flagError(err)} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err: flagError(err)} })
 	root.AddCommand(newRunCommand(stdout, stderr, findPHP), newFPMCommand(stdout, stderr, findPHP), newCheckCommand(stdout, findPHP), newVersionCommand(stdout))
 	root.AddCommand(newControlCommands(stdout)...)
 	root.InitDefaultHelpCmd()
@@ -93,7 +96,7 @@ func versionText() string {
 // noArgs refuses arguments with a usage error.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return &usageError{fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])}
+		return &usageError{err: fmt.Errorf("%s takes no arguments, not %q", cmd.CommandPath(), args[0])}
 	}
 	return nil
 }
@@ -101,7 +104,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // oneFolder lets "run" and "check" have one argument.
 func oneFolder(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
-		return &usageError{fmt.Errorf("%s takes one folder, not %d: %q", cmd.CommandPath(), len(args), args)}
+		return &usageError{err: fmt.Errorf("%s takes one folder, not %d: %q", cmd.CommandPath(), len(args), args)}
 	}
 	return nil
 }
@@ -115,7 +118,7 @@ func knownCommand(cmd *cobra.Command, args []string) error {
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
 		guess = fmt.Sprintf(", did you mean %q?", near[0])
 	}
-	return &usageError{fmt.Errorf("unknown command %q%s", args[0], guess)}
+	return &usageError{err: fmt.Errorf("unknown command %q%s", args[0], guess)}
 }
 
 // helpCommand is "help [COMMAND]".

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
@@ -68,7 +69,7 @@ func addFlags(f *pflag.FlagSet) {
 	f.String("access-log", "", "`FILE` of the access log, - for standard output, off for none (default -)")
 	f.String("log-format", "", "`FORMAT` of the log: text or json (default text)")
 	f.String("log-level", "", "least `LEVEL` that is logged: debug, info, warn or error (default info)")
-	f.String("admin", "", "`ADDR` for metrics (/metrics) and health (/healthz, /readyz), such as localhost:9000 (default none)")
+	f.String("admin", "", "`ADDR` for health, metrics and dashboard: HOST:PORT, or PORT on localhost (default: none)")
 	f.String("fpm-config", "", "`FILE` of php-fpm whose pools run PHP, in the place of the keys about the pool")
 	f.String("config", "", "configuration `FILE` (default phpserve.yaml, .yml, .toml or .json in this folder)")
 }
@@ -100,9 +101,9 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 		return err
 	}
 	p.warn(logger)
-	var output atomic.Pointer[map[string]workerOutput]
-	output.Store(&p.output)
-	logger = filterOutput(logger, &output)
+	again := &runReloader{old: p, flags: flags, dir: dir, findPHP: findPHP}
+	again.output.Store(&p.output)
+	logger = filterOutput(logger, &again.output)
 	note := ""
 	if !l.isSet("listen") {
 		note = nextFreePort(&p.config)
@@ -121,15 +122,10 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 		}
 	}
 	favourFrontEnd()
+	again.server, again.logger = s, logger
 	control := openControlOr(logger, controlled{
 		server: s, reopen: func(context.Context) error { return s.Reopen() }, stop: func() { signals <- os.Interrupt },
-		reload: func(ctx context.Context, pool string) (server.Changes, error) {
-			next, changes, err := reloadRun(ctx, s, p, flags, dir, findPHP, pool, logger)
-			if err == nil {
-				output.Store(&next.output)
-			}
-			return changes, err
-		},
+		reload: again.reload,
 	})
 	defer control.close()
 	err = untilStopped(ctx, s, p, signals, reopen, logger)
@@ -137,32 +133,53 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	return err
 }
 
-// reloadRun reads the configuration again and has the pools be as it says.
-func reloadRun(ctx context.Context, s *server.Server, old *plan, flags *pflag.FlagSet, dir string, findPHP phpFinder, pool string, logger *slog.Logger) (p *plan, changes server.Changes, err error) {
-	defer func() {
-		if err != nil {
-			logger.Error("reload failed, the old configuration goes on", "error", err)
-		} else {
-			logger.Info("reloaded", "replaced", changes.Replaced, "kept", changes.Kept)
-		}
-	}()
-	settings, l, err := load(flags, os.Environ())
+// runReloader reads the configuration of phpserve run again.
+type runReloader struct {
+	server  *server.Server
+	old     *plan // as phpserve was started
+	flags   *pflag.FlagSet
+	dir     string
+	findPHP phpFinder
+	output  atomic.Pointer[map[string]workerOutput] // what is logged of each pool's workers
+	logger  *slog.Logger
+}
+
+// reload has the pools, or the one that is named, be as the configuration says, and tells the log.
+func (r *runReloader) reload(ctx context.Context, pool string) (reloadResult, error) {
+	changes, err := r.replace(ctx, pool)
 	if err != nil {
-		return nil, changes, err
+		r.logger.Error("reload failed, the old configuration goes on", "error", err)
+	} else {
+		r.logger.Info("reloaded", "replaced", changes.Replaced, "kept", changes.Kept)
 	}
-	if p, err = makePlan(ctx, settings, l, dir, findPHP); err != nil {
-		return nil, changes, err
+	return reloadResult{Changes: changes}, err
+}
+
+func (r *runReloader) replace(ctx context.Context, pool string) (changes server.Changes, err error) {
+	settings, l, err := load(r.flags, os.Environ())
+	if err != nil {
+		return changes, err
 	}
-	p.warn(logger)
+	p, err := makePlan(ctx, settings, l, r.dir, r.findPHP)
+	if err != nil {
+		return changes, err
+	}
+	p.warn(r.logger)
 	if !l.isSet("listen") {
-		p.config.Listen = old.config.Listen // the port that was free
+		p.config.Listen = r.old.config.Listen // the port that was free
 	}
-	if pool != "" {
-		changes, err = s.ReloadPool(ctx, p.config, p.phps(), pool)
-		return p, changes, err
+	output := p.output
+	if pool == "" {
+		changes, err = r.server.Reload(ctx, p.config, p.phps())
+	} else {
+		changes, err = r.server.ReloadPool(ctx, p.config, p.phps(), pool)
+		output = maps.Clone(*r.output.Load())
+		output[pool] = p.output[pool]
 	}
-	changes, err = s.Reload(ctx, p.config, p.phps())
-	return p, changes, err
+	if err == nil {
+		r.output.Store(&output)
+	}
+	return changes, err
 }
 
 // untilStopped waits until a signal, or a failure, which it returns, ends the serving.

@@ -8,4 +8,3 @@ func calmMonitor()     {}
 func favourFrontEnd()  {}
 func closeToChildren() {}
 func buryForeign()     {}
-func resetThread()     {}

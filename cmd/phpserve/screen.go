@@ -20,7 +20,7 @@ func (p *plan) screen(w io.Writer, s *server.Server, note string) {
 	}
 	p.describe(w, engines)
 	if url := s.AdminURL(); url != "" {
-		row(w, "Admin", url+" (metrics and health)")
+		row(w, "Dashboard", url)
 	}
 	if note != "" {
 		row(w, "Note", note)

@@ -21,8 +21,6 @@ type settings struct {
 	Proxies []string     `mapstructure:"trusted_proxies"`
 
 	RequestIDHeader string   `mapstructure:"request_id_header"`
-	Admin           string   `mapstructure:"admin"`
-	AdminToken      string   `mapstructure:"admin_token"`
 	ErrorPages      string   `mapstructure:"error_pages"`
 	HeaderTimeout   duration `mapstructure:"timeouts.header"`
 	BodyTimeout     duration `mapstructure:"timeouts.body"`
@@ -37,6 +35,8 @@ type settings struct {
 	SpoolDisk       size     `mapstructure:"spool.disk"`
 	SpoolBodies     size     `mapstructure:"spool.bodies"`
 	SpoolDir        string   `mapstructure:"spool.dir"`
+	Admin           string   `mapstructure:"admin"`
+	AdminToken      string   `mapstructure:"admin_token"`
 	AccessLog       string   `mapstructure:"access.log"`
 	AccessFormat    string   `mapstructure:"access.format"`
 	LogFormat       string   `mapstructure:"log.format"`
@@ -132,7 +132,7 @@ func defaultSettings() settings {
 		HeaderTimeout: duration(c.HeaderTimeout), BodyTimeout: duration(c.BodyTimeout), WriteTimeout: duration(c.WriteTimeout),
 		IdleTimeout: duration(c.IdleTimeout), MaxHeaderSize: size(c.MaxHeaderBytes), ProcessControl: duration(c.ProcessControlTimeout),
 		SpoolMemory: size(c.SpoolMemory), SpoolDisk: size(c.SpoolDisk), SpoolBodies: size(c.SpoolBodies), SpoolDir: c.SpoolDir,
-		AccessLog: c.AccessLog, AccessFormat: c.AccessFormat, LogFormat: "text", LogLevel: "info",
+		Admin: c.Admin, AdminToken: c.AdminToken, AccessLog: c.AccessLog, AccessFormat: c.AccessFormat, LogFormat: "text", LogLevel: "info",
 		Proxies: []string{}, Sites: []any{}, Pools: []poolEntry{},
 		TLS: tlsSettings{
 			Auto: c.TLS.Auto, Email: c.TLS.Email, CA: c.TLS.CA, CARoot: c.TLS.CARoot, Storage: c.TLS.Storage,

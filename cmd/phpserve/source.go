@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -236,8 +237,9 @@ var (
 		"cannot unmarshal !!str", "text", "into map[string]interface {}", "is not a key with a value")
 )
 
-// unknownKeys is the error for keys that do not exist.
-func (l *loader) unknownKeys(prefix string, keys, allowed []string) error {
+// unknownKeys is the error for keys that a settings struct does not have.
+func (l *loader) unknownKeys(prefix string, keys []string, settings reflect.Type) error {
+	allowed, lists := keysOf(settings, ""), listsOf(settings)
 	for i := range allowed {
 		allowed[i] = strings.ReplaceAll(allowed[i], delimiter, ".")
 	}
@@ -245,7 +247,7 @@ func (l *loader) unknownKeys(prefix string, keys, allowed []string) error {
 	slices.Sort(keys)
 	var errs []error
 	for _, key := range keys {
-		if list := below(key, allowed); list != "" {
+		if list := below(key, lists); list != "" {
 			errs = append(errs, fmt.Errorf("%s: %s is a list, not a mapping: write [NAME=VALUE, ...]", l.where(prefix, list), prefix+list))
 			continue
 		}
@@ -260,9 +262,9 @@ func (l *loader) unknownKeys(prefix string, keys, allowed []string) error {
 
 // below is the key that has a mapping where a list is meant: {memory_limit: 512M} below php_value; empty if it is another
 // mistake.
-func below(key string, allowed []string) string {
+func below(key string, lists []string) string {
 	for i, c := range key {
-		if c == '.' && slices.Contains(allowed, key[:i]) {
+		if c == '.' && slices.Contains(lists, key[:i]) {
 			return key[:i]
 		}
 	}

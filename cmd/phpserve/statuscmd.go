@@ -31,7 +31,7 @@ func newStatusCommand(stdout io.Writer) *cobra.Command {
 				manager.StatusText, manager.StatusJSON, manager.StatusXML, manager.StatusHTML, manager.StatusOpenMetrics,
 			}
 			if format != "" && !slices.Contains(formats, manager.StatusFormat(format)) {
-				return &usageError{fmt.Errorf("--format must be text, json, xml, html or openmetrics, not %q", format)}
+				return &usageError{err: fmt.Errorf("--format must be text, json, xml, html or openmetrics, not %q", format)}
 			}
 			if format == "" && !full && len(pools) == 0 {
 				return summary(cmd, stdout, path, asJSON)

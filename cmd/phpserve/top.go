@@ -13,10 +13,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	tea "github.com/charmbracelet/bubbletea"
-	"github.com/mattn/go-runewidth"
 	"github.com/spf13/cobra"
 )
 
@@ -65,17 +63,19 @@ type topPool struct {
 
 // topWorker is one of its workers.
 type topWorker struct {
-	Pool     string  `json:"-"`
-	PID      int     `json:"pid"`
-	State    string  `json:"state"`
-	Requests uint64  `json:"requests"`
-	Micros   int64   `json:"request duration"`
-	Method   string  `json:"request method"`
-	URI      string  `json:"request target"`
-	Script   string  `json:"script"`
-	Client   string  `json:"client"`
-	CPU      float64 `json:"last request cpu"`
-	Memory   uint64  `json:"last request memory"`
+	Pool     string `json:"-"`
+	PID      int    `json:"pid"`
+	State    string `json:"state"`
+	Requests uint64 `json:"requests"`
+	Micros   int64  `json:"request duration"`
+	Method   string `json:"request method"`
+	URI      string `json:"request target"`
+	Script   string `json:"script"`
+	Client   string `json:"client"`
+	Used     int64  `json:"processor time"` // microseconds since the start of the process
+	Memory   uint64 `json:"memory"`
+
+	CPU float64 `json:"-"` // percent of one processor, since the screen before
 }
 
 // topModel is the state of the screen.
@@ -84,6 +84,7 @@ type topModel struct {
 	width, height int
 	pools         []topPool
 	before        map[string]uint64 // accepted, by pool, a moment ago
+	asked         time.Time         // when what is shown was asked for
 	err           error
 	paused        bool
 	sort          int
@@ -173,10 +174,7 @@ func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		}
 		return m, m.fetch
 	case topData:
-		m.before = map[string]uint64{}
-		for _, p := range m.pools {
-			m.before[p.Name] = p.Accepted
-		}
+		m.compare(msg, time.Now())
 		m.pools, m.err = msg, nil
 		return m, again
 	case topError:
@@ -187,9 +185,39 @@ func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case topSaid:
 		m.said = string(msg)
 	case tea.KeyMsg:
-		return m.key(msg.String(), msg.Runes)
+		if len(msg.Runes) < 2 || msg.Paste {
+			return m.key(msg.String(), msg.Runes)
+		}
+		var all []tea.Cmd // keys that came at once
+		for _, r := range msg.Runes {
+			_, cmd := m.key(string(r), []rune{r})
+			all = append(all, cmd)
+		}
+		return m, tea.Batch(all...)
 	}
 	return m, nil
+}
+
+// compare notes what the pools and workers did since they were asked last.
+func (m *topModel) compare(pools topData, now time.Time) {
+	used := map[int]int64{}
+	m.before = map[string]uint64{}
+	for _, p := range m.pools {
+		m.before[p.Name] = p.Accepted
+		for _, w := range p.Processes {
+			used[w.PID] = w.Used
+		}
+	}
+	passed := now.Sub(m.asked)
+	m.asked = now
+	for _, p := range pools {
+		for i := range p.Processes {
+			w := &p.Processes[i]
+			if before, known := used[w.PID]; known && w.Used > 0 && before <= w.Used {
+				w.CPU = 100 * float64(w.Used-before) / float64(passed.Microseconds())
+			}
+		}
+	}
 }
 
 // key acts on a key.
@@ -293,90 +321,4 @@ func (m *topModel) workers() (all []topWorker) {
 	}
 	slices.SortFunc(all, func(a, b topWorker) int { return topSorts[m.sort].less(&a, &b) })
 	return all
-}
-
-// View implements tea.Model.
-func (m *topModel) View() string {
-	var lines []string
-	add := func(format string, args ...any) { lines = append(lines, m.fit(fmt.Sprintf(format, args...))) }
-	add("%-16s %-9s %7s %6s %6s %8s %9s %6s %9s", "POOL", "PM", "REQ/S", "ACTIVE", "IDLE", "WAITING", "REQUESTS", "SLOW", "MAX REACHED")
-	for _, p := range m.pools {
-		rate := "-"
-		if before, ok := m.before[p.Name]; ok && p.Accepted >= before {
-			rate = fmt.Sprintf("%.0f", float64(p.Accepted-before)/topInterval.Seconds())
-		}
-		add("%-16s %-9s %7s %6d %6d %8d %9d %6d %9d", plainText(p.Name), p.PM, rate, p.Active, p.Idle, p.Waiting, p.Accepted, p.Slow, p.Reached)
-	}
-	add("")
-	add("  %7s %-10s %-9s %9s %6s %8s %9s  %s", "PID", "POOL", "STATE", "TIME", "CPU %", "MEMORY", "REQUESTS", "REQUEST")
-	foot := m.foot()
-	room := max(3, m.height-len(lines)-len(foot))
-	workers := m.workers()
-	first := 0
-	if at := slices.IndexFunc(workers, func(w topWorker) bool { return w.PID == m.chosen }); at >= room {
-		first = at - room + 1
-	}
-	for _, w := range workers[first:min(len(workers), first+room)] {
-		mark := " "
-		if w.PID == m.chosen {
-			mark = ">"
-		}
-		add("%s %7d %-10s %-9s %9s %6.1f %8s %9d  %s", mark, w.PID, plainText(w.Pool), w.State, (time.Duration(w.Micros) * time.Microsecond).Round(time.Millisecond),
-			w.CPU, shortBytes(w.Memory), w.Requests, plainText(w.Method+" "+w.URI))
-	}
-	for len(lines) < m.height-len(foot) {
-		lines = append(lines, "")
-	}
-	return strings.Join(append(lines, foot...), "\n")
-}
-
-// foot is what is below the workers.
-func (m *topModel) foot() (lines []string) {
-	if m.stack != "" {
-		lines = append(lines, "")
-		for line := range strings.SplitSeq(m.stack, "\n") {
-			lines = append(lines, m.fit(plainText(line)))
-		}
-		lines = lines[:min(len(lines), max(4, m.height/2))]
-	}
-	keys := fmt.Sprintf("arrows choose  t stack  k recycle  s sort (%s)  / filter  p pause  q quit", topSorts[m.sort].name)
-	switch {
-	case m.typing:
-		keys = "filter: " + plainText(m.filter) + "_"
-	case m.confirm != 0:
-		keys = fmt.Sprintf("recycle worker %d? its request fails if it runs one. y: yes, other keys: no", m.confirm)
-	case m.err != nil:
-		keys = "cannot reach phpserve, trying again: " + plainText(m.err.Error())
-	case m.said != "":
-		keys = plainText(m.said)
-	case m.paused:
-		keys = "paused, p goes on.  " + keys
-	case m.filter != "":
-		keys = "filter: " + plainText(m.filter) + " (Esc: none)  " + keys
-	}
-	return append(lines, m.fit(keys))
-}
-
-// fit cuts a line to the width of the terminal.
-func (m *topModel) fit(line string) string { return runewidth.Truncate(line, m.width, "…") }
-
-// plainText is text that cannot steer a terminal.
-func plainText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-// shortBytes is a size for a narrow column.
-func shortBytes(n uint64) string {
-	switch {
-	case n == 0:
-		return "-"
-	case n >= 10<<20:
-		return fmt.Sprintf("%dM", n>>20)
-	}
-	return fmt.Sprintf("%dK", n>>10)
 }

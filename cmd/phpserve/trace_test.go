@@ -103,7 +103,7 @@ func TestTraceShowsTheGuiltyLine(t *testing.T) {
 	}{
 		{[]string{"trace", "1"}, "1 is no worker of phpserve"},
 		{[]string{"trace", "x"}, `"x" is not the pid of a worker`},
-		{[]string{"trace", "--pool", "nope"}, `there is no such pool: "nope"; there are other, www`},
+		{[]string{"trace", "--pool", "nope"}, `there is no such pool: "nope"; the pools are: other, www`},
 		{[]string{"status", "nope"}, `there is no such pool: "nope"`},
 		{[]string{"status", "--format", "xml"}, "has room for one pool"},
 		{[]string{"status", "--format", "yaml"}, `--format must be text, json, xml, html or openmetrics, not "yaml"`},
@@ -140,6 +140,10 @@ func TestProfileShowsWhereTimeGoes(t *testing.T) {
 	if svg := string(file("p.svg")); xml.Unmarshal([]byte(svg), new(struct{ XMLName xml.Name })) != nil ||
 		!strings.Contains(svg, "Shop::query") || !strings.Contains(svg, "computes") {
 		t.Errorf("flame graph: %s", svg)
+	}
+	if page := string(file("p.html")); !strings.HasPrefix(page, "<!doctype html>") || strings.Contains(page, "<?xml") || !strings.Contains(page, "<svg") ||
+		!strings.Contains(page, "computes") {
+		t.Errorf("flame graph in a page: %.500s", page)
 	}
 	p, err := profile.Parse(bytes.NewReader(file("p.pprof")))
 	if err != nil {

@@ -33,7 +33,7 @@ func newTraceCommand(stdout io.Writer) *cobra.Command {
 			query := url.Values{}
 			if len(given) > 0 {
 				if pid, err := strconv.Atoi(given[0]); err != nil || pid < 1 {
-					return &usageError{fmt.Errorf("%q is not the pid of a worker; phpserve status --full lists them", given[0])}
+					return &usageError{err: fmt.Errorf("%q is not the pid of a worker; phpserve status --full lists them", given[0])}
 				}
 				query.Set("pid", given[0])
 			}
@@ -64,6 +64,7 @@ const (
 	formPprof  = "pprof"
 	formFolded = "folded"
 	formGraph  = "graph"
+	formPage   = "page"
 )
 
 // profileForm is the form that a file's name asks for.
@@ -75,8 +76,10 @@ func profileForm(file string) (form string, err error) {
 		return formFolded, nil
 	case strings.HasSuffix(name, ".svg"):
 		return formGraph, nil
+	case strings.HasSuffix(name, ".html"), strings.HasSuffix(name, ".htm"):
+		return formPage, nil
 	}
-	return "", fmt.Errorf("cannot tell the form of a profile from %q: .svg is a flame graph, .pprof or .pb.gz are for go tool pprof, "+
+	return "", fmt.Errorf("cannot tell the form of a profile from %q: .svg or .html is a flame graph, .pprof or .pb.gz are for go tool pprof, "+
 		".folded or .txt are folded stacks", file)
 }
 
@@ -89,7 +92,7 @@ func newProfileCommand(stdout io.Writer) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "profile",
 		Short: "find out where PHP spends its time",
-		Long: "Read the PHP stacks of all workers that run a request many times a second, and write what was seen as a flame graph (.svg), for\n" +
+		Long: "Read the PHP stacks of all workers that run a request many times a second, and write what was seen as a flame graph (.svg, .html), for\n" +
 			"go tool pprof (.pprof, .pb.gz) or as folded stacks (.folded, .txt, or - for standard output). Workers are not stopped, and no\n" +
 			"extension is needed.\n\n" +
 			"A profile is of the time that passes, waiting for databases and others included; with --cpu it is of the processor's time.",
@@ -101,7 +104,7 @@ func newProfileCommand(stdout io.Writer) *cobra.Command {
 			}
 			form, err := profileForm(file)
 			if err != nil {
-				return &usageError{err}
+				return &usageError{err: err}
 			}
 			query := url.Values{"pool": {pool}, "form": {form}, "duration": {duration.String()}, "rate": {strconv.Itoa(rate)}}
 			if cpu {

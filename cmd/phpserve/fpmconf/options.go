@@ -56,6 +56,8 @@ type Options struct {
 	Root bool
 	// AllowRoot is php-fpm's -R.
 	AllowRoot bool
+	// SlowlogOptional allows request_slowlog_timeout without slowlog, which php-fpm does not: there is another place for the stacks.
+	SlowlogOptional bool
 	// Test is php-fpm's -t: names of users and groups are checked, and nothing is resolved.
 	Test bool
 	// Message receives what php-fpm would print, in order and already filtered by log_level. Nil drops it.

@@ -196,11 +196,13 @@ func (l *loader) finishSlowlog(p *Pool) bool {
 	}
 	slow, terminate := p.RequestSlowlogTimeout, p.RequestTerminateTimeout
 	if slow != 0 {
-		if p.Slowlog == "" {
+		switch {
+		case p.Slowlog == "" && !l.o.SlowlogOptional:
 			return l.fail("[pool %s] 'slowlog' must be specified for use with 'request_slowlog_timeout'", p.Name)
-		}
-		if err := l.sys.appendable(p.Slowlog); err != nil {
-			return l.fail("Unable to create or open slowlog(%s): %s", p.Slowlog, systemError(err))
+		case p.Slowlog != "":
+			if err := l.sys.appendable(p.Slowlog); err != nil {
+				return l.fail("Unable to create or open slowlog(%s): %s", p.Slowlog, systemError(err))
+			}
 		}
 		if terminate != 0 && slow > terminate {
 			return l.fail("[pool %s] 'request_slowlog_timeout' (%d) can't be greater than 'request_terminate_timeout' (%d)",
