@@ -2,18 +2,23 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// scrapeInterval is how often an observed side is asked for its metrics and its workers: more often than Prometheus does.
-const scrapeInterval = time.Second
+// scrapeInterval is how often an observed side is asked for its metrics and its status: more often than Prometheus does.
+const scrapeInterval = 5 * time.Second
 
 // observedConfig turns on what phpserve can tell of itself; admin is where it tells it.
 func observedConfig(dir, admin string) string {
@@ -25,17 +30,18 @@ func observedConfig(dir, admin string) string {
 func (b *bench) observe(ctx context.Context, s *side) (end func() error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	var failed error
+	var failed, watched error
 	switch s.name {
 	case sideObserved:
 		wg.Go(func() { failed = s.scrape(ctx) })
+		wg.Go(func() { watched = s.watch(ctx) })
 	case sideProfiled:
 		wg.Go(func() { failed = s.profile(ctx, b.options.duration) })
 	}
 	return func() error {
 		cancel()
 		wg.Wait()
-		if failed != nil {
+		if failed = errors.Join(failed, watched); failed != nil {
 			return fmt.Errorf("%s: %w", s.name, failed)
 		}
 		return nil
@@ -52,7 +58,10 @@ func (s *side) scrape(ctx context.Context) error {
 			err = fmt.Errorf("it tells no metrics: status %d", response.StatusCode)
 		}
 		if err == nil {
-			err = s.command(ctx, "status", "--full")
+			response, body, err = fetch(ctx, s.control(), "http://phpserve/page?format=json&full=1")
+			if err == nil && (response.StatusCode != http.StatusOK || !strings.Contains(body, `"processes"`)) {
+				err = fmt.Errorf("it tells no status: status %d", response.StatusCode)
+			}
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -68,29 +77,64 @@ func (s *side) scrape(ctx context.Context) error {
 	}
 }
 
-// profile takes a profile for as long as the load lasts.
-func (s *side) profile(ctx context.Context, duration time.Duration) error {
-	file := filepath.Join(filepath.Dir(s.servers[0].log), "profile.folded")
-	if err := s.command(ctx, "profile", "--duration", duration.String(), "-o", file); err != nil {
-		if ctx.Err() != nil {
-			return nil // the load was over first
-		}
+// watch has a dashboard open until ctx ends.
+func (s *side) watch(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/api/events", nil)
+	if err != nil {
 		return err
 	}
-	if text, err := os.ReadFile(file); err != nil || len(text) == 0 {
-		return fmt.Errorf("its profile is empty (%v)", err)
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	seen, err := io.Copy(io.Discard, response.Body)
+	if ctx.Err() == nil {
+		return fmt.Errorf("the dashboard ended: %s, %v", response.Status, err)
+	}
+	if seen == 0 {
+		return errors.New("the dashboard showed nothing")
 	}
 	return nil
 }
 
-// command has the side's phpserve do something.
-func (s *side) command(ctx context.Context, args ...string) error {
-	args = append(args, "--control", controlSocket(s.servers[0].cmd.Process.Pid))
-	if out, err := exec.CommandContext(ctx, s.servers[0].path, args...).CombinedOutput(); err != nil {
-		return fmt.Errorf("phpserve %s: %v: %s", args[0], err, out)
+// control speaks to the control socket of the side's phpserve.
+func (s *side) control() *http.Client {
+	path := controlSocket(s.servers[0].cmd.Process.Pid)
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		},
+	}}
+}
+
+// profile takes a profile for as long as the load lasts.
+func (s *side) profile(ctx context.Context, duration time.Duration) error {
+	file := filepath.Join(filepath.Dir(s.servers[0].log), "profile.folded")
+	cmd := exec.CommandContext(ctx, s.servers[0].path, "profile", "--duration", duration.String(), "-o", file,
+		"--control", controlSocket(s.servers[0].cmd.Process.Pid))
+	out, err := cmd.CombinedOutput()
+	switch {
+	case ctx.Err() != nil:
+		return nil // the load was over first
+	case err != nil:
+		return fmt.Errorf("phpserve profile: %v: %s", err, out)
+	}
+	// A script of some microseconds is hardly ever seen running, but its workers are looked at all the same.
+	seen, found := 0, looked.FindSubmatch(out)
+	for _, n := range found[min(1, len(found)):] {
+		more, _ := strconv.Atoi(string(n)) // it is a number
+		seen += more
+	}
+	if seen == 0 {
+		return fmt.Errorf("its profile looked at nothing: %s", out)
 	}
 	return nil
 }
+
+// looked is what phpserve profile says of its samples.
+var looked = regexp.MustCompile(`: (\d+) stacks, (\d+) without a script`)
 
 // controlSocket is where a phpserve is spoken to (docs/deployment.md).
 func controlSocket(pid int) string {
