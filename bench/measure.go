@@ -78,7 +78,7 @@ func (b *bench) prepare(ctx context.Context) error {
 
 func newSide(name string, o options, t tools, dir, root string) (*side, error) {
 	switch name {
-	case sidePhpserve, sideObserved, sideProfiled:
+	case sidePhpserve, sideAgain, sideObserved, sideProfiled:
 		return newPhpserveSide(name, o, t, dir, root)
 	}
 	return newNginxSide(name, o, t, dir, root)

@@ -98,14 +98,14 @@ func writeMemory(out *bytes.Buffer, r *result) {
 }
 
 func writeVerdicts(out *bytes.Buffer, list []verdict) {
-	fmt.Fprint(out, "verdict: requests/s of phpserve through the peer's, median (min-max) of the rounds\n")
+	fmt.Fprint(out, "verdict: requests/s of phpserve through the peer's: median of the rounds (min-max), and where that would be with more of them\n")
 	w := table(out)
 	for _, v := range list {
 		word := "at least equal"
 		if v.Ratio.Median < 1 {
 			word = "BELOW"
 		}
-		fmt.Fprintf(w, "%s\t%d connections\t%s\t%s\t%s\t\n", v.Script, v.Connections, v.Peer, v.Ratio, word)
+		fmt.Fprintf(w, "%s\t%d connections\t%s\t%s\t%.3f-%.3f\t%s\t\n", v.Script, v.Connections, v.Peer, v.Ratio, v.Ratio.Low, v.Ratio.High, word)
 	}
 	_ = w.Flush()
 }

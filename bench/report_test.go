@@ -80,8 +80,8 @@ func TestReportShowsMediansRatiosMemoryAndVerdicts(t *testing.T) {
 		"phpserve / nginx 1.20 (1.20-1.20) 0.50 (0.50-0.50) 0.50 (0.50-0.50) 0.50 (0.50-0.50)",
 		"warning: other programs used 50 % of the machine meanwhile",
 		"phpserve 10.0 20.0 30.0 4.0 7.0 11.0 1 5",
-		"hello 16 connections nginx 1.20 (1.20-1.20) at least equal",
-		"hello 16 connections nginx-keepalive 0.96 (0.96-0.96) BELOW",
+		"hello 16 connections nginx 1.20 (1.20-1.20) 1.200-1.200 at least equal",
+		"hello 16 connections nginx-keepalive 0.96 (0.96-0.96) 0.960-0.960 BELOW",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("report has no %q:\n%s", want, out.String())

@@ -12,9 +12,12 @@ func TestSpreadOf(t *testing.T) {
 		want   spread
 	}{
 		{"nothing", nil, spread{}},
-		{"one", []float64{3}, spread{3, 3, 3}},
-		{"odd, unsorted", []float64{5, 1, 3}, spread{3, 1, 5}},
-		{"even: middle of the two", []float64{4, 1, 2, 8}, spread{3, 1, 8}},
+		{"one", []float64{3}, spread{3, 3, 3, 3, 3}},
+		{"odd, unsorted", []float64{5, 1, 3}, spread{3, 1, 5, 1, 5}},
+		// Of six, all are on one side of the median once in 32 times; of nine, at most one is on one side once in 25.6.
+		{"six", []float64{1, 2, 3, 4, 5, 6}, spread{3.5, 1, 6, 1, 6}},
+		{"nine", []float64{9, 8, 7, 6, 5, 4, 3, 2, 1}, spread{5, 1, 9, 2, 8}},
+		{"even: middle of the two", []float64{4, 1, 2, 8}, spread{3, 1, 8, 1, 8}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
