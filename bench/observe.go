@@ -7,8 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -109,32 +109,39 @@ func (s *side) control() *http.Client {
 	}}
 }
 
-// profile takes a profile for as long as the load lasts.
+// profile takes a profile for as long as the load lasts, as phpserve profile has it taken: that command itself would be another program
+// that starts beside the load.
 func (s *side) profile(ctx context.Context, duration time.Duration) error {
-	file := filepath.Join(filepath.Dir(s.servers[0].log), "profile.folded")
-	cmd := exec.CommandContext(ctx, s.servers[0].path, "profile", "--duration", duration.String(), "-o", file,
-		"--control", controlSocket(s.servers[0].cmd.Process.Pid))
-	out, err := cmd.CombinedOutput()
+	query := url.Values{"form": {"folded"}, "duration": {duration.String()}, "rate": {"99"}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://phpserve/profile?"+query.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	response, err := s.control().Do(request)
 	switch {
 	case ctx.Err() != nil:
 		return nil // the load was over first
 	case err != nil:
-		return fmt.Errorf("phpserve profile: %v: %s", err, out)
+		return err
 	}
+	defer response.Body.Close()
+	told := response.Header.Get("Phpserve-Samples")
 	// A script of some microseconds is hardly ever seen running, but its workers are looked at all the same.
-	seen, found := 0, looked.FindSubmatch(out)
-	for _, n := range found[min(1, len(found)):] {
-		more, _ := strconv.Atoi(string(n)) // it is a number
-		seen += more
+	seen := 0
+	if found := looked.FindStringSubmatch(told); found != nil {
+		for _, n := range found[1:] {
+			more, _ := strconv.Atoi(n) // it is a number
+			seen += more
+		}
 	}
 	if seen == 0 {
-		return fmt.Errorf("its profile looked at nothing: %s", out)
+		return fmt.Errorf("its profile looked at nothing: %s: %s", response.Status, told)
 	}
 	return nil
 }
 
-// looked is what phpserve profile says of its samples.
-var looked = regexp.MustCompile(`: (\d+) stacks, (\d+) without a script`)
+// looked is what phpserve says of a profile's samples.
+var looked = regexp.MustCompile(`^(\d+) stacks, (\d+) without a script`)
 
 // controlSocket is where a phpserve is spoken to (docs/deployment.md).
 func controlSocket(pid int) string {
