@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -239,13 +240,13 @@ func findControl(path string) (string, error) {
 
 // askControl sends a request to a running phpserve and decodes its answer.
 func askControl(ctx context.Context, path, method, target string, into any) error {
-	return askControlFor(ctx, path, method, target, func(resp *http.Response) error {
+	return askControlFor(ctx, path, method, target, nil, func(resp *http.Response) error {
 		return json.NewDecoder(resp.Body).Decode(into)
 	})
 }
 
-// askControlFor sends a request to a running phpserve and has take read its answer.
-func askControlFor(ctx context.Context, path, method, target string, take func(*http.Response) error) error {
+// askControlFor sends a request, with a body if there is one, to a running phpserve and has take read its answer.
+func askControlFor(ctx context.Context, path, method, target string, body io.Reader, take func(*http.Response) error) error {
 	path, err := findControl(path)
 	if err != nil {
 		return err
@@ -254,7 +255,7 @@ func askControlFor(ctx context.Context, path, method, target string, take func(*
 		return (&net.Dialer{}).DialContext(ctx, "unix", path)
 	}}}
 	defer client.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(ctx, method, "http://control"+target, nil)
+	r, err := http.NewRequestWithContext(ctx, method, "http://control"+target, body)
 	if err != nil {
 		panic("internal error: " + err.Error()) // the parts are ours
 	}

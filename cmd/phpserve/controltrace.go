@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -115,6 +116,11 @@ func writeStack(text *bytes.Buffer, pool string, s *manager.WorkerStack) {
 
 // profile answers POST /profile with a profile of the workers in the form that is asked for.
 func (c controlled) profile(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	if r.FormValue("held") != "" {
+		defer endWithBody(w, r, cancel)()
+	}
 	pools, err := c.pools(r)
 	if err != nil {
 		refuse(w, err)
@@ -130,7 +136,7 @@ func (c controlled) profile(w http.ResponseWriter, r *http.Request) {
 		refuse(w, fmt.Errorf("the rate of a profile must be from 1 to %d samples a second", rateMost))
 		return
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), duration)
+	ctx, cancel = context.WithTimeout(ctx, duration)
 	defer cancel()
 	profile, err := manager.RecordProfile(ctx, pools, phpstack.Sampling{Rate: rate, OnCPU: r.FormValue("cpu") != ""})
 	if err != nil {
@@ -162,6 +168,22 @@ func (c controlled) profile(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Phpserve-Samples", fmt.Sprintf("%d stacks, %d without a script, %d off the processor, %d rounds too late",
 		profile.Samples, profile.Idle, profile.Waiting, profile.Missed))
 	_, _ = w.Write(body.Bytes()) // as above
+}
+
+// endWithBody calls cancel when the request's body ends, or breaks off. The function that is returned ends the wait for that.
+func endWithBody(w http.ResponseWriter, r *http.Request, cancel func()) (end func()) {
+	conn := http.NewResponseController(w)
+	_ = conn.EnableFullDuplex() // HTTP/1 can; without, the answer would wait for the body's end
+	done := make(chan struct{})
+	go func() {
+		_, _ = io.Copy(io.Discard, r.Body) // however it ends
+		cancel()
+		close(done)
+	}()
+	return func() {
+		_ = conn.SetReadDeadline(time.Unix(1, 0)) // the socket can
+		<-done
+	}
 }
 
 // recycle answers POST /recycle: it ends a worker.

@@ -46,7 +46,7 @@ func newStatusCommand(stdout io.Writer) *cobra.Command {
 			if full {
 				query.Set("full", "1")
 			}
-			return askControlFor(cmd.Context(), path, http.MethodGet, "/page?"+query.Encode(), func(resp *http.Response) error {
+			return askControlFor(cmd.Context(), path, http.MethodGet, "/page?"+query.Encode(), nil, func(resp *http.Response) error {
 				_, err := io.Copy(stdout, resp.Body)
 				return err
 			})

@@ -133,7 +133,7 @@ func (w *topWorker) running() int64 {
 func newTopModel(socket string) *topModel {
 	return &topModel{width: 80, height: 24, ask: func(ctx context.Context, method, target string) (string, error) {
 		var text []byte
-		err := askControlFor(ctx, socket, method, target, func(resp *http.Response) (err error) {
+		err := askControlFor(ctx, socket, method, target, nil, func(resp *http.Response) (err error) {
 			text, err = io.ReadAll(resp.Body)
 			return err
 		})

@@ -3,20 +3,13 @@
 package main
 
 import (
-	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"testing"
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/mattn/go-runewidth"
-	"golang.org/x/sys/unix"
 )
 
 // press gives the screen a key and does what it asks for in return.
@@ -124,74 +117,19 @@ func TestTopInATerminal(t *testing.T) {
 	t.Parallel()
 	_, at, finish := startWaiting(t)
 	defer finish()
-	screen, terminal := openTerminal(t)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := &exec.Cmd{
-		Path: self, Args: []string{"phpserve", "top", at}, Env: cleanEnviron("TERM=xterm-256color"), Stdin: terminal, Stdout: terminal, Stderr: terminal,
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: true},
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	terminal.Close()
-	shown := &output{changed: make(chan struct{})}
-	var reading sync.WaitGroup
-	reading.Go(func() { _, _ = io.Copy(shown, screen) }) // an error is the end of the terminal
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it has ended by now
-		screen.Close()
-		reading.Wait()
-	})
-	shows := func(texts ...string) {
-		t.Helper()
-		for _, text := range texts {
-			eventually(t, text+" is shown", func() bool { return strings.Contains(shown.String(), text) })
-		}
-	}
-	press := func(keys string) {
-		t.Helper()
-		if _, err := screen.WriteString(keys); err != nil {
-			t.Fatal(err)
-		}
-	}
-	shows("POOL", "CPU %", "GET /pretty/waits.php", "q quit")
-	press("/waits")
-	shows("filter: waits")
-	press("\r")
-	shows("(Esc: none)")
-	press("\x1b[B") // down
-	shows("> ")
-	press("t")
-	shows("Shop::query()", "{main}")
-	press("q")
-	if err := cmd.Wait(); err != nil {
+	top := startInTerminal(t, "top", at)
+	top.shows("POOL", "CPU %", "GET /pretty/waits.php", "q quit")
+	top.press("/waits")
+	top.shows("filter: waits")
+	top.press("\r")
+	top.shows("(Esc: none)")
+	top.press("\x1b[B") // down
+	top.shows("> ")
+	top.press("t")
+	top.shows("Shop::query()", "{main}")
+	top.press("q")
+	if err := top.cmd.Wait(); err != nil {
 		t.Errorf("it ends with %v", err)
 	}
-	shows("\x1b[?1049l") // the terminal has its old screen again
-}
-
-// openTerminal opens a pseudo terminal, pty(7).
-func openTerminal(t *testing.T) (screen, terminal *os.File) {
-	t.Helper()
-	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(screen.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(screen.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		err = unix.IoctlSetWinsize(int(screen.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 30, Col: 120})
-	}
-	if err == nil {
-		terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return screen, terminal
+	top.shows("\x1b[?1049l") // the terminal has its old screen again
 }
