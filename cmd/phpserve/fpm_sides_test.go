@@ -97,7 +97,7 @@ func (s *side) start(args ...string) {
 	s.cmd.Env = append(append(os.Environ(), "OF_THE_MASTER=seen"), s.env...)
 	s.cmd.WaitDelay = 5 * time.Second
 	if err := s.cmd.Start(); err != nil {
-		s.t.Fatalf("these tests need php-fpm8.2 (apt-get install php8.2-fpm): %v", err)
+		s.t.Fatalf("cannot start %s; these tests need php-fpm8.2 (apt-get install php8.2-fpm): %v", s.name, err)
 	}
 	cmd, done := s.cmd, make(chan error, 1) // of this start: there may be another one
 	s.done = done

@@ -73,7 +73,9 @@ func (p programs) installText(s *side, text []byte, mode os.FileMode) {
 	if s.program == "" {
 		s.program = filepath.Join(s.dir, "phpserve")
 	}
+	syscall.ForkLock.RLock() // as for writeProgram
 	err := os.WriteFile(s.program+".new", text, mode)
+	syscall.ForkLock.RUnlock()
 	if err == nil {
 		err = os.Chmod(s.program+".new", mode) // whatever umask says
 	}
