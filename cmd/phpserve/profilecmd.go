@@ -45,12 +45,16 @@ func newProfileCommand(stdout io.Writer) *cobra.Command {
 			if cpu {
 				query.Set("cpu", "1")
 			}
-			held := holdUntilInterrupted(cmd.Context())
-			defer held.Close()
+			socket, err := findControl(path)
+			if err != nil {
+				return err
+			}
+			held, end := untilInterrupted(cmd.Context())
+			defer end()
 			if isTerminal(cmd.ErrOrStderr()) {
 				cmd.PrintErrf("looking at PHP for %v; Ctrl-C ends it before\n", duration)
 			}
-			return askControlFor(cmd.Context(), path, http.MethodPost, "/profile?"+query.Encode(), held, func(resp *http.Response) error {
+			return askControlFor(cmd.Context(), socket, http.MethodPost, "/profile?"+query.Encode(), held, func(resp *http.Response) error {
 				body, err := io.ReadAll(resp.Body)
 				if err != nil {
 					return fmt.Errorf("the profile broke off: %w", err)
@@ -77,24 +81,13 @@ func newProfileCommand(stdout io.Writer) *cobra.Command {
 	return cmd
 }
 
-// holdUntilInterrupted is the body of a request for a profile: nothing, for as long as the profile is to be taken.
-func holdUntilInterrupted(ctx context.Context) io.ReadCloser {
+// untilInterrupted is the body of a request for a profile: nothing, for as long as the profile is to be taken. End must be called.
+func untilInterrupted(ctx context.Context) (body io.Reader, end func()) {
 	body, held := io.Pipe()
-	ctx, release := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, end = signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, func() {
-		release() // the next signal is for the command itself
+		end() // the next signal is for the command itself
 		held.Close()
 	})
-	return &heldBody{body, release}
-}
-
-// heldBody ends the wait for a signal when it is closed.
-type heldBody struct {
-	*io.PipeReader
-	release func()
-}
-
-func (b *heldBody) Close() error {
-	b.release()
-	return b.PipeReader.Close()
+	return body, end
 }
