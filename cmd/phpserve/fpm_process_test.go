@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,18 +50,7 @@ func eventually(t *testing.T, what string, done func() bool) {
 func TestFPMDaemonizes(t *testing.T) {
 	underBothEngines(t, func(t *testing.T, engine string) {
 		s := newSide(t, "phpserve", strings.Replace(poolWith(), "[global]\n", "[global]\npid = DIR/pid\n", 1), map[string]string{"s.php": `<?php echo "served";`})
-		if code := s.run("-y", s.conf, "--engine", engine); code != 0 {
-			t.Fatalf("exit code %d\n%s", code, s.out)
-		}
-		pid, err := strconv.Atoi(s.file("pid"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		process, err := os.FindProcess(pid)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = process.Kill() }) // if it still runs
+		process := s.startInBackground("--engine", engine)
 		if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "served") {
 			t.Errorf("got %s", answer)
 		}

@@ -109,6 +109,24 @@ func (s *side) start(args ...string) {
 	s.waitFor("ready to handle connections")
 }
 
+// startInBackground runs it as a daemon, whose id the pid file "pid" tells.
+func (s *side) startInBackground(args ...string) *os.Process {
+	s.t.Helper()
+	if code := s.run(append([]string{"-y", s.conf}, args...)...); code != 0 {
+		s.t.Fatalf("exit code %d\n%s", code, s.out)
+	}
+	pid, err := strconv.Atoi(s.file("pid"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	process, err := os.FindProcess(pid)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = process.Kill() }) // if it still runs
+	return process
+}
+
 // end ends it, if it still runs. php-fpm that is killed leaves its workers behind, so it is asked first.
 func (s *side) end() {
 	if s.cmd.Process.Signal(syscall.SIGTERM) != nil {

@@ -348,18 +348,7 @@ func upgradeRefusesABadProgram(t *testing.T, p programs) {
 func upgradeInTheBackground(t *testing.T, p programs) {
 	s := newSide(t, "phpserve", "[global]\nerror_log = DIR/error.log\npid = DIR/pid\n"+onePool("www", "DIR/www.sock"), map[string]string{"s.php": `<?php echo "served";`})
 	p.install(s, p.of("1.0"))
-	if code := s.run("-y", s.conf); code != 0 {
-		t.Fatalf("exit code %d\n%s", code, s.out)
-	}
-	pid, err := strconv.Atoi(s.file("pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	process, err := os.FindProcess(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = process.Kill() }) // if it still runs
+	process := s.startInBackground()
 	signal := func(sig syscall.Signal) {
 		if err := process.Signal(sig); err != nil {
 			t.Fatal(err)
@@ -373,8 +362,8 @@ func upgradeInTheBackground(t *testing.T, p programs) {
 		}
 	})
 	eventually(t, "the new program serves", func() bool { return strings.Count(s.file("error.log"), "ready to handle connections") == 2 })
-	if got := versionOf(t, pid); got != "2.0" || s.file("pid") != strconv.Itoa(pid) {
-		t.Errorf("version %s, pid file %s, not %d", got, s.file("pid"), pid)
+	if got := versionOf(t, process.Pid); got != "2.0" || s.file("pid") != strconv.Itoa(process.Pid) {
+		t.Errorf("version %s, pid file %s, not %d", got, s.file("pid"), process.Pid)
 	}
 	if err := os.Rename(filepath.Join(s.dir, "error.log"), filepath.Join(s.dir, "error.log.1")); err != nil {
 		t.Fatal(err)
@@ -384,7 +373,7 @@ func upgradeInTheBackground(t *testing.T, p programs) {
 	if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "served") {
 		t.Errorf("got %s", answer)
 	}
-	left := descendants(pid)
+	left := descendants(process.Pid)
 	signal(syscall.SIGTERM)
 	eventually(t, "it ends", func() bool { return !exists(filepath.Join(s.dir, "pid")) })
 	expectGone(t, left)
