@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/phpserve/phpserve/safefile"
 )
 
 // validateChroot checks the folders of a pool; euid is phpserve's user.
@@ -31,8 +33,18 @@ func (c *PoolConfig) validateChroot(euid int, bad func(string, ...any)) {
 		bad("chroot needs the zygote engine, because php-cgi cannot be started where there is no PHP: take out engine spawn, or chroot")
 	case c.Chdir != "" && !strings.HasPrefix(c.Chdir, "/"):
 		bad("chdir must be an absolute path within the chroot, not %q", c.Chdir)
-	case c.Chdir != "" && !isFolder(filepath.Join(c.Chroot, c.Chdir)):
+	case c.Chdir != "" && !isFolderIn(c.Chroot, c.Chdir):
 		bad("the chdir path %q within the chroot path %q (%q) does not exist or is not a directory",
 			c.Chdir, c.Chroot, filepath.Join(c.Chroot, c.Chdir))
 	}
+}
+
+// isFolderIn says whether workers in a chroot see a folder there.
+func isFolderIn(chroot, name string) bool {
+	root, err := safefile.OpenRoot(chroot)
+	if err != nil {
+		return false
+	}
+	info, err := root.Stat(name)
+	return err == nil && info.IsDir()
 }

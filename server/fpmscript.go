@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/safefile"
 )
 
 // fpmScriptConfig is how the script of a web server's request is found, as php-fpm does (fpm_main.c:init_request_info).
@@ -20,8 +21,8 @@ type fpmScriptConfig struct {
 	LimitExtensions []string
 	// Chdir is the folder for a request that names neither script nor DOCUMENT_ROOT.
 	Chdir string
-	// Chroot is where the paths of requests begin. Empty: at the root.
-	Chroot string
+	// Root is the folder that the paths of requests begin in and do not leave, the pool's chroot. Nil: the root folder.
+	Root *safefile.Root
 	// AdminRoots are the folders below which php_admin_value holds by itself, see manager.PoolConfig.
 	AdminRoots []string
 	// Admin says that the pool has a php_admin_value.
@@ -138,7 +139,7 @@ func (c *fpmScriptConfig) adminNeedsSlash(p *fpmParams, script string) bool {
 	switch {
 	case strings.HasPrefix(script, "//"):
 		return false
-	case c.Chroot != "" && values:
+	case c.Root != nil && values:
 		return true // see manager.PoolConfig.ClientValue
 	case !c.Admin && p.get("PHP_ADMIN_VALUE") == "":
 		return false
@@ -160,7 +161,7 @@ func (s *fpmSearch) byDocumentRoot() {
 	if !ok {
 		root = s.c.Chdir
 	}
-	if s.name == nil || root == "" && s.c.Chroot == "" {
+	if s.name == nil || root == "" && s.c.Root == nil {
 		return
 	}
 	file := strings.TrimSuffix(root, "/") + "/" + strings.TrimPrefix(*s.name, "/")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 )
@@ -68,14 +67,6 @@ func (c *fpmScriptConfig) extensionAllowed(script string) bool {
 	return false
 }
 
-// outside is where a path of a request is on this system.
-func (c *fpmScriptConfig) outside(path string) string {
-	if c.Chroot == "" {
-		return path
-	}
-	return filepath.Join(c.Chroot, filepath.Join("/", path))
-}
-
 // exists says whether PHP's user can see something at path.
 func (c *fpmScriptConfig) exists(path string) bool {
 	if c.Cache.has(path) {
@@ -99,7 +90,13 @@ func (c *fpmScriptConfig) stat(path string) (info fs.FileInfo, err error) {
 	if len(path) >= pathMax {
 		return nil, syscall.ENAMETOOLONG
 	}
-	c.As.Do(func() { info, err = os.Stat(c.outside(path)) })
+	c.As.Do(func() {
+		if c.Root != nil {
+			info, err = c.Root.Stat(path)
+		} else {
+			info, err = os.Stat(path)
+		}
+	})
 	return info, err
 }
 
@@ -111,7 +108,7 @@ func (c *fpmScriptConfig) readable(path string) (err error) {
 	var info fs.FileInfo
 	c.As.Do(func() {
 		var f *os.File
-		if f, err = os.OpenFile(c.outside(path), os.O_RDONLY|syscall.O_NONBLOCK, 0); err != nil {
+		if f, err = c.open(path); err != nil {
 			return
 		}
 		info, err = f.Stat()
@@ -123,9 +120,18 @@ func (c *fpmScriptConfig) readable(path string) (err error) {
 	return err
 }
 
-// openBody has b be the file that a web server keeps a body in (REQUEST_BODY_FILE, main/SAPI.c), as PHP's user may read it.
+// open opens a file of a request, as who the thread's files are opened as. It waits for nobody who writes to a FIFO.
+func (c *fpmScriptConfig) open(path string) (*os.File, error) {
+	if c.Root != nil {
+		return c.Root.Open(path)
+	}
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
+// openBody has b be the file that a web server keeps a body in (REQUEST_BODY_FILE, main/SAPI.c), as PHP's user may read it: a worker
+// of php-fpm opens it as that user and in its chroot.
 func (c *fpmScriptConfig) openBody(b *body, name string, length int64) (err error) {
-	c.As.Do(func() { b.given, err = os.OpenFile(c.outside(name), os.O_RDONLY|syscall.O_NONBLOCK, 0) })
+	c.As.Do(func() { b.given, err = c.open(name) })
 	if err != nil {
 		return fmt.Errorf("cannot read REQUEST_BODY_FILE: %w", err)
 	}

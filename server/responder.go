@@ -14,6 +14,7 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/safefile"
 )
 
 // ResponderConfig is an address at which a pool answers web servers that speak FastCGI, such as nginx: the listen.*
@@ -125,9 +126,15 @@ func (p *responder) aim(cfg ResponderConfig, access *fpmAccessLog) error {
 	if err != nil {
 		return err
 	}
+	var root *safefile.Root
+	if cfgPool.Chroot != "" {
+		if root, err = safefile.OpenRoot(cfgPool.Chroot); err != nil {
+			return fmt.Errorf("[pool %s] cannot look into the chroot: %w", cfg.Pool, err)
+		}
+	}
 	p.target.Store(&responderTarget{log: p.s.log.With("pool", cfg.Pool), cfg: cfg, php: php, access: access, script: fpmScriptConfig{
 		FixPathinfo: manager.INIBool(pool.INI("cgi.fix_pathinfo")), DiscardPath: manager.INIBool(pool.INI("cgi.discard_path")),
-		DocRoot: pool.INI("doc_root"), LimitExtensions: cfg.LimitExtensions, Chdir: cfg.Chdir, Chroot: cfgPool.Chroot, As: as,
+		DocRoot: pool.INI("doc_root"), LimitExtensions: cfg.LimitExtensions, Chdir: cfg.Chdir, Root: root, As: as,
 		AdminRoots: cfgPool.AdminRoots, Admin: len(cfgPool.PHPAdminValue) > 0, Cache: &scriptCache{},
 	}})
 	return nil
