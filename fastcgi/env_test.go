@@ -2,12 +2,15 @@ package fastcgi
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // decode returns the parameters as NAME=VALUE and fails on a name that occurs
@@ -203,20 +206,22 @@ func TestConnectionOptionsTakeAwayTheFieldsTheyName(t *testing.T) {
 
 // Comparing each field with each option took half a second of a processor for 40 KB of header.
 func TestManyConnectionOptionsAreNotComparedWithEachField(t *testing.T) {
-	header := http.Header{"Connection": {strings.Repeat("ab,", 8000)}}
-	for i := range 2200 {
-		header[fmt.Sprintf("X%d", i)] = []string{""}
-	}
-	e := Environment{Header: header}
-	best := time.Hour
-	for range 5 {
+	took := func(options int) time.Duration {
+		header := http.Header{"Connection": {strings.Repeat("ab,", options)}}
+		for i := range 2200 {
+			header[fmt.Sprintf("X%d", i)] = []string{""}
+		}
+		e := Environment{Header: header}
 		began := time.Now()
 		e.AppendParams(nil)
-		best = min(best, time.Since(began))
+		return time.Since(began)
 	}
-	if best > 150*time.Millisecond {
-		t.Errorf("took %v", best)
-	}
+	// A hundred times the options would take nearly a hundred times as long. What else the machine does only adds to a time.
+	few, many := time.Duration(math.MaxInt64), time.Duration(math.MaxInt64)
+	patient.Eventually(t, "many options take not much longer than few", func() bool {
+		few, many = min(few, took(80)), min(many, took(8000))
+		return many < 20*few
+	})
 }
 
 func TestManyFieldsKeepAFixedOrder(t *testing.T) {

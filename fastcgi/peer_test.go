@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // step is one move of a scripted peer.
@@ -117,7 +119,7 @@ func withSocketPeer(t testing.TB, steps ...step) *Conn {
 
 func withPeerOn(t testing.TB, near, far net.Conn, steps ...step) *Conn {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := patient.LastMoment()
 	_ = near.SetReadDeadline(deadline)
 	_ = far.SetDeadline(deadline)
 	done := make(chan error, 1)

@@ -15,7 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // phpCGI is a real php-cgi that serves FastCGI on its descriptor 0.
@@ -67,7 +68,7 @@ func (p *phpCGI) dial(t *testing.T) *Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(30 * time.Second))
+	_ = nc.SetDeadline(patient.LastMoment())
 	c := NewConn(nc)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
@@ -268,18 +269,16 @@ func TestPHPKilledIsAnUnexpectedEOF(t *testing.T) {
 // openFIFO waits until the script has made the FIFO and reads from it.
 func openFIFO(t *testing.T, name string) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for {
+	patient.Eventually(t, "the FIFO is there", func() bool {
 		// Without O_CREATE: the write end opens only when there is a reader.
 		f, err := os.OpenFile(name, os.O_WRONLY, 0)
 		if err == nil {
 			_ = f.Close()
-			return
-		}
-		if !errors.Is(err, os.ErrNotExist) || time.Now().After(deadline) {
+		} else if !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
-	}
+		return err == nil
+	})
 }
 
 func TestPHPEnvironmentOfBothDialects(t *testing.T) {

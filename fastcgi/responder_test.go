@@ -8,7 +8,8 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // begin is a BEGIN_REQUEST record.
@@ -133,7 +134,7 @@ func stdoutOf(id uint16, text string) []byte { return AppendStream(nil, TypeStdo
 func exchangeWith(t *testing.T, wire []byte) ([]byte, error) {
 	t.Helper()
 	near, far := socketPair(t)
-	_ = near.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = near.SetDeadline(patient.LastMoment())
 	stopped := make(chan error, 1)
 	go func() { stopped <- echo(far) }()
 	go func() { // what is refused may end the connection before all is written
@@ -167,7 +168,7 @@ func TestResponderRefusesMalformedRequests(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			near, far := socketPair(t)
-			_ = near.SetDeadline(time.Now().Add(20 * time.Second))
+			_ = near.SetDeadline(patient.LastMoment())
 			go func() {
 				_, _ = near.Write(tt.wire) // fails where the connection ends first
 				_ = near.(*net.UnixConn).CloseWrite()

@@ -11,7 +11,8 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // reportTo makes a zygote engine whose zygote is a sleeping process, and a running listen; what the test writes to the
@@ -90,7 +91,7 @@ func TestStoppedZygoteKeepsNobodyWaiting(t *testing.T) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second):
+	case <-patient.Late():
 		t.Error("a nudge waits for the zygote")
 	}
 	if _, err := z.spawn(t.Context()); err == nil {

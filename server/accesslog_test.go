@@ -102,9 +102,8 @@ func TestAccessLogHasExactlyOneLineForEveryRequest(t *testing.T) {
 		t.Run("the script that goes on does not add a line", func(t *testing.T) {
 			eventually(t, "the script ends", func() bool { return ts.pool().Stats().Idle == 2 })
 			_ = wire(t, ts, "GET /ok.php?last"+host+"\r\n")
-			if n := strings.Count(ts.access.waitFor(t, "?last "), "\n"); n != seen+3 {
-				t.Errorf("%d lines, want %d:\n%s", n, seen+3, ts.access)
-			}
+			ts.access.waitFor(t, "?last ")
+			ts.access.waitForLines(t, seen+3, "")
 		})
 	})
 }
@@ -140,7 +139,7 @@ func TestAccessLogTimesArePlausible(t *testing.T) {
 			records[rec.URI] = rec
 		}
 		a, b, c := records["/gate.php?g=first"], records["/gate.php?g=second"], records["/a.txt"]
-		if a.QueueTime > a.Duration/2 || a.PHPTime < queued || a.PHPTime > a.Duration {
+		if a.PHPTime < queued || a.QueueTime+a.PHPTime > a.Duration {
 			t.Errorf("first: queue %v, php %v, in all %v", a.QueueTime, a.PHPTime, a.Duration)
 		}
 		if b.QueueTime < queued || b.PHPTime < ran || b.QueueTime+b.PHPTime > b.Duration {

@@ -1,13 +1,13 @@
 package server
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -127,7 +127,9 @@ func TestAdminRefusesWhatAnotherOriginPosts(t *testing.T) {
 
 func TestReadyTurnsOffBeforeAnythingElseOfAShutdown(t *testing.T) {
 	t.Parallel()
-	ts := startAdminServer(t, map[string]string{"index.php": `<?php echo 'hello';`}, nil)
+	ts := startAdminServer(t, map[string]string{"index.php": `<?php echo 'hello';`}, func(c *Config) {
+		c.Admin = "127.0.0.1:" + strconv.Itoa(patient.Port(t)) // nobody else's after the stop
+	})
 	if a := ts.askAdmin("/readyz"); a.StatusCode != http.StatusOK || a.body != "ready\n" {
 		t.Fatalf("got %s %q", a.Status, a.body)
 	}
@@ -135,9 +137,7 @@ func TestReadyTurnsOffBeforeAnythingElseOfAShutdown(t *testing.T) {
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		ts.Stop(ctx)
+		ts.Stop(t.Context())
 	}()
 	eventually(t, "ready turns off", func() bool { return ts.askAdmin("/readyz").StatusCode == http.StatusServiceUnavailable })
 	if a := ts.get("/"); a.StatusCode != http.StatusOK || a.body != "hello" {

@@ -25,6 +25,7 @@ const (
 	chaosWorkers  = 4                      //
 	chaosLong     = 30 * time.Second       // for the zygote engine
 	chaosShort    = 5 * time.Second        // for the spawn engine
+	chaosKills    = 12                     // at least, however long they take
 	chaosInterval = 100 * time.Millisecond // between two kills, give or take half
 	chaosAnswers  = 10                     // answers between two kills, at least
 	chaosLargest  = 300 << 10              // bytes of a body
@@ -87,16 +88,19 @@ func (ts *testServer) chaosRequest(client *http.Client, nonce string) chaosOutco
 	return o
 }
 
-// chaosKiller kills random workers until stop is closed, and returns their pids. Between two kills chaosAnswers requests are
+// chaosKiller kills random workers until the time is over and chaosKills were killed, and returns their pids. Between two kills chaosAnswers requests are
 // answered, so that a slow machine does not spend its time on starting workers that are killed before they serve.
-func (ts *testServer) chaosKiller(stop <-chan struct{}, answered *atomic.Int64) map[int]bool {
+func (ts *testServer) chaosKiller(stop <-chan time.Time, answered *atomic.Int64) map[int]bool {
 	killed, next := map[int]bool{}, int64(0)
 	for {
 		pause := time.NewTimer(chaosInterval/2 + rand.N(chaosInterval))
 		select {
 		case <-stop:
-			pause.Stop()
-			return killed
+			if len(killed) >= chaosKills {
+				pause.Stop()
+				return killed
+			}
+			<-pause.C
 		case <-pause.C:
 		}
 		workers := ts.pool().Workers()
@@ -157,13 +161,11 @@ func TestChaos(t *testing.T) {
 // chaos keeps the requests in flight for d while workers are killed.
 func (ts *testServer) chaos(d time.Duration) (outcomes []chaosOutcome, killed map[int]bool) {
 	stop := make(chan struct{})
-	timer := time.AfterFunc(d, func() { close(stop) })
-	defer timer.Stop()
 	var mu sync.Mutex
 	var clients sync.WaitGroup
 	var answered atomic.Int64
 	for i := range chaosClients {
-		client := &http.Client{Transport: &http.Transport{DisableCompression: true}, Timeout: 40 * time.Second}
+		client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
 		clients.Go(func() {
 			defer client.CloseIdleConnections()
 			var mine []chaosOutcome
@@ -184,7 +186,11 @@ func (ts *testServer) chaos(d time.Duration) (outcomes []chaosOutcome, killed ma
 			}
 		})
 	}
-	killed = ts.chaosKiller(stop, &answered)
+	over := make(chan time.Time)
+	timer := time.AfterFunc(d, func() { close(over) })
+	defer timer.Stop()
+	killed = ts.chaosKiller(over, &answered)
+	close(stop)
 	clients.Wait()
 	return outcomes, killed
 }
@@ -194,14 +200,6 @@ func (ts *testServer) judgeChaos(outcomes []chaosOutcome, killed map[int]bool) {
 	t := ts.t
 	t.Helper()
 	good, bad, broken := 0, 0, 0
-	ts.get("/pid.php")
-	lines := map[string][]string{} // by nonce
-	for line := range strings.Lines(ts.access.waitFor(t, "GET /pid.php")) {
-		if _, rest, ok := strings.Cut(line, "nonce="); ok {
-			nonce, _, _ := strings.Cut(rest, "&")
-			lines[nonce] = append(lines[nonce], line)
-		}
-	}
 	for _, o := range outcomes {
 		switch {
 		case o.wrong != "":
@@ -217,16 +215,17 @@ func (ts *testServer) judgeChaos(outcomes []chaosOutcome, killed map[int]bool) {
 			t.Errorf("%s: status %d, %v", o.nonce, o.status, o.err)
 			continue
 		}
+		// Its line comes when the request has ended, which may be after its client knows.
 		ofKilled := false
-		for _, line := range lines[o.nonce] {
-			ofKilled = ofKilled || killed[accessPID(t, line)]
+		for line := range strings.Lines(ts.access.waitFor(t, "nonce="+o.nonce+"&")) {
+			ofKilled = ofKilled || strings.Contains(line, "nonce="+o.nonce+"&") && killed[accessPID(t, line)]
 		}
 		if !ofKilled {
-			t.Errorf("%s failed with status %d, %v, but its worker was not killed: %q", o.nonce, o.status, o.err, lines[o.nonce])
+			t.Errorf("%s failed with status %d, %v, but its worker was not killed", o.nonce, o.status, o.err)
 		}
 	}
 	t.Logf("%d requests: %d answered, %d got 502, %d broken off; %d workers killed", len(outcomes), good, bad, broken, len(killed))
-	if len(killed) < 10 || good < chaosAnswers*(len(killed)-1) || bad+broken > 2*len(killed) {
+	if len(killed) < chaosKills || good < chaosAnswers*(len(killed)-1) || bad+broken > 2*len(killed) {
 		t.Errorf("of %d requests %d were answered, %d got 502, %d were broken off; %d workers were killed", len(outcomes), good, bad, broken, len(killed))
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // phpFPM is a running php-fpm, the oracle of what pools log.
@@ -207,7 +208,7 @@ func askFPM(t *testing.T, network, address string, params map[string]string, bod
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := nc.SetDeadline(patient.LastMoment()); err != nil {
 		t.Fatal(err)
 	}
 	c := fastcgi.NewConn(nc)
@@ -315,7 +316,7 @@ func TestAccessLinesAreThoseOfPHPFPM(t *testing.T) {
 			name: name, format: format, network: "unix", address: filepath.Join(dir, name), volatile: i >= len(exact),
 		})
 	}
-	for i, address := range []string{"127.0.0.1:" + strconv.Itoa(freePort(t)), "*:" + strconv.Itoa(freePort(t))} { // the second is of both families
+	for i, address := range []string{"127.0.0.1:" + strconv.Itoa(patient.Port(t)), "*:" + strconv.Itoa(patient.Port(t))} { // the second is of both families
 		oracles = append(oracles, &accessOracle{name: "tcp" + strconv.Itoa(i), format: defaultFPMAccessFormat, network: "tcp", address: address})
 	}
 	config := ""

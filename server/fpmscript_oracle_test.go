@@ -12,9 +12,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // sides are php-fpm and phpserve with the same pool, to be asked the same.
@@ -70,7 +70,7 @@ func askSide(t *testing.T, conn **fastcgi.Conn, address string, params map[strin
 		*conn = fastcgi.NewConn(nc)
 		t.Cleanup(func() { nc.Close() })
 	}
-	_ = (*conn).NetConn().SetDeadline(time.Now().Add(20 * time.Second))
+	_ = (*conn).NetConn().SetDeadline(patient.LastMoment())
 	var pairs []byte
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		pairs = fastcgi.AppendParam(pairs, name, params[name])

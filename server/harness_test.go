@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -68,7 +69,7 @@ func (b *logBuffer) String() string {
 // waitFor waits until the text contains want and returns all of it.
 func (b *logBuffer) waitFor(t *testing.T, want string) string {
 	t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := patient.Late()
 	for {
 		b.mu.Lock()
 		text, changed := b.buf.String(), b.changed
@@ -80,6 +81,40 @@ func (b *logBuffer) waitFor(t *testing.T, want string) string {
 		case <-changed:
 		case <-deadline:
 			t.Fatalf("no %q in:\n%s", want, text)
+		}
+	}
+}
+
+// waitForLine waits until one line contains all of parts.
+func (b *logBuffer) waitForLine(t *testing.T, parts ...string) {
+	t.Helper()
+	b.waitForLines(t, 1, parts...)
+}
+
+// waitForLines waits until n lines contain all of parts, and returns the whole text. More than n fail the test.
+func (b *logBuffer) waitForLines(t *testing.T, n int, parts ...string) string {
+	t.Helper()
+	deadline := patient.Late()
+	for {
+		b.mu.Lock()
+		text, changed := b.buf.String(), b.changed
+		b.mu.Unlock()
+		found := 0
+		for line := range strings.Lines(text) {
+			if hasLine(line, parts...) {
+				found++
+			}
+		}
+		if found > n && n > 1 {
+			t.Errorf("%d lines with %q, want %d:\n%s", found, parts, n, text)
+		}
+		if found >= n {
+			return text
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			t.Fatalf("%d lines with %q, want %d:\n%s", found, parts, n, text)
 		}
 	}
 }
@@ -145,12 +180,14 @@ func startServer(t *testing.T, engine string, files map[string]string, change fu
 	ts := &testServer{t: t, root: makeRoot(t, files), log: newLogBuffer(), access: newLogBuffer()}
 	c := DefaultConfig()
 	c.Listen = []string{"127.0.0.1:0"}
-	c.ProcessControlTimeout = 5 * time.Second
+	// Tests of a limit set it; to all others no limit may matter.
+	c.ProcessControlTimeout, c.HeaderTimeout, c.BodyTimeout = time.Hour, time.Hour, time.Hour
+	c.WriteTimeout, c.IdleTimeout = time.Hour, time.Hour
 	site := DefaultSiteConfig()
 	site.Root = ts.root
 	pool := manager.DefaultPoolConfig(2)
 	pool.Engine, pool.User = engine, testUser()
-	pool.PM, pool.MaxChildren = manager.PMStatic, 2
+	pool.PM, pool.MaxChildren, pool.QueueTimeout = manager.PMStatic, 2, time.Hour
 	c.Sites, c.Pools = []SiteConfig{site}, []manager.PoolConfig{pool}
 	if change != nil {
 		change(&c)
@@ -169,7 +206,7 @@ func startServer(t *testing.T, engine string, files map[string]string, change fu
 	ts.Server, ts.addr = s, s.listeners[0].Addr().String()
 	ts.url = "http://" + ts.addr
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second) // then scripts that are left are ended
 		defer cancel()
 		pids := ts.pids()
 		s.Stop(ctx)
@@ -209,16 +246,7 @@ func processExists(pid int) bool {
 // eventually waits until ok returns true; it is for states that no event tells about, such as those of other processes.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("did not happen: %s", what)
-		}
-	}
+	patient.Eventually(t, what, ok)
 }
 
 // answer is a response with its whole body.
@@ -236,7 +264,9 @@ func (ts *testServer) get(path string, header ...string) answer {
 // do sends a request; header is name, value, name, value ...
 func (ts *testServer) do(method, path string, body io.Reader, header ...string) answer {
 	ts.t.Helper()
-	req, err := http.NewRequestWithContext(ts.t.Context(), method, ts.url, body)
+	ctx, cancel := context.WithDeadline(ts.t.Context(), patient.LastMoment())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, ts.url, body)
 	if err != nil {
 		ts.t.Fatal(err)
 	}
@@ -250,7 +280,6 @@ func (ts *testServer) do(method, path string, body io.Reader, header ...string) 
 	client := &http.Client{
 		Transport:     &http.Transport{DisableCompression: true, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       60 * time.Second,
 	}
 	resp, err := client.Do(req)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -90,20 +91,29 @@ func TestHostileForkNeverAnswersAnotherRequest(t *testing.T) {
 func TestHostileScriptBehindAClientThatLeftIsTerminated(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		ts := startServer(t, engine, map[string]string{
-			"hang.php": `<?php ignore_user_abort(true); touch(dirname(__DIR__) . '/runs'); sleep(100);`,
-			"ok.php":   `<?php echo 'ok';`,
-		}, func(c *Config) {
-			c.Pools[0].MaxChildren, c.Pools[0].RequestTerminateTimeout = 1, 2*time.Second
+		patient.UnderLimit(t, 2*time.Second, func(limit time.Duration) (tooSlow bool) {
+			ts := startServer(t, engine, map[string]string{
+				"hang.php": `<?php ignore_user_abort(true); touch(dirname(__DIR__) . '/runs'); sleep(100000);`,
+				"ok.php":   `<?php echo 'ok';`,
+			}, func(c *Config) {
+				c.Pools[0].MaxChildren, c.Pools[0].RequestTerminateTimeout = 1, limit
+			})
+			conn := ts.dial()
+			defer conn.Close()
+			fmt.Fprint(conn, "GET /hang.php HTTP/1.1\r\nHost: a\r\n\r\n")
+			ended := func() bool { return strings.Contains(ts.log.String(), "request_terminate_timeout") }
+			eventually(t, "the script runs", func() bool { _, err := os.Stat(ts.beside("runs")); return err == nil || ended() })
+			conn.Close()
+			got := ts.get("/ok.php")
+			ts.log.waitFor(t, "request_terminate_timeout")
+			if got.StatusCode == http.StatusGatewayTimeout || !strings.Contains(ts.log.String(), "request_terminate_timeout, behind a client that left") {
+				return true
+			}
+			if got.body != "ok" {
+				t.Errorf("got %d %q", got.StatusCode, got.body)
+			}
+			return false
 		})
-		conn := ts.dial()
-		fmt.Fprint(conn, "GET /hang.php HTTP/1.1\r\nHost: a\r\n\r\n")
-		eventually(t, "the script runs", func() bool { _, err := os.Stat(ts.beside("runs")); return err == nil })
-		conn.Close()
-		if got := ts.get("/ok.php"); got.body != "ok" {
-			t.Errorf("got %d %q", got.StatusCode, got.body)
-		}
-		ts.log.waitFor(t, "request_terminate_timeout, behind a client that left")
 	})
 }
 
@@ -112,12 +122,11 @@ func TestHostileBackgroundProgramKeepsNeitherRequestNorStop(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
 		ts := startServer(t, engine, map[string]string{
-			"die.php":   `<?php exec('sleep 60 >/dev/null 2>&1 & echo $!', $out); echo str_repeat('x', 300000) . "pid=$out[0];"; ob_get_level() && ob_flush(); flush(); posix_kill(getmypid(), SIGKILL);`,
-			"tail.php":  `<?php echo 'hi'; fastcgi_finish_request(); exec('sleep 60 >/dev/null 2>&1 &'); posix_kill(getmypid(), SIGKILL);`,
-			"early.php": `<?php exec('sleep 60 >/dev/null 2>&1 &'); posix_kill(getmypid(), SIGKILL);`,
+			"die.php":   `<?php exec('sleep 100000 >/dev/null 2>&1 & echo $!', $out); echo str_repeat('x', 300000) . "pid=$out[0];"; ob_get_level() && ob_flush(); flush(); posix_kill(getmypid(), SIGKILL);`,
+			"tail.php":  `<?php echo 'hi'; fastcgi_finish_request(); exec('sleep 100000 >/dev/null 2>&1 &'); posix_kill(getmypid(), SIGKILL);`,
+			"early.php": `<?php exec('sleep 100000 >/dev/null 2>&1 &'); posix_kill(getmypid(), SIGKILL);`,
 		}, func(c *Config) { c.ProcessControlTimeout = time.Second })
 		client := newClient(t)
-		begin := time.Now()
 		resp, err := client.Get(ts.url + "/die.php")
 		if err != nil {
 			t.Fatal(err)
@@ -135,9 +144,6 @@ func TestHostileBackgroundProgramKeepsNeitherRequestNorStop(t *testing.T) {
 		}
 		if got := ts.get("/tail.php"); got.body != "hi" {
 			t.Errorf("got %q", got.body)
-		}
-		if took := time.Since(begin); took > 30*time.Second {
-			t.Errorf("took %v: the program was waited for", took)
 		}
 	}) // the end of the test stops the server
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -37,7 +38,7 @@ func startNginx(t *testing.T, socket, root string, keepConn bool) *nginx {
 	if err := os.Chmod(dir, 0o755); err != nil { // nginx works as another user
 		t.Fatal(err)
 	}
-	port := strconv.Itoa(freePort(t))
+	port := strconv.Itoa(patient.Port(t))
 	user, keep, cache := "", "off", ""
 	if name := testUser(); name != "" {
 		user = "user " + name + ";"
@@ -50,6 +51,7 @@ worker_processes 1; daemon off; pid %s/pid; error_log %s/error.log notice;
 events { worker_connections 64; }
 http {
 	access_log off; client_max_body_size 20m;
+	fastcgi_read_timeout 1d; fastcgi_send_timeout 1d; client_body_timeout 1d; send_timeout 1d;
 	client_body_temp_path %s/body; fastcgi_temp_path %s/fastcgi; proxy_temp_path %s/proxy; uwsgi_temp_path %s/uwsgi; scgi_temp_path %s/scgi;
 	upstream pool { server unix:%s; %s }
 	server {
@@ -90,7 +92,7 @@ http {
 // get sends a GET, or a POST of a body, and returns status and body.
 func (n *nginx) get(t *testing.T, path string, post ...byte) (int, string) {
 	t.Helper()
-	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	var r *http.Response
 	var err error
 	if post == nil {
@@ -213,15 +215,21 @@ func TestResponderLostWorker(t *testing.T) {
 }
 
 func TestResponderTerminateTimeout(t *testing.T) {
-	behindNginx(t, map[string]string{"sleep.php": `<?php sleep(20); echo "late";`, "ok.php": `<?php echo "ok";`}, func(c *Config) {
-		c.Pools[0].RequestTerminateTimeout = 300 * time.Millisecond
-	}, func(t *testing.T, _ *testServer, n *nginx) {
-		if status, body := n.get(t, "/sleep.php"); status != http.StatusGatewayTimeout {
-			t.Errorf("%d %q", status, body)
-		}
-		if status, body := n.get(t, "/ok.php"); status != 200 || body != "ok" {
-			t.Errorf("afterwards: %d %q", status, body)
-		}
+	patient.UnderLimit(t, 300*time.Millisecond, func(limit time.Duration) (tooSlow bool) {
+		behindNginx(t, map[string]string{"sleep.php": `<?php sleep(100000); echo "late";`, "ok.php": `<?php echo "ok";`}, func(c *Config) {
+			c.Pools[0].RequestTerminateTimeout = limit
+		}, func(t *testing.T, _ *testServer, n *nginx) {
+			if status, body := n.get(t, "/sleep.php"); status != http.StatusGatewayTimeout {
+				t.Errorf("%d %q", status, body)
+			}
+			status, body := n.get(t, "/ok.php")
+			if status == http.StatusGatewayTimeout {
+				tooSlow = true
+			} else if status != 200 || body != "ok" {
+				t.Errorf("afterwards: %d %q", status, body)
+			}
+		})
+		return tooSlow
 	})
 }
 
@@ -316,7 +324,7 @@ func TestResponderAllowedClients(t *testing.T) {
 	for allowed, served := range map[string]bool{"127.0.0.1": true, "127.0.0.2": false} {
 		var addr string
 		ts := startServer(t, manager.EngineAuto, nil, func(c *Config) {
-			addr = "127.0.0.1:" + strconv.Itoa(freePort(t))
+			addr = "127.0.0.1:" + strconv.Itoa(patient.Port(t))
 			c.Responders = []ResponderConfig{{Pool: "www", Listen: addr, AllowedClients: []netip.Addr{netip.MustParseAddr(allowed)}}}
 		})
 		nc, err := net.Dial("tcp", addr)
@@ -328,7 +336,7 @@ func TestResponderAllowedClients(t *testing.T) {
 		if _, err := nc.Write([]byte("\x01\x09\x00\x00\x00\x11\x00\x00\x0f\x00FCGI_MPXS_CONNS")); err != nil && served {
 			t.Fatal(err)
 		}
-		_ = nc.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = nc.SetReadDeadline(patient.LastMoment())
 		n, err := nc.Read(make([]byte, 8))
 		if (n == 8) != served {
 			t.Errorf("%s: read %d bytes, %v\n%s", allowed, n, err, ts.log)

@@ -8,10 +8,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // stopScripts tell how long they ran and whether a signal cut their sleep short.
@@ -19,17 +22,21 @@ var stopScripts = map[string]string{
 	"index.php":  `<?php echo 'hello';`,
 	"robots.txt": "served without PHP",
 	"sleep.php": `<?php touch(dirname(__DIR__) . '/' . $_GET['mark']); $t = hrtime(true); $left = sleep((int) ($_GET['s'] ?? 1)); $ms = (hrtime(true) - $t) / 1e6;
+		while (isset($_GET['until']) && !file_exists(dirname(__DIR__) . '/' . $_GET['until'])) { usleep(2000); clearstatcache(); }
 		echo 'left=', $left, ' ms=', (int) $ms, ' ', str_repeat('x', 100000), ' end';`,
 	"tail.php": `<?php echo 'answer'; fastcgi_finish_request(); touch(dirname(__DIR__) . '/' . $_GET['mark']); sleep(1); touch(dirname(__DIR__) . '/tail-done');`,
 }
 
+// patientStop has a stop wait for requests for as long as they take.
+const patientStop = "PHPSERVE_PROCESS_CONTROL_TIMEOUT=24h"
+
 // exit waits until phpserve has ended and checks that it left as it should: code 0, nothing behind.
-func (c *command) exit(atMost time.Duration) {
+func (c *command) exit() {
 	c.t.Helper()
 	select {
 	case <-c.exited:
-	case <-time.After(atMost):
-		c.t.Fatalf("phpserve has not ended after %v", atMost)
+	case <-patient.Late():
+		c.t.Fatal("phpserve does not end")
 	}
 	if code := c.cmd.ProcessState.ExitCode(); code != 0 {
 		c.t.Errorf("phpserve ended with %v", c.cmd.ProcessState)
@@ -72,7 +79,8 @@ func TestSignalLetsRunningRequestsFinishAndThenEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			eachEngine(t, func(t *testing.T, engine string) {
-				c := startCommand(t, engine, stopScripts, nil, nil)
+				// A port of its own: another program that listens on it after phpserve would take the connections that are to be refused.
+				c := startCommand(t, engine, stopScripts, []string{"--listen", "127.0.0.1:" + strconv.Itoa(patient.Port(t))}, []string{patientStop})
 				kept := c.dial() // an idle kept-alive connection
 				defer kept.Close()
 				fmt.Fprintf(kept, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -84,7 +92,7 @@ func TestSignalLetsRunningRequestsFinishAndThenEnds(t *testing.T) {
 				if _, err := io.Copy(io.Discard, resp.Body); err != nil {
 					t.Fatal(err)
 				}
-				slow := c.begin("/sleep.php?s=1&", "a")
+				slow := c.begin("/sleep.php?s=1&until=go&", "a")
 				sendSignal(t, c.cmd.Process.Pid, sig)
 				eventually(t, "new connections are refused", func() bool {
 					conn, err := net.Dial("tcp", c.addr)
@@ -93,22 +101,24 @@ func TestSignalLetsRunningRequestsFinishAndThenEnds(t *testing.T) {
 					}
 					return err != nil
 				})
-				if _, err := reader.ReadByte(); err != io.EOF {
-					t.Errorf("the idle connection was not closed: %v", err)
-				}
 				select {
 				case <-c.exited:
 					t.Error("phpserve ended before its request")
-				case a := <-slow:
-					if a.err != nil || a.StatusCode != 200 || !strings.HasSuffix(a.body, "x end") {
-						t.Fatalf("the running request got %v, %v", a.Response, a.err)
-					}
-					var left, ms int
-					if _, err := fmt.Sscanf(a.body, "left=%d ms=%d", &left, &ms); err != nil || left != 0 || ms < 990 {
-						t.Errorf("its sleep was cut short: %.40q", a.body)
-					}
+				default:
 				}
-				c.exit(5 * time.Second)
+				c.touch("go")
+				if _, err := reader.ReadByte(); err != io.EOF {
+					t.Errorf("the idle connection was not closed: %v", err)
+				}
+				a := <-slow
+				if a.err != nil || a.StatusCode != 200 || !strings.HasSuffix(a.body, "x end") {
+					t.Fatalf("the running request got %v, %v", a.Response, a.err)
+				}
+				var left, ms int
+				if _, err := fmt.Sscanf(a.body, "left=%d ms=%d", &left, &ms); err != nil || left != 0 || ms < 990 {
+					t.Errorf("its sleep was cut short: %.40q", a.body)
+				}
+				c.exit()
 				if text := c.access.String(); !hasLine(text, "GET /sleep.php", `" 200 `) {
 					t.Errorf("no access line of the last request in:\n%s", text)
 				}
@@ -120,8 +130,8 @@ func TestSignalLetsRunningRequestsFinishAndThenEnds(t *testing.T) {
 func TestQueuedRequestIsServedBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		c := startCommand(t, engine, stopScripts, []string{"--workers", "1"}, nil)
-		first := c.begin("/sleep.php?s=1&", "a")
+		c := startCommand(t, engine, stopScripts, []string{"--workers", "1"}, []string{patientStop})
+		first := c.begin("/sleep.php?s=0&until=go&", "a")
 		second := make(chan later, 1)
 		client := newClient(t)
 		conn := make(chan struct{}) // closed when the second request is on its way
@@ -139,13 +149,15 @@ func TestQueuedRequestIsServedBeforeTheEnd(t *testing.T) {
 			t.Fatalf("got %v, %v", a.Response, err)
 		}
 		sendSignal(t, c.cmd.Process.Pid, syscall.SIGTERM)
+		c.log.waitFor(t, "msg=stopping")
+		c.touch("go")
 		if a := <-first; a.err != nil || a.StatusCode != 200 {
 			t.Errorf("the running request got %v, %v", a.Response, a.err)
 		}
 		if a := <-second; a.err != nil || a.StatusCode != 200 {
 			t.Errorf("the waiting request got %v, %v", a.Response, a.err)
 		}
-		c.exit(5 * time.Second)
+		c.exit()
 	})
 }
 
@@ -153,9 +165,9 @@ func TestProcessControlTimeoutEndsWhatRunsLonger(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
 		c := startCommand(t, engine, stopScripts, nil, []string{"PHPSERVE_PROCESS_CONTROL_TIMEOUT=1s"})
-		slow := c.begin("/sleep.php?s=30&", "a")
-		sendSignal(t, c.cmd.Process.Pid, syscall.SIGTERM)
+		slow := c.begin("/sleep.php?s=100000&", "a")
 		begin := time.Now()
+		sendSignal(t, c.cmd.Process.Pid, syscall.SIGTERM)
 		a := <-slow
 		if a.err == nil && a.StatusCode < 500 {
 			t.Errorf("the request that was ended got %v", a.Response)
@@ -163,7 +175,7 @@ func TestProcessControlTimeoutEndsWhatRunsLonger(t *testing.T) {
 		if d := time.Since(begin); d < 900*time.Millisecond {
 			t.Errorf("it was ended after %v already", d)
 		}
-		c.exit(5 * time.Second)
+		c.exit()
 		if text := c.access.String(); !hasLine(text, "GET /sleep.php") {
 			t.Errorf("no access line of the request that was ended in:\n%s", text)
 		}
@@ -173,8 +185,8 @@ func TestProcessControlTimeoutEndsWhatRunsLonger(t *testing.T) {
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		c := startCommand(t, engine, stopScripts, nil, []string{"PHPSERVE_PROCESS_CONTROL_TIMEOUT=60s"})
-		slow := c.begin("/sleep.php?s=30&", "a")
+		c := startCommand(t, engine, stopScripts, nil, []string{"PHPSERVE_PROCESS_CONTROL_TIMEOUT=24h"})
+		slow := c.begin("/sleep.php?s=100000&", "a")
 		sendSignal(t, c.cmd.Process.Pid, syscall.SIGTERM)
 		c.log.waitFor(t, "msg=stopping")
 		select {
@@ -183,7 +195,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		default:
 		}
 		sendSignal(t, c.cmd.Process.Pid, syscall.SIGTERM)
-		c.exit(3 * time.Second)
+		c.exit()
 		if a := <-slow; a.err == nil && a.StatusCode < 500 {
 			t.Errorf("the request that was ended got %v", a.Response)
 		}
@@ -196,13 +208,13 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 func TestScriptBehindItsResponseIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		c := startCommand(t, engine, stopScripts, nil, nil)
+		c := startCommand(t, engine, stopScripts, nil, []string{patientStop})
 		a := <-c.begin("/tail.php?", "a")
 		if a.err != nil || a.body != "answer" {
 			t.Fatalf("got %q, %v", a.body, a.err)
 		}
 		sendSignal(t, c.cmd.Process.Pid, syscall.SIGTERM)
-		c.exit(5 * time.Second)
+		c.exit()
 		if _, err := os.Stat(c.beside("tail-done")); err != nil {
 			t.Errorf("the script was not let finish: %v", err)
 		}

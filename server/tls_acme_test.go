@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -41,9 +42,9 @@ func startPebble(t *testing.T, validity int) *pebble {
 	}
 	ca := newTestCA(t)
 	own := ca.issue("pebble", "127.0.0.1")
-	p := &pebble{root: filepath.Join(dir, "root.pem"), http: freePort(t), tls: freePort(t), log: newLogBuffer()}
+	p := &pebble{root: filepath.Join(dir, "root.pem"), http: patient.Port(t), tls: patient.Port(t), log: newLogBuffer()}
 	writeFile(t, p.root, ca.pem)
-	listen, management := "127.0.0.1:"+strconv.Itoa(freePort(t)), "127.0.0.1:"+strconv.Itoa(freePort(t))
+	listen, management := "127.0.0.1:"+strconv.Itoa(patient.Port(t)), "127.0.0.1:"+strconv.Itoa(patient.Port(t))
 	p.directory = "https://" + listen + "/dir"
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": listen, "managementListenAddress": management, "certificate": own.Cert, "privateKey": own.Key,
@@ -148,17 +149,6 @@ func answerDNS(conn net.Conn) error {
 	binary.BigEndian.PutUint16(packed, uint16(len(packed)-2))
 	_, err = conn.Write(packed)
 	return err
-}
-
-// freePort is a port that nobody listens on.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // TestCertificateIsObtainedRedirectedToAndKept is the whole way with a real authority, through a real server with PHP.

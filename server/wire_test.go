@@ -8,13 +8,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
-// wireDeadline bounds what a test waits for on one connection.
-const wireDeadline = 20 * time.Second
-
-// connect opens a connection that is closed at the end of the test and never waits for ever.
+// connect opens a connection that is closed at the end of the test.
 func connect(t *testing.T, ts *testServer) *net.TCPConn {
 	t.Helper()
 	conn, err := net.Dial("tcp", ts.addr)
@@ -22,7 +20,7 @@ func connect(t *testing.T, ts *testServer) *net.TCPConn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(wireDeadline)); err != nil {
+	if err := conn.SetDeadline(patient.LastMoment()); err != nil {
 		t.Fatal(err)
 	}
 	return conn.(*net.TCPConn)

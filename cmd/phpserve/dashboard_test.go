@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // dashboardScripts are the site that the tests of the dashboard look at.
@@ -34,7 +35,7 @@ echo (new Catalogue)->products(3000);
 	"report.php": `<?php
 function rates() { return remote(1); }
 function remote(int $n) {
-    sleep($n);
+    while (!file_exists('go')) { sleep($n); clearstatcache(); }
     return [];
 }
 echo count(rates());
@@ -66,10 +67,10 @@ func openTab(t *testing.T) *tab {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.UserDataDir(dir),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-component-update", true), chromedp.Env("HOME="+dir),
 		chromedp.Flag("disable-features", "OptimizationHints,MediaRouter"), chromedp.Flag("proxy-server", "127.0.0.1:9"), // for all hosts but loopback
-		chromedp.Flag("disable-domain-reliability", true), chromedp.WindowSize(1280, 1600), chromedp.WSURLReadTimeout(90*time.Second))
+		chromedp.Flag("disable-domain-reliability", true), chromedp.WindowSize(1280, 1600), chromedp.WSURLReadTimeout(time.Until(patient.LastMoment())))
 	ctx, endProcess := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, endTab := chromedp.NewContext(ctx, chromedp.WithErrorf(func(string, ...any) {})) // it does not know every event of a newer Chromium
-	ctx, endTime := context.WithTimeout(ctx, 4*time.Minute)
+	ctx, endTime := context.WithDeadline(ctx, patient.LastMoment())
 	t.Cleanup(func() {
 		endTime()
 		endTab()
@@ -191,12 +192,10 @@ func TestDashboard(t *testing.T) {
 	s, admin := dashboardSite(t)
 	v := newVisitor(t, s.url)
 	v.get(500, "/basket.php")
-	v.get(200, "/report.php?month=<i>11</i>")
-	hanging := make(chan struct{})
-	go func() {
-		defer close(hanging)
-		newVisitor(t, s.url).get(200, "/hang.php")
-	}()
+	var hanging sync.WaitGroup
+	for _, path := range []string{"/report.php?month=<i>11</i>", "/hang.php"} {
+		hanging.Go(func() { newVisitor(t, s.url).get(200, path) })
+	}
 	eventually(t, "the script hangs", func() bool { return exists(filepath.Join(s.cmd.Dir, "hangs")) })
 
 	b := openTab(t)
@@ -264,7 +263,7 @@ func TestDashboard(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.cmd.Dir, "go"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	<-hanging
+	hanging.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.problems) > 0 {

@@ -9,6 +9,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // visitor is a browser as far as these tests need one: it keeps cookies, follows redirects and fills in forms.
@@ -24,7 +27,7 @@ func newVisitor(t *testing.T, base string) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &visitor{t: t, client: &http.Client{Jar: jar, Timeout: patience}, base: base}
+	return &visitor{t: t, client: &http.Client{Jar: jar, Timeout: time.Until(patient.LastMoment())}, base: base}
 }
 
 // do sends a request and wants a status.

@@ -21,6 +21,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // fpmClient is a web server in front of sides, each of which has a site of its own for every way to reach it.
@@ -60,15 +62,10 @@ func (s *side) tcp() string {
 	return m[1]
 }
 
-// freeAddress is a TCP address that nobody listens on.
+// freeAddress is a TCP address that nobody else gets before the test's end.
 func freeAddress(t *testing.T, ip string) string {
 	t.Helper()
-	l, err := net.Listen("tcp", net.JoinHostPort(ip, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort(ip, strconv.Itoa(patient.Port(t)))
 }
 
 // run starts a web server and waits until it answers. A SIGTERM ends it with the test.

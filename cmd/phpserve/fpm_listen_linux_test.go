@@ -5,9 +5,12 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // backlogs asks the kernel for the backlogs of a listening address, which is what Send-Q of ss(8) is then.
@@ -41,7 +44,7 @@ func TestFPMListens(t *testing.T) {
 				config := strings.Replace(poolWith(backlog), "listen = DIR/www.sock", "listen = "+listen, 1)
 				var seen [2]string
 				for i, name := range []string{"php-fpm", "phpserve"} {
-					port := freePort(t)
+					port := strconv.Itoa(patient.Port(t))
 					s := newSide(t, name, strings.ReplaceAll(config, "PORT", port), map[string]string{"s.php": `<?php echo "served";`})
 					seen[i] = s.reachable(port)
 				}
@@ -51,21 +54,6 @@ func TestFPMListens(t *testing.T) {
 			})
 		}
 	}
-}
-
-// freePort is a TCP port that nobody listens on, at any address.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", ":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 // reachable starts the side and tells who can connect to it; or, that it does not start.

@@ -29,6 +29,7 @@ func nginxKeeping(t *testing.T, s *side) (c *fpmClient, once, kept string) {
 	conf := user + ` worker_processes 1; daemon off; pid DIR/nginx.pid; error_log DIR/nginx.log info;
 events { worker_connections 256; }
 http {
+	fastcgi_read_timeout 1d; fastcgi_send_timeout 1d; client_body_timeout 1d; send_timeout 1d;
 	access_log off; client_body_temp_path DIR/b; fastcgi_temp_path DIR/f; proxy_temp_path DIR/p; uwsgi_temp_path DIR/u; scgi_temp_path DIR/s;
 	upstream kept { server unix:DIR/www.sock; keepalive 8; }
 ` + fmt.Sprintf(site, once, "unix:DIR/www.sock", "off") + fmt.Sprintf(site, kept, "kept", "on") + "}\n"

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // run starts one that ends by itself and returns its exit code.
@@ -35,15 +35,7 @@ func (s *side) run(args ...string) int {
 // eventually waits for what no process of ours tells.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	tick, late := time.NewTicker(5*time.Millisecond), time.After(patience)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-late:
-			t.Fatalf("not yet: %s", what)
-		}
-	}
+	patient.Eventually(t, what, done)
 }
 
 // TestFPMDaemonizes goes to the background and comes back only when requests are served.
@@ -61,8 +53,8 @@ func TestFPMDaemonizes(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "the one in the background ends", func() bool { return !exists(filepath.Join(s.dir, "pid")) })
-		if log := s.file("error.log"); !strings.Contains(log, "NOTICE: fpm is running, pid N\n") || !strings.Contains(log, "NOTICE: exiting, bye-bye!\n") {
-			t.Errorf("error.log: %s", log)
+		for _, want := range []string{"NOTICE: fpm is running, pid N\n", "NOTICE: exiting, bye-bye!\n"} {
+			eventually(t, want+" in error.log", func() bool { return strings.Contains(s.file("error.log"), want) })
 		}
 	})
 }
@@ -74,6 +66,7 @@ func TestFPMReopensItsLogs(t *testing.T) {
 		s.engine = engine
 		s.start()
 		before := s.pid("www.sock")
+		eventually(t, "the line is there", func() bool { return strings.Count(s.file("access.log"), "\n") == 1 }) // it follows the answer
 		if err := os.Rename(filepath.Join(s.dir, "access.log"), filepath.Join(s.dir, "access.log.1")); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +96,7 @@ func testFPMSignalsLetRequestsFinish(t *testing.T, engine string) {
 		for _, twice := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v, twice %v", sig, twice), func(t *testing.T) {
 				t.Parallel()
-				s := startEngine(t, engine, strings.Replace(poolWith(), "[global]\n", "[global]\nprocess_control_timeout = 60s\n", 1), map[string]string{
+				s := startEngine(t, engine, strings.Replace(poolWith(), "[global]\n", "[global]\nprocess_control_timeout = 1d\n", 1), map[string]string{
 					"s.php": `<?php touch('DIR/runs'); while (!file_exists('DIR/go')) { usleep(1000); clearstatcache(); } echo "finished";`,
 				})
 				answer := make(chan string, 1)
@@ -138,7 +131,7 @@ func TestFPMStopsDuringAReload(t *testing.T) {
 	t.Parallel()
 	t.Run("reload", func(t *testing.T) {
 		t.Parallel()
-		s := startOwn(t, poolWith(), map[string]string{"hang.php": `<?php file_put_contents('DIR/hangs', ''); chmod('DIR/hangs', 0666); sleep(60);`})
+		s := startOwn(t, poolWith(), map[string]string{"hang.php": `<?php file_put_contents('DIR/hangs', ''); chmod('DIR/hangs', 0666); sleep(100000);`})
 		s.rewrite(poolWith("php_value[opcache.preload] = DIR/hang.php"))
 		if err := s.cmd.Process.Signal(syscall.SIGUSR2); err != nil {
 			t.Fatal(err)

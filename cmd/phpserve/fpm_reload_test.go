@@ -11,7 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // startOwn starts phpserve alone with a configuration.
@@ -46,18 +47,22 @@ func (s *side) reload(n int, said string) {
 // waitForTimes waits until a text was said n times.
 func (s *side) waitForTimes(want string, n int) {
 	s.t.Helper()
-	late := time.After(patience)
+	late, done := patient.Late(), s.done
+	var ended error
 	for {
 		text, changed := s.out.read()
 		if strings.Count(text, want) >= n {
 			return
 		}
+		if done == nil { // what it has said to its end was there now
+			s.t.Fatalf("%s ended: %v; it has not said %q %d times\n%s", s.name, ended, want, n, s.out)
+		}
 		select {
 		case <-changed:
-		case err := <-s.done:
-			s.t.Fatalf("phpserve ended: %v\n%s", err, s.out)
+		case ended = <-done:
+			done = nil
 		case <-late:
-			s.t.Fatalf("phpserve does not say %q %d times\n%s", want, n, s.out)
+			s.t.Fatalf("%s does not say %q %d times\n%s", s.name, want, n, s.out)
 		}
 	}
 }
@@ -105,9 +110,10 @@ func testFPMReloadLosesNoRequest(t *testing.T, engine string) {
 			t.Errorf("after reload %d: %s", i+1, answer)
 		}
 	}
+	eventually(t, "there were enough requests", func() bool { return asked.Load() >= 100 })
 	close(done)
 	clients.Wait()
-	if wrong.Load() > 0 || asked.Load() < 100 {
+	if wrong.Load() > 0 {
 		t.Errorf("%d of %d requests were lost", wrong.Load(), asked.Load())
 	}
 	t.Logf("%d requests through 20 reloads", asked.Load())

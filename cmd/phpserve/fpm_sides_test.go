@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -95,7 +96,7 @@ func (s *side) start(args ...string) {
 	}
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = s.dir, s.out, s.out
 	s.cmd.Env = append(append(os.Environ(), "OF_THE_MASTER=seen"), s.env...)
-	s.cmd.WaitDelay = 5 * time.Second
+	s.cmd.WaitDelay = time.Until(patient.LastMoment())
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatalf("cannot start %s; these tests need php-fpm8.2 (apt-get install php8.2-fpm): %v", s.name, err)
 	}
@@ -134,7 +135,7 @@ func (s *side) end() {
 	}
 	select {
 	case <-s.done:
-	case <-time.After(patience):
+	case <-patient.Late():
 		s.t.Errorf("%s does not end", s.name)
 		_ = s.cmd.Process.Kill() // it may have ended this moment
 		<-s.done
@@ -144,20 +145,7 @@ func (s *side) end() {
 // waitFor waits for a text on standard error.
 func (s *side) waitFor(want string) {
 	s.t.Helper()
-	late := time.After(patience)
-	for {
-		text, changed := s.out.read()
-		if strings.Contains(text, want) {
-			return
-		}
-		select {
-		case <-changed:
-		case err := <-s.done:
-			s.t.Fatalf("%s ended: %v\n%s", s.name, err, s.out)
-		case <-late:
-			s.t.Fatalf("%s does not say %q\n%s", s.name, want, s.out)
-		}
-	}
+	s.waitForTimes(want, 1)
 }
 
 // stop ends it and returns the exit code.
@@ -168,7 +156,7 @@ func (s *side) stop(sig os.Signal) int {
 	}
 	select {
 	case <-s.done:
-	case <-time.After(patience):
+	case <-patient.Late():
 		s.t.Fatalf("%s does not end\n%s", s.name, s.out)
 	}
 	return s.cmd.ProcessState.ExitCode()
@@ -185,7 +173,7 @@ func (s *side) ask(socket string, params map[string]string, body string) string 
 	if err != nil {
 		s.t.Fatalf("%s: %v\n%s", s.name, err, s.out)
 	}
-	_ = nc.SetDeadline(time.Now().Add(patience))
+	_ = nc.SetDeadline(patient.LastMoment())
 	conn := fastcgi.NewConn(nc)
 	defer conn.Close()
 	all := map[string]string{

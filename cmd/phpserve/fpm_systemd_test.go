@@ -9,7 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // systemd listens where a service reports its state.
@@ -25,7 +26,7 @@ func systemd(t *testing.T, dir string) (address string, read func() string) {
 		t.Fatal(err)
 	}
 	return address, func() string {
-		_ = nc.SetReadDeadline(time.Now().Add(patience))
+		_ = nc.SetReadDeadline(patient.LastMoment())
 		b := make([]byte, 4096)
 		n, err := nc.Read(b)
 		if err != nil {

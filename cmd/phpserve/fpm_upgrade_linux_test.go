@@ -156,7 +156,7 @@ func onePool(name, listen string, more ...string) string {
 // a load balancer asks whether phpserve is ready.
 func upgradeLosesNoRequest(t *testing.T, p programs) {
 	port, admin := freeAddress(t, "127.0.0.1"), freeAddress(t, "127.0.0.1")
-	s := p.start("[global]\nerror_log = DIR/error.log\nprocess_control_timeout = 20s\n"+onePool("www", "DIR/www.sock")+onePool("tcp", port, "pm = ondemand"),
+	s := p.start("[global]\nerror_log = DIR/error.log\nprocess_control_timeout = 1d\n"+onePool("www", "DIR/www.sock")+onePool("tcp", port, "pm = ondemand"),
 		map[string]string{"s.php": `<?php echo "served";`, "slow.php": `<?php usleep(300000); echo "served";`}, "--admin", admin)
 	pid := s.cmd.Process.Pid
 	var asked, wrong atomic.Int64
@@ -191,9 +191,10 @@ func upgradeLosesNoRequest(t *testing.T, p programs) {
 			t.Errorf("upgrade %d: version %s, not %s", i+1, got, want)
 		}
 	}
+	eventually(t, "there were enough requests", func() bool { return asked.Load() >= 100 })
 	close(done)
 	clients.Wait()
-	if wrong.Load() > 0 || asked.Load() < 100 {
+	if wrong.Load() > 0 {
 		t.Errorf("%d of %d requests were lost", wrong.Load(), asked.Load())
 	}
 	t.Logf("%d requests through 3 upgrades", asked.Load())
@@ -245,7 +246,7 @@ const heldScript = `<?php touch('DIR/runs'); while (!file_exists('DIR/go')) { us
 
 // hold begins an upgrade while a request runs, and returns when the stand-in serves. release has the request finish.
 func hold(t *testing.T, p programs) (s *side, answer <-chan string, release func()) {
-	s = p.start("[global]\nerror_log = DIR/error.log\npid = DIR/pid\nprocess_control_timeout = 60s\n"+onePool("www", "DIR/www.sock"),
+	s = p.start("[global]\nerror_log = DIR/error.log\npid = DIR/pid\nprocess_control_timeout = 1d\n"+onePool("www", "DIR/www.sock"),
 		map[string]string{"held.php": heldScript, "s.php": `<?php echo "served";`})
 	answers := make(chan string, 1)
 	go func() { answers <- s.ask("www.sock", map[string]string{"SCRIPT_FILENAME": "DIR/held.php"}, "") }()
@@ -474,7 +475,7 @@ func upgradeEndedOnTheWay(t *testing.T, p programs) {
 
 // upgradeFromPHPFPM has php-fpm itself, called by a link, become phpserve; then the link leads to another version.
 func upgradeFromPHPFPM(t *testing.T, p programs) {
-	s := newSide(t, "php-fpm", "[global]\nerror_log = DIR/error.log\nprocess_control_timeout = 10s\n"+onePool("www", "DIR/www.sock")+onePool("tcp", freeAddress(t, "127.0.0.1")),
+	s := newSide(t, "php-fpm", "[global]\nerror_log = DIR/error.log\nprocess_control_timeout = 1d\n"+onePool("www", "DIR/www.sock")+onePool("tcp", freeAddress(t, "127.0.0.1")),
 		map[string]string{"s.php": `<?php echo PHP_SAPI;`})
 	link := filepath.Join(s.dir, "php-fpm")
 	lead := func(to string) {

@@ -12,7 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // stockConfig is Debian's php-fpm.conf with its www.conf, as the package has them but for the paths that a test may not write.
@@ -40,12 +41,7 @@ func stockConfig(t *testing.T, dir string) (file string) {
 // nginxFor starts Debian's nginx for the scripts of root, with its own snippet for FastCGI.
 func nginxFor(t *testing.T, dir, root, socket string) (url string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	l.Close()
+	port := strconv.Itoa(patient.Port(t))
 	user := ""
 	if os.Geteuid() == 0 {
 		user = "user www-data;"
@@ -53,6 +49,7 @@ func nginxFor(t *testing.T, dir, root, socket string) (url string) {
 	conf := strings.ReplaceAll(fmt.Sprintf(`%s worker_processes 1; daemon off; pid DIR/nginx.pid; error_log DIR/nginx.log;
 events { worker_connections 64; }
 http {
+	fastcgi_read_timeout 1d; fastcgi_send_timeout 1d; client_body_timeout 1d; send_timeout 1d;
 	access_log off; client_body_temp_path DIR/b; fastcgi_temp_path DIR/f; proxy_temp_path DIR/p; uwsgi_temp_path DIR/u; scgi_temp_path DIR/s;
 	include /etc/nginx/mime.types;
 	server {
@@ -87,17 +84,14 @@ http {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
 	})
-	for deadline := time.Now().Add(patience); ; {
+	eventually(t, "nginx answers", func() bool {
 		nc, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err == nil {
 			nc.Close()
-			return "http://127.0.0.1:" + port
 		}
-		if time.Now().After(deadline) {
-			said, _ := os.ReadFile(log.Name())
-			t.Fatalf("nginx does not answer: %s", said)
-		}
-	}
+		return err == nil
+	})
+	return "http://127.0.0.1:" + port
 }
 
 // TestFPMServesDokuWikiBehindNginx installs and uses a wiki through Debian's nginx and Debian's pool.

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -34,8 +35,8 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// patience is how long a test waits for what has to happen.
-const patience = 90 * time.Second
+// patience is for what wants a duration; the deadline of the test binary comes before. See package patient.
+const patience = 24 * time.Hour
 
 // instance is a running phpserve.
 type instance struct {
@@ -86,7 +87,7 @@ func launch(dir string, env []string, args ...string) (*instance, error) {
 		stdout: &output{changed: make(chan struct{})}, stderr: &output{changed: make(chan struct{})},
 		exited: make(chan struct{}),
 	}
-	s.cmd.Stdout, s.cmd.Stderr, s.cmd.WaitDelay = s.stdout, s.stderr, time.Second
+	s.cmd.Stdout, s.cmd.Stderr, s.cmd.WaitDelay = s.stdout, s.stderr, time.Until(patient.LastMoment())
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -94,8 +95,8 @@ func launch(dir string, env []string, args ...string) (*instance, error) {
 		s.err = s.cmd.Wait()
 		close(s.exited)
 	}()
-	late := time.After(patience)
-	for {
+	late := patient.Late()
+	for ended := false; ; {
 		text, changed := s.stdout.read()
 		if m := urlLine.FindStringSubmatch(text); m != nil {
 			s.url = m[1]
@@ -104,6 +105,10 @@ func launch(dir string, env []string, args ...string) (*instance, error) {
 		select {
 		case <-changed:
 		case <-s.exited:
+			if !ended { // what it has said to its end is there now
+				ended = true
+				continue
+			}
 			return nil, fmt.Errorf("phpserve ended before it served: %v\n%s%s", s.err, s.stdout, s.stderr)
 		case <-late:
 			s.kill()
@@ -120,7 +125,7 @@ func (s *instance) stop(sig os.Signal) error {
 	select {
 	case <-s.exited:
 		return s.err
-	case <-time.After(patience):
+	case <-patient.Late():
 		s.kill()
 		return errors.New("phpserve does not end")
 	}
@@ -152,7 +157,7 @@ func serve(t *testing.T, dir string, args ...string) *instance {
 // waitForLog waits until the access log on standard output has a text.
 func (s *instance) waitForLog(t *testing.T, want string) {
 	t.Helper()
-	late := time.After(patience)
+	late := patient.Late()
 	for {
 		text, changed := s.stdout.read()
 		if strings.Contains(text, want) {
@@ -226,7 +231,7 @@ func plainClient() *http.Client {
 	return &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true, DisableCompression: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       patience,
+		Timeout:       time.Until(patient.LastMoment()),
 	}
 }
 

@@ -156,7 +156,7 @@ func TestPoolsRefuse(t *testing.T) {
 func TestSlowlogOfASite(t *testing.T) {
 	t.Parallel()
 	dir := openFolder(t, "phpserve-slow-")
-	script := "<?php\nclass Shop { function page($password) { usleep(1300000); } }\n(new Shop)->page('geheim');\n"
+	script := "<?php\nclass Shop { function page($password) { do { usleep(1300000); clearstatcache(); } while (!filesize('slow.log')); } }\n(new Shop)->page('geheim');\n"
 	for name, text := range map[string]string{
 		"index.php": script, "my.yaml": "root: .\nrequest_slowlog_timeout: 1s\nslowlog: slow.log\nslowlog.args: yes\n",
 	} {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // binaries are the PHPs to test with: those of the system, or what PHPSERVE_TEST_PHP names, with colons between them.
@@ -117,7 +119,7 @@ func until(t *testing.T, p *Process, o Options, ready func(Stack) bool) Stack {
 	t.Helper()
 	var stack Stack
 	var err error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := patient.LastMoment(); time.Now().Before(deadline); {
 		if stack, err = p.Trace(o); err == nil && ready(stack) {
 			return stack
 		}

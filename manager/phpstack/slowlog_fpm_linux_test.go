@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // slow are scripts that php-fpm finds slow, in the folder DIR.
@@ -84,7 +86,7 @@ request_slowlog_trace_depth = 0
 	}
 	block := regexp.MustCompile(`(?m)\n(\[.*\])  \[pool www\] pid (\d+)\n(.*\n)+`)
 	var blocks [][]byte
-	for deadline := time.Now().Add(10 * time.Second); len(blocks) < len(slow); {
+	for deadline := patient.LastMoment(); len(blocks) < len(slow); {
 		log, _ := os.ReadFile(filepath.Join(dir, "error.log"))
 		if time.Now().After(deadline) {
 			t.Fatalf("php-fpm wrote fewer than %d slow requests: %s", len(slow), log)
@@ -124,7 +126,7 @@ func dialFPM(t *testing.T, path string) net.Conn {
 	t.Helper()
 	var conn net.Conn
 	var err error
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := patient.LastMoment(); time.Now().Before(deadline); {
 		if conn, err = net.Dial("unix", path); err == nil {
 			t.Cleanup(func() { conn.Close() })
 			return conn
