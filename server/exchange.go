@@ -21,7 +21,9 @@ type exchange struct {
 	host   string // host of the request, without port
 	site   *site
 	close  bool // the connection ends with this response
-	timed  bool // a write deadline is set
+	// atMachine: the request is from somebody who sits at this machine.
+	atMachine bool
+	timed     bool // a write deadline is set
 
 	writeTimeout time.Duration // timeouts.write
 

@@ -169,14 +169,3 @@ func writePage(x *exchange, r *http.Request, page web.ErrorPage) {
 		_, _ = x.Write([]byte(b.String()))
 	}
 }
-
-// helpful says whether this client gets the page with all that is known: never over a network.
-func (s *Server) helpful(x *exchange) bool {
-	switch s.cfg.ErrorPages {
-	case ErrorPagesHelpful:
-		return true
-	case ErrorPagesPlain:
-		return false
-	}
-	return s.loopbackOnly && x.peer.Addr().IsLoopback() && x.client.IsLoopback()
-}

@@ -38,6 +38,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(x.start.Add(s.cfg.BodyTimeout)) // a connection supports it
 	}
 	x.peer = peerAddr(r)
+	x.atMachine = s.isAtMachine(x, r)
 	fromProxy := s.trusted.apply(x, r)
 	s.identify(x, r, fromProxy)
 	x.host = hostOnly(r.Host)
