@@ -47,7 +47,7 @@ func (t *router) route(urlPath string) (*target, error) {
 	case err == nil && t.denied(urlPath):
 		return nil, errNotFound
 	case err == nil && f.dir:
-		return &target{redirect: cleanSlashes(urlPath) + "/"}, nil
+		return t.unslashedFolder(urlPath)
 	case err == nil && f.regular:
 		return t.file(urlPath, f)
 	case err == nil:
@@ -78,9 +78,35 @@ func (t *router) file(urlPath string, f found) (*target, error) {
 	return &target{script: f, scriptName: cleanSlashes(urlPath)}, nil
 }
 
-// folder answers for a URL that ends with a slash: by an index file, or as if nothing were there. Whether there is a
-// folder at all shows in its index file.
+// unslashedFolder answers for the URL of a folder that lacks the slash. Only an index file makes the folder a page, at the
+// URL with the slash; else the front controller is asked as for any other URL, because routes may be named like folders.
+// Sending these on, too, would be a loop, since frameworks take the slash off again.
+func (t *router) unslashedFolder(urlPath string) (*target, error) {
+	slashed := &target{redirect: cleanSlashes(urlPath) + "/"}
+	switch index, err := t.index(urlPath + "/"); {
+	case err != nil:
+		return nil, err
+	case index != nil:
+		return slashed, nil
+	}
+	answer, err := t.elsewhere(urlPath)
+	if errors.Is(err, errNotFound) {
+		return slashed, nil // nothing answers there either, but it is the folder's name
+	}
+	return answer, err
+}
+
+// folder answers for a URL that ends with a slash: by an index file, or as if nothing were there.
 func (t *router) folder(urlPath string) (*target, error) {
+	if index, err := t.index(urlPath); index != nil || err != nil {
+		return index, err
+	}
+	return t.elsewhere(urlPath)
+}
+
+// index is the index file of the folder at urlPath, which ends with a slash; nil if it has none. Whether there is a folder
+// at all shows in its index file.
+func (t *router) index(urlPath string) (*target, error) {
 	for _, name := range t.site.cfg.Index {
 		f, err := t.site.root.lookup(urlPath + name)
 		switch {
@@ -94,7 +120,7 @@ func (t *router) folder(urlPath string) (*target, error) {
 		}
 		t.note(urlPath+name, "not found", false)
 	}
-	return t.elsewhere(urlPath)
+	return nil, nil
 }
 
 // elsewhere looks for a script further left in the path, and then for the front controller.
