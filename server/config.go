@@ -124,6 +124,11 @@ type SiteConfig struct {
 	FollowSymlinks bool
 	// Deny are patterns of what is never served, see DefaultDeny.
 	Deny []string
+	// Charset is the character encoding that text files are labelled with, such as utf-8. Empty: none, the browser decides.
+	Charset string
+	// Types are media types by extension, such as .odg=application/vnd.oasis.opendocument.graphics, which outrank the
+	// table of mime-db.
+	Types []string
 	// MaxBodySize limits a request's body in bytes; a longer one gets 413. Zero: no limit.
 	MaxBodySize int64
 	// Env is NAME=VALUE given to every script as a CGI variable.
@@ -267,6 +272,14 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 	if c.SpoolBodies > 0 && s.MaxBodySize > c.SpoolBodies {
 		bad("spool.bodies, which is %d for all bodies together, must be 0 (no limit) or at least max_body_size, %d",
 			c.SpoolBodies, s.MaxBodySize)
+	}
+	if err := validCharset(s.Charset); err != nil {
+		bad("%v", err)
+	}
+	for _, entry := range s.Types {
+		if _, _, err := parseOwnType(entry); err != nil {
+			bad("%v", err)
+		}
 	}
 	if len(s.ScriptExtensions) == 0 {
 		bad("script_extensions must name at least one, such as .php")

@@ -1,258 +1,121 @@
 package server
 
-import "strings"
-
-// contentType returns the media type for a file name, by its last extension,
-// and whether precompressed siblings of such a file are worth looking for.
-//
-// The table is part of the program: the same file has the same type on every
-// host, whatever /etc/mime.types says, and nothing is guessed from content.
-// Text is UTF-8. JSON has no charset parameter (RFC 8259 section 11), and XML
-// names its encoding inside (RFC 7303 section 3).
-func contentType(name string) (mediaType string, compressible bool) {
-	dot := strings.LastIndexByte(name, '.')
-	if dot < 0 || strings.IndexByte(name[dot:], '/') >= 0 {
-		return octetStream, false
-	}
-	var stack [16]byte // no extension of the table is longer
-	ext := name[dot+1:]
-	if len(ext) > len(stack) {
-		return octetStream, false
-	}
-	lower := appendFolded(stack[:0], ext)
-	if t := textType(string(lower)); t != "" {
-		return t, true
-	}
-	if t := binaryType(string(lower)); t != "" {
-		return t, false
-	}
-	return octetStream, false
-}
+import (
+	_ "embed"
+	"fmt"
+	"mime"
+	"strings"
+)
 
 const octetStream = "application/octet-stream"
 
-// textType holds the types that compress well, text or not.
-func textType(ext string) string {
-	switch ext {
-	case "html", "htm", "shtml":
-		return "text/html; charset=utf-8"
-	case "css":
-		return "text/css; charset=utf-8"
-	case "js", "mjs", "cjs": // RFC 9239
-		return "text/javascript; charset=utf-8"
-	case "json", "map":
-		return "application/json"
-	case "jsonld":
-		return "application/ld+json"
-	case "geojson":
-		return "application/geo+json"
-	case "webmanifest":
-		return "application/manifest+json"
-	case "ndjson", "jsonl":
-		return "application/x-ndjson"
-	case "txt", "text", "conf", "diff", "patch", "srt":
-		return "text/plain; charset=utf-8"
-	case "md", "markdown":
-		return "text/markdown; charset=utf-8"
-	case "csv":
-		return "text/csv; charset=utf-8"
-	case "tsv":
-		return "text/tab-separated-values; charset=utf-8"
-	case "ics":
-		return "text/calendar; charset=utf-8"
-	case "vcf":
-		return "text/vcard; charset=utf-8"
-	case "vtt":
-		return "text/vtt; charset=utf-8"
-	case "appcache":
-		return "text/cache-manifest; charset=utf-8"
-	case "htc":
-		return "text/x-component; charset=utf-8"
-	case "yaml", "yml": // RFC 9512
-		return "application/yaml"
-	case "xml", "xsd", "rng":
-		return "application/xml"
-	case "xsl", "xslt":
-		return "application/xslt+xml"
-	case "xhtml", "xht":
-		return "application/xhtml+xml"
-	case "rss":
-		return "application/rss+xml"
-	case "atom":
-		return "application/atom+xml"
-	case "rdf":
-		return "application/rdf+xml"
-	case "owl":
-		return "application/owl+xml"
-	case "kml":
-		return "application/vnd.google-earth.kml+xml"
-	case "gpx":
-		return "application/gpx+xml"
-	case "mathml":
-		return "application/mathml+xml"
-	case "mpd":
-		return "application/dash+xml"
-	case "m3u8":
-		return "application/vnd.apple.mpegurl"
-	case "svg":
-		return "image/svg+xml"
-	case "ico":
-		return "image/vnd.microsoft.icon"
-	case "bmp":
-		return "image/bmp"
-	case "ttf":
-		return "font/ttf"
-	case "otf":
-		return "font/otf"
-	case "ttc":
-		return "font/collection"
-	case "eot":
-		return "application/vnd.ms-fontobject"
-	case "wasm":
-		return "application/wasm"
-	case "rtf":
-		return "application/rtf"
-	case "ps", "eps", "ai":
-		return "application/postscript"
-	case "gltf":
-		return "model/gltf+json"
-	case "glb":
-		return "model/gltf-binary"
-	case "tex":
-		return "application/x-tex"
-	}
-	return ""
+// mimeTypes is a table that others keep. It is part of the program, so that the same file has the same type on every host,
+// whatever /etc/mime.types says there.
+//
+//go:embed mimetypes.txt
+var mimeTypes string
+
+// ownMimeTypes is what that table lacks, or has an older type for.
+const ownMimeTypes = `
++ text/javascript cjs
++ text/vcard vcf
++ text/plain diff patch
++ text/x-component htc
++ application/yaml yaml yml
++ application/x-ndjson ndjson jsonl
+- application/gzip tgz
+- application/zstd zst
+- audio/flac flac
+- image/jpeg jfif
+- video/mp4 m4v
+- image/svg+xml svgz
+`
+
+// mediaType is what is known of files with an extension.
+type mediaType struct {
+	name         string // for Content-Type
+	compressible bool   // precompressed siblings are worth looking for
+	encoding     string // Content-Encoding of such files as they are; empty: none
 }
 
-// binaryType holds the types that are compressed already.
-func binaryType(ext string) string {
-	switch ext {
-	case "png":
-		return "image/png"
-	case "apng":
-		return "image/apng"
-	case "jpg", "jpeg", "jpe", "jfif":
-		return "image/jpeg"
-	case "gif":
-		return "image/gif"
-	case "webp":
-		return "image/webp"
-	case "avif":
-		return "image/avif"
-	case "jxl":
-		return "image/jxl"
-	case "heic":
-		return "image/heic"
-	case "heif":
-		return "image/heif"
-	case "jp2":
-		return "image/jp2"
-	case "tif", "tiff":
-		return "image/tiff"
-	case "psd":
-		return "image/vnd.adobe.photoshop"
-	case "woff":
-		return "font/woff"
-	case "woff2":
-		return "font/woff2"
-	case "mp3":
-		return "audio/mpeg"
-	case "m4a":
-		return "audio/mp4"
-	case "aac":
-		return "audio/aac"
-	case "oga", "ogg", "opus":
-		return "audio/ogg"
-	case "flac":
-		return "audio/flac"
-	case "wav":
-		return "audio/wav"
-	case "weba":
-		return "audio/webm"
-	case "mid", "midi":
-		return "audio/midi"
-	case "mp4", "m4v":
-		return "video/mp4"
-	case "webm":
-		return "video/webm"
-	case "ogv":
-		return "video/ogg"
-	case "mov", "qt":
-		return "video/quicktime"
-	case "mpeg", "mpg":
-		return "video/mpeg"
-	case "ts":
-		return "video/mp2t"
-	case "avi":
-		return "video/x-msvideo"
-	case "mkv":
-		return "video/matroska"
-	case "wmv":
-		return "video/x-ms-wmv"
-	case "flv":
-		return "video/x-flv"
-	case "3gp":
-		return "video/3gpp"
-	case "pdf":
-		return "application/pdf"
-	case "zip":
-		return "application/zip"
-	case "gz", "tgz":
-		return "application/gzip"
-	case "zst":
-		return "application/zstd"
-	case "bz2":
-		return "application/x-bzip2"
-	case "xz":
-		return "application/x-xz"
-	case "tar":
-		return "application/x-tar"
-	case "7z":
-		return "application/x-7z-compressed"
-	case "rar":
-		return "application/vnd.rar"
-	case "jar", "war":
-		return "application/java-archive"
-	case "epub":
-		return "application/epub+zip"
-	case "doc":
-		return "application/msword"
-	case "xls":
-		return "application/vnd.ms-excel"
-	case "ppt":
-		return "application/vnd.ms-powerpoint"
-	case "docx":
-		return "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-	case "xlsx":
-		return "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-	case "pptx":
-		return "application/vnd.openxmlformats-officedocument.presentationml.presentation"
-	case "odt":
-		return "application/vnd.oasis.opendocument.text"
-	case "ods":
-		return "application/vnd.oasis.opendocument.spreadsheet"
-	case "odp":
-		return "application/vnd.oasis.opendocument.presentation"
-	case "kmz":
-		return "application/vnd.google-earth.kmz"
-	case "apk":
-		return "application/vnd.android.package-archive"
-	case "deb":
-		return "application/vnd.debian.binary-package"
-	case "rpm":
-		return "application/x-rpm"
-	case "xpi":
-		return "application/x-xpinstall"
-	case "torrent":
-		return "application/x-bittorrent"
-	case "swf":
-		return "application/x-shockwave-flash"
-	case "p7s":
-		return "application/pkcs7-signature"
-	case "crt", "cer":
-		return "application/pkix-cert"
-	case "sqfs", "iso", "img", "dmg", "exe", "msi", "bin":
-		return octetStream
+// mediaTypes finds the media type of a file by the last extension of its name; nothing is guessed from content.
+type mediaTypes map[string]mediaType
+
+// newMediaTypes returns the types of a site. Text gets the charset, if one is given: which one a file is written in cannot
+// be known, and a wrong one would outrank what the file says itself, in a meta element or a byte order mark (HTML,
+// "Determining the character encoding"). own are entries such as .odg=TYPE that outrank the table.
+func newMediaTypes(own []string, charset string) (mediaTypes, error) {
+	types := make(mediaTypes, 1300)
+	for line := range strings.SplitSeq(mimeTypes+ownMimeTypes, "\n") {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || fields[0] == "#" {
+			continue
+		}
+		for _, ext := range fields[2:] {
+			types[ext] = mediaType{name: withCharset(fields[1], charset), compressible: fields[0] == "+"}
+		}
 	}
-	return ""
+	for _, entry := range own {
+		ext, name, err := parseOwnType(entry)
+		if err != nil {
+			return nil, err
+		}
+		known := types[ext]
+		known.name = withCharset(name, charset)
+		known.compressible = known.compressible || strings.HasPrefix(name, "text/") || strings.HasSuffix(name, "+xml") || strings.HasSuffix(name, "+json")
+		types[ext] = known
+	}
+	svgz := types["svgz"] // SVG that is stored compressed (SVG 1.1, appendix J)
+	svgz.encoding, svgz.compressible = "gzip", false
+	types["svgz"] = svgz
+	return types, nil
+}
+
+// parseOwnType reads an entry such as .odg=application/vnd.oasis.opendocument.graphics. The dot may be missing.
+func parseOwnType(entry string) (ext, name string, err error) {
+	ext, name, ok := strings.Cut(entry, "=")
+	ext = asciiLower(strings.TrimPrefix(ext, "."))
+	name = strings.TrimSpace(name)
+	if !ok || ext == "" || strings.ContainsAny(ext, "./\\ *") {
+		return "", "", fmt.Errorf("types: %q must be an extension and its type, such as .odg=application/vnd.oasis.opendocument.graphics", entry)
+	}
+	if base, _, err := mime.ParseMediaType(name); err != nil || strings.Count(base, "/") != 1 || strings.ContainsAny(name, "\r\n") {
+		return "", "", fmt.Errorf("types: %q is no media type for .%s: it must be like text/plain or text/plain; charset=iso-8859-1", name, ext)
+	}
+	return ext, name, nil
+}
+
+// validCharset says what is wrong with the name of a charset (RFC 2978 section 2.3).
+func validCharset(charset string) error {
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'+-^_`{}~"
+	if strings.Trim(charset, allowed) != "" {
+		return fmt.Errorf("charset must be the name of a character encoding such as utf-8 or iso-8859-1, or empty, not %q", charset)
+	}
+	return nil
+}
+
+// withCharset adds the charset to types of text that have no parameter.
+func withCharset(name, charset string) string {
+	if charset == "" || !strings.HasPrefix(name, "text/") || strings.Contains(name, ";") {
+		return name
+	}
+	return name + "; charset=" + charset
+}
+
+// of returns the media type of a file with this name.
+func (m mediaTypes) of(name string) mediaType {
+	unknown := mediaType{name: octetStream}
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 || strings.IndexByte(name[dot:], '/') >= 0 {
+		return unknown
+	}
+	var stack [64]byte // longer than any extension of the table
+	ext := name[dot+1:]
+	if len(ext) > len(stack) {
+		return unknown
+	}
+	if t, ok := m[string(appendFolded(stack[:0], ext))]; ok {
+		return t
+	}
+	return unknown
 }

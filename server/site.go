@@ -30,13 +30,17 @@ func newSite(cfg SiteConfig, php *poolSlot) (*site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
+	types, err := newMediaTypes(cfg.Types, cfg.Charset)
+	if err != nil {
+		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
+	}
 	root, err := newDocRoot(abs, docRootOptions{FollowSymlinks: cfg.FollowSymlinks, ResolveSymlinks: cfg.ResolveSymlinks, As: as})
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
 	return &site{
 		cfg: cfg, root: root, php: php,
-		protect: newProtection(cfg.Deny, cfg.ScriptExtensions), static: newStaticFiles(root),
+		protect: newProtection(cfg.Deny, cfg.ScriptExtensions), static: newStaticFiles(root, types),
 	}, nil
 }
 

@@ -8,10 +8,6 @@ import (
 	"time"
 )
 
-// maxRanges is how many ranges of one Range field are looked at; a field with
-// more is ignored (RFC 9110 section 14.2 allows it).
-const maxRanges = 32
-
 // staticMethods is the Allow field of a static file.
 const staticMethods = "GET, HEAD, OPTIONS"
 
@@ -24,10 +20,11 @@ const staticMethods = "GET, HEAD, OPTIONS"
 // that this is still right for caches, every response of a compressible type
 // says Vary: Accept-Encoding, whether or not a sibling exists at the moment.
 type staticFiles struct {
-	root *docRoot
+	root  *docRoot
+	types mediaTypes
 }
 
-func newStaticFiles(root *docRoot) *staticFiles { return &staticFiles{root: root} }
+func newStaticFiles(root *docRoot, types mediaTypes) *staticFiles { return &staticFiles{root, types} }
 
 // serve answers with the file f that root.open gave together with fnd. It does
 // not close f.
@@ -44,42 +41,68 @@ func (s *staticFiles) serve(w http.ResponseWriter, r *http.Request, f *os.File, 
 		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
 		return
 	}
-
-	mediaType, compressible := contentType(fnd.url)
-	variant, encoding := fnd, -1
-	if accept := r.Header["Accept-Encoding"]; compressible {
+	media := s.types.of(fnd.url)
+	variant, sibling := fnd, -1
+	if accept := r.Header["Accept-Encoding"]; media.compressible {
 		addVary(h)
 		if len(accept) > 0 {
 			a := parseAcceptEncoding(accept)
-			var sibling *os.File
+			var siblingFile *os.File
 			var siblingFound found
-			if sibling, siblingFound, encoding = s.openSibling(a, fnd); encoding >= 0 {
-				defer sibling.Close()
-				f, variant = sibling, siblingFound
+			if siblingFile, siblingFound, sibling = s.openSibling(a, fnd); sibling >= 0 {
+				defer siblingFile.Close()
+				f, variant, media.encoding = siblingFile, siblingFound, codingOf(sibling).name
 			} else if a.identity == 0 {
 				http.Error(w, http.StatusText(http.StatusNotAcceptable), http.StatusNotAcceptable)
 				return
 			}
 		}
 	}
-
-	h.Set("Content-Type", mediaType)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Etag", etag(variant.fileInfo, encoding))
-	if encoding >= 0 {
-		setEncoding(h, r, encoding, variant.size)
-	}
-	http.ServeContent(w, withoutManyRanges(r), "", lastModified(variant.mtime), f)
+	serveRepresentation(w, r, f, variant.fileInfo, media, etag(variant.fileInfo, sibling))
 }
 
-// setEncoding declares the content coding. http.ServeContent leaves out
-// Content-Length next to it unless it sends ranges, because it suspects a
-// middleware that compresses; here the length is known. It takes the header
-// away again for 304 and 416 but not for 412, so not with its conditions.
-func setEncoding(h http.Header, r *http.Request, encoding int, size int64) {
-	h.Set("Content-Encoding", codingOf(encoding).name)
-	if r.Header.Get("If-Match") == "" && r.Header.Get("If-Unmodified-Since") == "" {
-		h.Set("Content-Length", strconv.FormatInt(size, 10))
+// serveRepresentation answers a GET or HEAD with one representation of a resource, by RFC 9110 sections 13 and 14.
+// http.ServeContent differs from these in a dozen places, see TestConditionsAndRangesFollowRFC9110.
+func serveRepresentation(w http.ResponseWriter, r *http.Request, f *os.File, info fileInfo, media mediaType, tag string) {
+	h, now := w.Header(), time.Now()
+	v := validators{etag: tag, modified: lastModified(info.mtime, now)}
+	h.Set("Etag", tag)
+	h.Set("X-Content-Type-Options", "nosniff")
+	switch status := v.precondition(r); status {
+	case 0:
+	case http.StatusPreconditionFailed:
+		h.Set("Content-Length", "0")
+		fallthrough
+	default:
+		w.WriteHeader(status)
+		return
+	}
+	h.Set("Accept-Ranges", "bytes")
+	if !v.modified.IsZero() {
+		h.Set("Last-Modified", v.modified.UTC().Format(http.TimeFormat))
+	}
+	var ranges []byteRange
+	if lines := r.Header["Range"]; len(lines) > 0 && r.Method == http.MethodGet && v.wantsRange(r, now) {
+		var err error
+		if ranges, err = parseRange(lines, info.size); err != nil {
+			h.Set("Content-Range", "bytes */"+strconv.FormatInt(info.size, 10))
+			h.Set("Content-Length", "0")
+			w.WriteHeader(http.StatusRequestedRangeNotSatisfiable)
+			return
+		}
+	}
+	h.Set("Content-Type", media.name)
+	if media.encoding != "" {
+		h.Set("Content-Encoding", media.encoding)
+	}
+	switch {
+	case ranges != nil:
+		sendRanges(w, f, info.size, ranges)
+	case r.Method == http.MethodHead:
+		h.Set("Content-Length", strconv.FormatInt(info.size, 10))
+		w.WriteHeader(http.StatusOK)
+	default:
+		sendPart(w, f, http.StatusOK, byteRange{0, info.size})
 	}
 }
 
@@ -115,23 +138,10 @@ func etag(info fileInfo, encoding int) string {
 }
 
 // lastModified leaves out a time in the future, which RFC 9110 section 8.8.2.1
-// forbids to send; http.ServeContent sends none for the zero time.
-func lastModified(mtime time.Time) time.Time {
-	if mtime.After(time.Now()) {
+// forbids to send.
+func lastModified(mtime, now time.Time) time.Time {
+	if mtime.After(now) {
 		return time.Time{}
 	}
 	return mtime
-}
-
-// withoutManyRanges drops a Range field with more than maxRanges ranges.
-// http.ServeContent itself ignores ranges that add up to more than the file,
-// so overlaps cannot multiply it either (CVE-2011-3192).
-func withoutManyRanges(r *http.Request) *http.Request {
-	if strings.Count(r.Header.Get("Range"), ",") < maxRanges {
-		return r
-	}
-	plain := *r // the access log still shows what the client sent
-	plain.Header = r.Header.Clone()
-	plain.Header.Del("Range")
-	return &plain
 }

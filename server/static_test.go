@@ -16,7 +16,7 @@ import (
 func staticServer(t *testing.T, dir string) *httptest.Server {
 	t.Helper()
 	root := testRoot(t, dir, docRootOptions{})
-	s := newStaticFiles(root)
+	s := newStaticFiles(root, testTypes(t, ""))
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f, fnd, err := root.open(r.URL.Path)
 		if err != nil {
@@ -91,71 +91,12 @@ func TestStaticMethods(t *testing.T) {
 			if resp.StatusCode != tt.status || body != tt.body || resp.Header.Get("Allow") != tt.allow {
 				t.Errorf("%d %q Allow %q", resp.StatusCode, body, resp.Header.Get("Allow"))
 			}
-			if tt.status == 200 && (resp.ContentLength != 10 || resp.Header.Get("Content-Type") != "text/plain; charset=utf-8" ||
+			if tt.status == 200 && (resp.ContentLength != 10 || resp.Header.Get("Content-Type") != "text/plain" ||
 				resp.Header.Get("X-Content-Type-Options") != "nosniff" || resp.Header.Get("Last-Modified") != "Wed, 04 Mar 2026 05:06:07 GMT") {
 				t.Errorf("length %d, header %v", resp.ContentLength, resp.Header)
 			}
 		})
 	}
-}
-
-func TestStaticConditionsAndRanges(t *testing.T) {
-	dir := realTempDir(t)
-	put(t, dir, "a.bin", "0123456789", staticMtime())
-	put(t, dir, "empty.bin", "", staticMtime())
-	ts := staticServer(t, dir)
-	first, _ := ask(t, ts, "GET", "/a.bin")
-	tag := first.Header.Get("Etag")
-	if !strings.HasPrefix(tag, `"`) {
-		t.Fatalf("entity tag %q is not strong", tag)
-	}
-	const date, before, after = "Wed, 04 Mar 2026 05:06:07 GMT", "Wed, 04 Mar 2026 05:06:06 GMT", "Wed, 04 Mar 2026 05:06:08 GMT"
-	many := "Range: bytes=0-0" + strings.Repeat(",2-2", 999)
-	for _, tt := range []struct {
-		name   string
-		path   string
-		header []string
-		status int
-		body   string // "*": not compared
-	}{
-		{"If-None-Match with the tag", "/a.bin", []string{"If-None-Match: " + tag}, 304, ""},
-		{"If-None-Match with the weak tag", "/a.bin", []string{"If-None-Match: W/" + tag}, 304, ""},
-		{"If-None-Match in a list", "/a.bin", []string{`If-None-Match: "x", ` + tag}, 304, ""},
-		{"If-None-Match star", "/a.bin", []string{"If-None-Match: *"}, 304, ""},
-		{"If-None-Match with another", "/a.bin", []string{`If-None-Match: "x"`}, 200, "0123456789"},
-		{"If-None-Match outranks If-Modified-Since", "/a.bin", []string{`If-None-Match: "x"`, "If-Modified-Since: " + after}, 200, "0123456789"},
-		{"If-Modified-Since same", "/a.bin", []string{"If-Modified-Since: " + date}, 304, ""},
-		{"If-Modified-Since earlier", "/a.bin", []string{"If-Modified-Since: " + before}, 200, "0123456789"},
-		{"If-Match with another", "/a.bin", []string{`If-Match: "x"`}, 412, ""},
-		{"If-Unmodified-Since earlier", "/a.bin", []string{"If-Unmodified-Since: " + before}, 412, ""},
-		{"range", "/a.bin", []string{"Range: bytes=2-4"}, 206, "234"},
-		{"suffix range", "/a.bin", []string{"Range: bytes=-3"}, 206, "789"},
-		{"open range", "/a.bin", []string{"Range: bytes=8-"}, 206, "89"},
-		{"range beyond the end", "/a.bin", []string{"Range: bytes=10-"}, 416, "*"},
-		{"unknown unit is not satisfiable to net/http", "/a.bin", []string{"Range: lines=1-2"}, 416, "*"},
-		{"If-Range with the tag", "/a.bin", []string{"Range: bytes=0-0", "If-Range: " + tag}, 206, "0"},
-		{"If-Range with the weak tag", "/a.bin", []string{"Range: bytes=0-0", "If-Range: W/" + tag}, 200, "0123456789"},
-		{"If-Range with another", "/a.bin", []string{"Range: bytes=0-0", `If-Range: "x"`}, 200, "0123456789"},
-		{"If-Range with the date", "/a.bin", []string{"Range: bytes=0-0", "If-Range: " + date}, 206, "0"},
-		{"1000 ranges are ignored", "/a.bin", []string{many}, 200, "0123456789"},
-		{"33 ranges are ignored", "/a.bin", []string{"Range: bytes=0-0" + strings.Repeat(",2-1", 32)}, 200, "0123456789"},
-		{"overlapping ranges that add up to more are ignored (CVE-2011-3192)", "/a.bin", []string{"Range: bytes=0-,0-,0-"}, 200, "0123456789"},
-		{"range of an empty file", "/empty.bin", []string{"Range: bytes=0-"}, 200, ""},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			resp, body := ask(t, ts, "GET", tt.path, tt.header...)
-			if resp.StatusCode != tt.status || tt.body != "*" && body != tt.body {
-				t.Errorf("%d %q, want %d %q", resp.StatusCode, body, tt.status, tt.body)
-			}
-		})
-	}
-	t.Run("two ranges are multipart", func(t *testing.T) {
-		resp, body := ask(t, ts, "GET", "/a.bin", "Range: bytes=0-1,5-6")
-		if resp.StatusCode != 206 || !strings.HasPrefix(resp.Header.Get("Content-Type"), "multipart/byteranges; boundary=") ||
-			strings.Count(body, "Content-Range: bytes ") != 2 {
-			t.Errorf("%d %v %q", resp.StatusCode, resp.Header, body)
-		}
-	})
 }
 
 func TestEtagTellsFilesApart(t *testing.T) {
@@ -231,7 +172,7 @@ func TestPrecompressedSiblings(t *testing.T) {
 					h.Get("Content-Length") != tt.length || h.Get("Vary") != tt.vary {
 					t.Errorf("%s: %d %q %v", method, resp.StatusCode, body, h)
 				}
-				if tt.encoding != "" && h.Get("Content-Type") != "text/javascript; charset=utf-8" {
+				if tt.encoding != "" && h.Get("Content-Type") != "text/javascript" {
 					t.Errorf("type %q", h.Get("Content-Type"))
 				}
 			}
@@ -301,6 +242,29 @@ func TestVaryIsAddedOnce(t *testing.T) {
 		addVary(h)
 		if got := strings.Join(h["Vary"], "|"); got != tt.after {
 			t.Errorf("%q became %q, want %q", tt.before, got, tt.after)
+		}
+	}
+}
+
+func TestTextHasNoCharsetUnlessOneIsConfigured(t *testing.T) {
+	t.Parallel()
+	latin1 := "<meta charset=iso-8859-1>\xe4\xf6\xfc"
+	files := map[string]string{"a.html": latin1, "a.txt": "x", "a.svgz": "\x1f\x8b...", "a.svgz.gz": "x", "a.odg": "x", "a.own": "x", "a.json": "{}"}
+	for _, tt := range []struct {
+		charset string
+		want    map[string]string
+	}{
+		{"", map[string]string{"/a.html": "text/html", "/a.txt": "text/plain", "/a.own": "text/x-own"}},
+		{"ISO-8859-1", map[string]string{"/a.html": "text/html; charset=ISO-8859-1", "/a.txt": "text/plain; charset=ISO-8859-1", "/a.own": "text/x-own; charset=ISO-8859-1"}},
+	} {
+		ts := startServer(t, engines[1], files, func(c *Config) { c.Sites[0].Charset, c.Sites[0].Types = tt.charset, []string{".own=text/x-own"} })
+		tt.want["/a.svgz"], tt.want["/a.json"], tt.want["/a.odg"] = "image/svg+xml", "application/json", "application/vnd.oasis.opendocument.graphics"
+		for path, want := range tt.want {
+			got := ts.get(path, "Accept-Encoding", "gzip")
+			coding := map[bool]string{true: "gzip"}[path == "/a.svgz"]
+			if got.StatusCode != 200 || got.Header.Get("Content-Type") != want || got.Header.Get("Content-Encoding") != coding || got.body != files[path[1:]] {
+				t.Errorf("charset %q, %s: %d %v %q", tt.charset, path, got.StatusCode, got.Header, got.body)
+			}
 		}
 	}
 }

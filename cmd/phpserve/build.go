@@ -197,7 +197,7 @@ func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 	c := server.SiteConfig{
 		Hosts: s.Hosts, Index: s.Index, PathInfo: s.PathInfo, ScriptExtensions: s.ScriptExtensions, CGI: s.CGI,
 		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: s.FollowSymlinks, Deny: denyPatterns(s.Deny),
-		MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: strings.ToLower(s.Pool),
+		Charset: s.Charset, Types: s.Types, MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: strings.ToLower(s.Pool),
 	}
 	if err := checkRoot(s.Root); err != nil {
 		return c, err

@@ -55,6 +55,8 @@ type siteSettings struct {
 	ResolveSymlinks  bool     `mapstructure:"resolve_symlinks"`
 	FollowSymlinks   bool     `mapstructure:"follow_symlinks"`
 	Deny             []string `mapstructure:"deny"`
+	Charset          string   `mapstructure:"charset"`
+	Types            []string `mapstructure:"types"`
 	MaxBodySize      size     `mapstructure:"max_body_size"`
 	FastCGIParam     []string `mapstructure:"fastcgi_param"`
 	Pool             string   `mapstructure:"pool"`
@@ -141,7 +143,8 @@ func defaultSettings() settings {
 		Site: siteSettings{
 			Hosts: []string{}, FrontController: frontAuto, Index: site.Index, PathInfo: site.PathInfo,
 			ScriptExtensions: site.ScriptExtensions, CGI: site.CGI, ResolveSymlinks: site.ResolveSymlinks,
-			FollowSymlinks: site.FollowSymlinks, Deny: site.Deny, MaxBodySize: size(site.MaxBodySize), FastCGIParam: []string{},
+			FollowSymlinks: site.FollowSymlinks, Deny: site.Deny,
+			Charset: site.Charset, Types: []string{}, MaxBodySize: size(site.MaxBodySize), FastCGIParam: []string{},
 		},
 		Pool: poolSettings{
 			Engine: pool.Engine, PM: pool.PM, MaxChildren: pool.MaxChildren, StartServers: pool.StartServers,
