@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // staticSide is one of the servers that the same files are asked of.
@@ -32,7 +34,7 @@ func (s *staticSide) ask(t *testing.T, method, path string, fields ...string) (*
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(wireDeadline)); err != nil {
+	if err := conn.SetDeadline(patient.LastMoment()); err != nil {
 		t.Fatal(err)
 	}
 	head := method + " " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
