@@ -60,6 +60,7 @@ type process struct {
 	pid      int
 	endpoint *endpoint
 	started  time.Time
+	output   *output // what it writes to; nil: nobody's
 
 	once   sync.Once
 	done   chan struct{} // closed at the exit
@@ -86,6 +87,9 @@ func (p *process) exited(s exitStatus) {
 		_ = p.handle.Release() // the pidfd would stay until the next garbage collection
 		p.handle = nil
 		p.mu.Unlock()
+		if p.output != nil {
+			p.output.workerEnded(p.pid)
+		}
 		close(p.done)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -30,6 +31,9 @@ func (p *Pool) greet(w *Worker) {
 		defer cancel()
 		conn, output, err := p.dialer.Greet(ctx, at.network, at.addr, p.dir.workerScript())
 		m := greeted.FindStringSubmatch(output)
+		if pid, convErr := strconv.Atoi(strings.Join(m[min(1, len(m)):], "")); convErr == nil && w.proc.output != nil {
+			w.proc.output.requestEnded(pid) // one whose client left may have been before
+		}
 		p.mu.Lock()
 		delete(at.greetings, g)
 		if err == nil && m != nil {

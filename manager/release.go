@@ -24,6 +24,9 @@ func (w *Worker) Release(o Outcome) {
 	var cpu time.Duration
 	if o == Done {
 		cpu = w.cpuTime()
+		if w.proc.output != nil {
+			w.proc.output.requestEnded(w.proc.pid)
+		}
 	}
 	p.mu.Lock()
 	if w.slowTimer != nil {

@@ -59,6 +59,7 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 		_ = os.Remove(addr)
 		return nil, err
 	}
+	proc.output = out
 	s.mu.Lock()
 	s.procs[proc] = ch
 	s.mu.Unlock()
@@ -71,7 +72,7 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 		s.mu.Lock()
 		delete(s.procs, proc)
 		s.mu.Unlock()
-		proc.said = out.lines()
+		proc.said = out.said()
 		proc.exited(ch.exit)
 	})
 	return proc, nil

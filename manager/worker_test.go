@@ -2,7 +2,6 @@ package manager
 
 import (
 	"bufio"
-	"io"
 	"math"
 	"os"
 	"slices"
@@ -130,25 +129,5 @@ func TestMaxRequestsIsSpreadByAnEighthEitherWay(t *testing.T) {
 	}
 	if len(seen) < 50 {
 		t.Errorf("1000 workers share %d limits", len(seen))
-	}
-}
-
-func TestOutputKeepsTheLastLinesAndLogsAll(t *testing.T) {
-	log, text := testLog()
-	o := newOutput(log)
-	var in strings.Builder
-	for i := range 20 {
-		in.WriteString("line " + string(rune('a'+i)) + "\r\n\n")
-	}
-	in.WriteString(strings.Repeat("x", 3*outputLineLimit) + "\nno line break at the end")
-	o.copy(io.Reader(strings.NewReader(in.String())))
-	if n := strings.Count(text(), "php output"); n != 20+3+1 {
-		t.Errorf("%d records", n)
-	}
-	if got := o.lines(); !strings.HasSuffix(got, " | no line break at the end") || strings.Contains(got, "line a") || strings.Count(got, " | ") != outputTail-1 {
-		t.Errorf("remembered: %.200q", got)
-	}
-	if got := newOutput(log).lines(); got != "" {
-		t.Errorf("nothing was said, but %q", got)
 	}
 }

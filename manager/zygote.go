@@ -95,7 +95,7 @@ func newZygote(ctx context.Context, p *Pool, generation int) (*zygoteEngine, err
 	if err != nil {
 		z.child.kill()
 		z.release()
-		return nil, fmt.Errorf("%v%s", err, z.output.lines())
+		return nil, fmt.Errorf("%v%s", err, z.output.said())
 	}
 	z.wg.Go(z.listen)
 	z.wg.Go(z.command)
@@ -235,6 +235,9 @@ func (z *zygoteEngine) report(line string) error {
 		proc, err := newProcess(pid, z.endpoint)
 		if err == nil && !proc.isChildOf(z.child.cmd.Process.Pid) {
 			return fmt.Errorf("it reported process %d, which is not its child, as a worker", pid)
+		}
+		if err == nil {
+			proc.output = z.output
 		}
 		z.mu.Lock()
 		defer z.mu.Unlock()
