@@ -88,6 +88,9 @@ func composerPublicDir(dir string) (string, error) {
 		return "", fmt.Errorf("cannot read %s: %v", file, err)
 	}
 	public := strings.TrimSuffix(composer.Extra.PublicDir, "/")
+	if strings.ContainsRune(public, 0) {
+		return "", fmt.Errorf("cannot use extra.public-dir %q of %s: no folder has such a name", public, file)
+	}
 	if public != "" && !filepath.IsLocal(public) {
 		return "", fmt.Errorf("cannot use extra.public-dir %q of %s: it leads out of the project", public, file)
 	}
