@@ -120,8 +120,8 @@ type SiteConfig struct {
 	CGI string
 	// ResolveSymlinks gives PHP the real paths, so that a switched release link never runs old code.
 	ResolveSymlinks bool
-	// FollowSymlinks serves what symbolic links inside Root point to outside of it.
-	FollowSymlinks bool
+	// FollowSymlinks is "owner", "yes" or "no": whether symbolic links that lead out of Root are followed.
+	FollowSymlinks string
 	// Deny are patterns of what is never served, see DefaultDeny.
 	Deny []string
 	// Charset is the character encoding that text files are labelled with, such as utf-8. Empty: none, the browser decides.
@@ -156,7 +156,7 @@ func DefaultConfig() Config {
 func DefaultSiteConfig() SiteConfig {
 	return SiteConfig{
 		Index:    []string{"index.php", "index.html"},
-		PathInfo: PathInfoAuto, CGI: CGIPHP,
+		PathInfo: PathInfoAuto, CGI: CGIPHP, FollowSymlinks: FollowOwner,
 		ScriptExtensions: []string{".php"},
 		Deny:             DefaultDeny(),
 		MaxBodySize:      128 << 20,
@@ -265,6 +265,7 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 		bad("root is not set")
 	}
 	oneOf(&errs, "path_info", s.PathInfo, PathInfoAuto, PathInfoOff, PathInfoRequired)
+	oneOf(&errs, "follow_symlinks", s.FollowSymlinks, FollowOwner, FollowYes, FollowNo)
 	oneOf(&errs, "cgi", s.CGI, CGIPHP, CGIRFC3875)
 	if s.MaxBodySize < 0 {
 		bad("max_body_size must be 0 (no limit) or greater, not %d", s.MaxBodySize)

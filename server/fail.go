@@ -31,6 +31,7 @@ func judge(err error) verdict {
 		pathError *badPathError
 		client    *clientError
 		worker    *workerError
+		link      *linkError
 		head      *fastcgi.HeadError
 		protocol  *fastcgi.ProtocolError
 	)
@@ -59,7 +60,9 @@ func judge(err error) verdict {
 		}
 	case errors.Is(err, errMethod):
 		return verdict{status: http.StatusMethodNotAllowed, summary: "This method is not allowed."}
-	case errors.Is(err, errNotFound), errors.Is(err, fs.ErrNotExist), errors.Is(err, errOutsideRoot):
+	case errors.As(err, &link):
+		return verdict{status: http.StatusNotFound, summary: "Nothing answers this URL, because " + link.Error() + ".", hint: link.hint}
+	case errors.Is(err, errNotFound), errors.Is(err, fs.ErrNotExist):
 		return verdict{status: http.StatusNotFound, summary: "No file, script or front controller answers this URL."}
 	case errors.Is(err, fs.ErrPermission):
 		return verdict{
@@ -101,6 +104,10 @@ func judge(err error) verdict {
 // fail answers a request with an error.
 func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step) {
 	v := judge(err)
+	var link *linkError
+	if errors.As(err, &link) {
+		x.site.links.log(s.log, link)
+	}
 	x.err = err
 	if v.status >= 500 && !errors.Is(err, errScript) { // PHP's own message of that is in the log already
 		attrs := []any{"status", v.status, "error", err, "method", r.Method, "uri", r.RequestURI, "pool", x.pool}

@@ -170,7 +170,7 @@ func TestHostileStopOfTheZygoteIsOvercome(t *testing.T) {
 // phpserve may be root; what it serves is what the pool's user may read.
 func TestHostileLinkAndPrivateFileAreNotRead(t *testing.T) {
 	t.Parallel()
-	for _, follow := range []bool{false, true} {
+	for _, follow := range []string{FollowNo, FollowOwner, FollowYes} {
 		ts := startServer(t, manager.EngineSpawn, map[string]string{
 			"private.txt": "secret", "private.css": "secret", "inside/a.txt": "secret", "open.txt": "open",
 		}, func(c *Config) { c.Sites[0].FollowSymlinks = follow })
@@ -187,7 +187,7 @@ func TestHostileLinkAndPrivateFileAreNotRead(t *testing.T) {
 		}
 		for _, path := range []string{"/private.txt", "/private.css", "/inside/a.txt", "/link.txt"} {
 			if got := ts.get(path); got.StatusCode < 400 || strings.Contains(got.body, "secret") {
-				t.Errorf("follow_symlinks %t: %s: %d %q", follow, path, got.StatusCode, got.body)
+				t.Errorf("follow_symlinks %s: %s: %d %q", follow, path, got.StatusCode, got.body)
 			}
 		}
 		if got := ts.get("/open.txt"); got.body != "open" {

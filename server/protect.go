@@ -2,6 +2,8 @@ package server
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -169,6 +171,39 @@ func (p *protection) denied(urlPath string) (rule string, denied bool) {
 			return rule, true
 		}
 		first = false
+	}
+	return "", false
+}
+
+// deniedTarget is denied for the real path that urlPath led to through symbolic links: a link notes.txt must not serve .env,
+// nor the source of a script. Folders that lie above the document root as well are none of the link's. Some folders with a
+// dot are only a way to lay files out: those that begin with two (..data of Kubernetes' volumes) and .pnpm.
+func (p *protection) deniedTarget(root, real, urlPath string) (rule string, denied bool) {
+	if p == nil {
+		return "", false
+	}
+	common := 0 // up to the slash behind the last folder that both have
+	for i := 0; i < len(real) && i < len(root) && real[i] == root[i]; i++ {
+		if os.IsPathSeparator(real[i]) {
+			common = i + 1
+		}
+	}
+	if below(root, real) {
+		common = len(root)
+	}
+	rest, more := filepath.ToSlash(real[common:]), true
+	for more {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		if segment == "" || more && (strings.HasPrefix(segment, "..") || segment == ".pnpm" || segment == wellKnown) {
+			continue
+		}
+		if rule, denied := p.deniedSegment(segment, false, false); denied {
+			return rule, true
+		}
+		if !more && !p.isScript(urlPath) && p.isSource(appendFolded(nil, segment)) {
+			return ruleSource, true
+		}
 	}
 	return "", false
 }

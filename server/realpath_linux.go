@@ -10,33 +10,6 @@ import (
 // Real paths come from proc(5), where each descriptor is a link to what it was
 // opened on: nothing can be swapped between asking and using.
 
-// openByRealPath is for links that RESOLVE_BENEATH refuses although they may
-// lead inside, which is every absolute one. The file is first opened with
-// O_PATH, which has no effect on it; what is checked is the real path of that
-// very descriptor, and what is opened in the end is that very file.
-func openByRealPath(r *rootDir, rel string, flags int) (int, error) {
-	fd, err := openAt(r.fd, rel, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
-	if err != nil {
-		return -1, err
-	}
-	root, err := realPathOf(r.fd)
-	if err == nil {
-		var real string
-		if real, err = realPathOf(fd); err == nil && !below(root, real) {
-			err = errOutsideRoot
-		}
-	}
-	if err != nil {
-		_ = unix.Close(fd)
-		return -1, err
-	}
-	if flags&unix.O_PATH != 0 {
-		return fd, nil
-	}
-	defer unix.Close(fd)
-	return openAt(unix.AT_FDCWD, procFD+strconv.Itoa(fd), flags, 0)
-}
-
 // realPaths returns the real paths of the root and of the file fd below it, as
 // they are now: a renamed release folder keeps its inode, so the path from
 // when the root was opened is used only while the file's own path proves it.

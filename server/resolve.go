@@ -17,8 +17,8 @@ const onWindows = runtime.GOOS == "windows"
 
 // Why a lookup that met a file does not give it.
 var (
-	// errOutsideRoot: a symbolic link leads out of the document root and
-	// docRootOptions.FollowSymlinks is off.
+	// errOutsideRoot: a symbolic link leads where docRootOptions.Links does not
+	// follow it, or to a protected name. It is always a linkError.
 	errOutsideRoot = errors.New("path leads out of the document root")
 	// errNotRegular: open met a folder, FIFO, socket or device.
 	errNotRegular = errors.New("not a regular file")
@@ -26,9 +26,11 @@ var (
 
 // docRootOptions says what a docRoot does with symbolic links.
 type docRootOptions struct {
-	// FollowSymlinks allows symbolic links that lead out of the document
-	// root. Links that stay inside are always followed.
-	FollowSymlinks bool
+	// Links says which symbolic links that lead out of the document root are
+	// followed. Links that stay inside always are.
+	Links linkPolicy
+	// Protect has the names that no link may lead to; nil: there are none.
+	Protect *protection
 	// ResolveSymlinks reports real paths in found, so that PHP and opcache see
 	// a new path after a release folder was switched (current -> releases/7).
 	ResolveSymlinks bool

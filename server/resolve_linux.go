@@ -17,8 +17,10 @@ import (
 // docRoot looks files up below one document root without ever leaving it.
 //
 //	statx(root path)          same folder as the descriptor? else open it anew
-//	openat2(root, url path)   RESOLVE_BENEATH: the kernel holds the walk inside
+//	openat2(root, url path)   RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS: the kernel holds the walk inside
 //	fstat, close
+//
+// Only a path with symbolic links in it costs more (linkwalk_linux.go).
 //
 // Of a name in the root itself, which most front controllers are, the last two are one: fstatat(root, name).
 //
@@ -282,7 +284,7 @@ func (d *docRoot) find(urlPath string, flags int) (int, found, error) {
 		return -1, found{}, err
 	}
 	for range maxRetries {
-		fd, fnd, err := d.findOnce(rel, flags)
+		fd, fnd, err := d.findOnce(rel, urlPath, flags)
 		if errors.Is(err, unix.EAGAIN) {
 			continue // something was renamed on the way
 		}
@@ -296,20 +298,16 @@ func (d *docRoot) find(urlPath string, flags int) (int, found, error) {
 }
 
 // findOnce is find for one state of the root; EAGAIN asks for another try.
-func (d *docRoot) findOnce(rel string, flags int) (int, found, error) {
+func (d *docRoot) findOnce(rel, url string, flags int) (int, found, error) {
 	r, err := d.root()
 	if err != nil {
 		return -1, found{}, err
 	}
 	defer r.release()
 
-	resolve := uint64(unix.RESOLVE_NO_MAGICLINKS)
-	if !d.opts.FollowSymlinks {
-		resolve |= unix.RESOLVE_BENEATH
-	}
-	fd, err := openAt(r.fd, rel, flags, resolve)
-	if errors.Is(err, unix.EXDEV) {
-		fd, err = openByRealPath(r, rel, flags)
+	fd, err := openAt(r.fd, rel, flags, unix.RESOLVE_NO_MAGICLINKS|unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS)
+	if err == unix.ELOOP { // a link, or a loop of them
+		fd, err = d.openThroughLinks(r, rel, url, flags)
 	}
 	if err != nil {
 		return -1, found{}, err
@@ -371,8 +369,9 @@ func lookupError(urlPath string, err error) error {
 		return fs.ErrNotExist
 	case unix.EACCES, unix.EPERM:
 		return fs.ErrPermission
-	case errOutsideRoot:
-		return errOutsideRoot
+	}
+	if errors.Is(err, errOutsideRoot) {
+		return err
 	}
 	return fmt.Errorf("cannot look up %q: %w", urlPath, err)
 }

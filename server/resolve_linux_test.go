@@ -37,9 +37,9 @@ func TestSymlinks(t *testing.T) {
 	real := filepath.Join(dir, "real/x.php")
 	tests := []struct {
 		url      string
-		want     error  // without FollowSymlinks
+		want     error  // with linksInside
 		real     string // real path, without want
-		followed error  // with FollowSymlinks
+		followed error  // with linksAll
 	}{
 		{url: "/rel.php", real: real},
 		{url: "/sub/up.php", real: real},
@@ -57,12 +57,12 @@ func TestSymlinks(t *testing.T) {
 		{url: "/dangling", want: fs.ErrNotExist, followed: fs.ErrNotExist},
 		{url: "/danglingabs", want: fs.ErrNotExist, followed: fs.ErrNotExist},
 	}
-	for _, opts := range []docRootOptions{{}, {ResolveSymlinks: true}, {FollowSymlinks: true}, {FollowSymlinks: true, ResolveSymlinks: true}} {
+	for _, opts := range []docRootOptions{{}, {ResolveSymlinks: true}, {Links: linksAll}, {Links: linksAll, ResolveSymlinks: true}} {
 		t.Run(fmt.Sprintf("%+v", opts), func(t *testing.T) {
 			eachRoot(t, dir, opts, func(t *testing.T, d lookerUpper) {
 				for _, tt := range tests {
 					want := tt.want
-					if opts.FollowSymlinks {
+					if opts.Links == linksAll {
 						want = tt.followed
 					}
 					fnd, err := d.lookup(tt.url)
@@ -92,13 +92,13 @@ func TestSymlinks(t *testing.T) {
 		})
 	}
 	t.Run("a link of proc to a descriptor is never followed", func(t *testing.T) {
-		d := testRoot(t, dir, docRootOptions{FollowSymlinks: true})
+		d := testRoot(t, dir, docRootOptions{Links: linksAll})
 		if _, err := d.lookup("/fd"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("lookup = %v", err)
 		}
 	})
 	t.Run("a device is not opened for reading", func(t *testing.T) {
-		eachRoot(t, dir, docRootOptions{FollowSymlinks: true}, func(t *testing.T, d lookerUpper) {
+		eachRoot(t, dir, docRootOptions{Links: linksAll}, func(t *testing.T, d lookerUpper) {
 			if fnd, err := d.lookup("/null"); err != nil || fnd.regular || fnd.dir {
 				t.Errorf("lookup = %+v, %v", fnd, err)
 			}

@@ -38,8 +38,21 @@ func (p *portableRoot) resolve(urlPath string) (fnd found, real string, inside b
 		return found{}, "", false, portableError("cannot resolve", urlPath, err)
 	}
 	inside = below(realRoot, real)
-	if !inside && !p.opts.FollowSymlinks {
-		return found{}, "", false, errOutsideRoot
+	if !inside && p.opts.Links == linksInside {
+		return found{}, "", false, refusedInside(firstLink(p.path, rel), real)
+	}
+	if !inside && p.opts.Links == linksOwner {
+		if err := p.checkLinks(realRoot, rel); err != nil {
+			if !errors.Is(err, errOutsideRoot) {
+				err = portableError("cannot resolve", urlPath, err)
+			}
+			return found{}, "", false, err
+		}
+	}
+	if real != joinRoot(realRoot, rel) {
+		if rule, denied := p.opts.Protect.deniedTarget(realRoot, real, urlPath); denied {
+			return found{}, "", false, refusedTarget(firstLink(p.path, rel), real, rule)
+		}
 	}
 	fnd = found{Path: joinRoot(p.path, rel), Root: p.path, url: urlPath}
 	if p.opts.ResolveSymlinks {
@@ -82,9 +95,14 @@ func (p *portableRoot) open(urlPath string) (*os.File, found, error) {
 	if err != nil {
 		return nil, found{}, portableError("cannot open", urlPath, err)
 	}
+	checked := info
 	if info, err = f.Stat(); err != nil {
 		_ = f.Close()
 		return nil, found{}, portableError("cannot stat", urlPath, err)
+	}
+	if !os.SameFile(checked, info) {
+		_ = f.Close()
+		return nil, found{}, fs.ErrNotExist // swapped since it was checked
 	}
 	if fnd.fileInfo = fileInfoOf(info); !fnd.regular {
 		_ = f.Close()
@@ -100,7 +118,7 @@ func (p *portableRoot) openReal(real string, inside bool) (*os.File, error) {
 	if !onWindows {
 		flags |= syscall.O_NONBLOCK // a FIFO put there since then cannot hang it
 	}
-	if !inside || p.opts.FollowSymlinks {
+	if !inside {
 		return os.OpenFile(real, flags, 0)
 	}
 	realRoot, err := filepath.EvalSymlinks(p.path)

@@ -14,3 +14,12 @@ func fileIDs(info fs.FileInfo) (dev, ino uint64) {
 	}
 	return 0, 0
 }
+
+// fileOwner returns the owner of a file.
+func fileOwner(info fs.FileInfo) (uid uint32, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return st.Uid, true
+}

@@ -138,6 +138,10 @@ func (t *router) elsewhere(urlPath string) (*target, error) {
 				}
 				return &target{script: f, scriptName: cleanSlashes(script), pathInfo: pathInfo}, nil
 			}
+			if errors.Is(err, errOutsideRoot) {
+				t.note(script, err.Error(), false)
+				return nil, err
+			}
 			if err != nil || !f.dir {
 				t.note(script, "no such script", false)
 				break // then nothing that lies below it in the path exists either
@@ -151,6 +155,10 @@ func (t *router) elsewhere(urlPath string) (*target, error) {
 	}
 	name := "/" + s.cfg.FrontController
 	f, err := s.root.lookup(name)
+	if errors.Is(err, errOutsideRoot) {
+		t.note(name, err.Error(), false)
+		return nil, err
+	}
 	if err != nil || !f.regular {
 		t.note(name, "the front controller was not found", false)
 		return nil, errNotFound

@@ -15,6 +15,7 @@ type site struct {
 	protect *protection
 	static  *staticFiles
 	php     *poolSlot
+	links   refusedLinks
 }
 
 // newSite opens the document root of a site.
@@ -34,13 +35,16 @@ func newSite(cfg SiteConfig, php *poolSlot) (*site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
-	root, err := newDocRoot(abs, docRootOptions{FollowSymlinks: cfg.FollowSymlinks, ResolveSymlinks: cfg.ResolveSymlinks, As: as})
+	protect := newProtection(cfg.Deny, cfg.ScriptExtensions)
+	root, err := newDocRoot(abs, docRootOptions{
+		Links: linkPolicyOf(cfg.FollowSymlinks), Protect: protect, ResolveSymlinks: cfg.ResolveSymlinks, As: as,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
 	return &site{
 		cfg: cfg, root: root, php: php,
-		protect: newProtection(cfg.Deny, cfg.ScriptExtensions), static: newStaticFiles(root, types),
+		protect: protect, static: newStaticFiles(root, types),
 	}, nil
 }
 

@@ -187,6 +187,7 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 		if err != nil {
 			return err
 		}
+		p.warnings = append(p.warnings, c.LinkWarnings()...)
 		p.config.Sites = append(p.config.Sites, c)
 	}
 	return nil
@@ -196,7 +197,7 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 	c := server.SiteConfig{
 		Hosts: s.Hosts, Index: s.Index, PathInfo: s.PathInfo, ScriptExtensions: s.ScriptExtensions, CGI: s.CGI,
-		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: s.FollowSymlinks, Deny: denyPatterns(s.Deny),
+		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: string(s.FollowSymlinks), Deny: denyPatterns(s.Deny),
 		Charset: s.Charset, Types: s.Types, MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: strings.ToLower(s.Pool),
 	}
 	if err := checkRoot(s.Root); err != nil {

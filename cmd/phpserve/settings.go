@@ -53,7 +53,7 @@ type siteSettings struct {
 	ScriptExtensions []string `mapstructure:"script_extensions"`
 	CGI              string   `mapstructure:"cgi"`
 	ResolveSymlinks  bool     `mapstructure:"resolve_symlinks"`
-	FollowSymlinks   bool     `mapstructure:"follow_symlinks"`
+	FollowSymlinks   linkRule `mapstructure:"follow_symlinks"`
 	Deny             []string `mapstructure:"deny"`
 	Charset          string   `mapstructure:"charset"`
 	Types            []string `mapstructure:"types"`
@@ -143,7 +143,7 @@ func defaultSettings() settings {
 		Site: siteSettings{
 			Hosts: []string{}, FrontController: frontAuto, Index: site.Index, PathInfo: site.PathInfo,
 			ScriptExtensions: site.ScriptExtensions, CGI: site.CGI, ResolveSymlinks: site.ResolveSymlinks,
-			FollowSymlinks: site.FollowSymlinks, Deny: site.Deny,
+			FollowSymlinks: linkRule(site.FollowSymlinks), Deny: site.Deny,
 			Charset: site.Charset, Types: []string{}, MaxBodySize: size(site.MaxBodySize), FastCGIParam: []string{},
 		},
 		Pool: poolSettings{

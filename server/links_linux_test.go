@@ -1,0 +1,327 @@
+package server
+
+import (
+	"errors"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// owned gives everything below the paths, links themselves too, to a user.
+func owned(t *testing.T, name string, paths ...string) {
+	t.Helper()
+	u, err := user.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if err := filepath.WalkDir(path, func(p string, _ os.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			return os.Lchown(p, uid, -1)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestLinksAreFollowedToWhatBelongsToTheirOwnerOrToRoot(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give files to others")
+	}
+	const tenant, other = "www-data", "nobody"
+	eachEngine(t, func(t *testing.T, engine string) {
+		for _, follow := range []string{FollowOwner, FollowYes, FollowNo} {
+			t.Run(follow, func(t *testing.T) {
+				links := map[string]string{ // name: target; whose they are is below
+					"storage": "DIR/storage/app/public", "rel": "../storage/app/public", "index2.php": "../storage/app/public/page.php",
+					"tenant-other.txt": "../other/a.txt", "tenant-otherdir": "../other", "tenant-root.txt": "../root/a.txt", "tenant-rootdir": "../root",
+					"tenant-private.txt": "../root/private.txt", "tenant-passwd": "/etc/passwd", "tenant-all": "/", "tenant-proc": "/proc",
+					"tenant-chain.txt": "../storage/to-other.txt", "tenant-nest": "../storage/nest",
+					"root-root.txt": "../root/a.txt", "root-passwd.txt": "/etc/passwd", "root-other.txt": "../other/a.txt", "root-tenant.txt": "../storage/app/public/a.txt",
+					"notes.txt": ".env", "notes2.txt": "../storage/.env", "source.txt": "index.php", "source2.txt": "../storage/app/public/page.php",
+					"key.txt": "../storage/id_rsa", "git": "../storage/.git", "data.txt": "..data/a.txt", "app": "../storage/app/public",
+				}
+				ts := startServer(t, engine, map[string]string{"index.php": tellScript, ".env": "SECRET", "..data/a.txt": "data"}, func(c *Config) {
+					root := c.Sites[0].Root
+					base := filepath.Dir(root)
+					c.Sites[0].FollowSymlinks = follow
+					putFiles(t, base, map[string]string{
+						"storage/app/public/a.txt": "public", "storage/app/public/page.php": tellScript, "storage/app/public/index.html": "index",
+						"storage/.env": "SECRET", "storage/id_rsa": "SECRET", "storage/.git/config": "SECRET", "storage/nest/x": "",
+						"other/a.txt": "others", "root/a.txt": "roots", "root/private.txt": "SECRET", "root/sub/others.txt": "others",
+					})
+					for link, target := range links {
+						symlink(t, strings.ReplaceAll(target, "DIR", base), filepath.Join(root, link))
+					}
+					symlink(t, "../other/a.txt", filepath.Join(base, "storage/to-other.txt"))
+					symlink(t, "../../other/a.txt", filepath.Join(base, "storage/nest/by-other.txt"))
+					symlink(t, "../app/public/a.txt", filepath.Join(base, "storage/nest/other-tenant.txt"))
+					owned(t, tenant, root, filepath.Join(base, "storage"))
+					owned(t, other, filepath.Join(base, "other"), filepath.Join(base, "storage/nest/by-other.txt"),
+						filepath.Join(base, "storage/nest/other-tenant.txt"), filepath.Join(base, "root/sub/others.txt"))
+					for link := range links {
+						if strings.HasPrefix(link, "root-") {
+							owned(t, "root", filepath.Join(root, link))
+						}
+					}
+					if err := os.Chmod(filepath.Join(base, "root/private.txt"), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				})
+				const never = ""
+				for _, tt := range []struct{ path, owner, yes, no string }{
+					{"/storage/a.txt", "public", "public", never},
+					{"/rel/a.txt", "public", "public", never},
+					{"/storage/page.php", "RAN /storage/page.php INFO -", "RAN /storage/page.php INFO -", never},
+					{"/storage/page.php/info", "RAN /storage/page.php INFO /info", "RAN /storage/page.php INFO /info", never},
+					{"/index2.php", "RAN /index2.php INFO -", "RAN /index2.php INFO -", never},
+					{"/app/", "index", "index", never},
+					{"/tenant-other.txt", never, "others", never},
+					{"/tenant-otherdir/a.txt", never, "others", never},
+					{"/tenant-root.txt", "roots", "roots", never},
+					{"/tenant-rootdir/a.txt", "roots", "roots", never},
+					{"/tenant-rootdir/sub/others.txt", never, "others", never},
+					{"/tenant-private.txt", never, never, never},
+					{"/tenant-passwd", never, "*", never},
+					{"/tenant-all/etc/passwd", never, "*", never},
+					{"/tenant-proc/version", never, "*", never},
+					{"/tenant-chain.txt", never, "others", never},
+					{"/tenant-nest/by-other.txt", "others", "others", never},
+					{"/tenant-nest/other-tenant.txt", never, "public", never},
+					{"/root-root.txt", "roots", "roots", never},
+					{"/root-passwd.txt", "*", "*", never},
+					{"/root-other.txt", never, "others", never},
+					{"/root-tenant.txt", never, "public", never},
+					// Links inside the root, and to names that are never served.
+					{"/data.txt", "data", "data", "data"},
+					{"/notes.txt", never, never, never},
+					{"/notes2.txt", never, never, never},
+					{"/source.txt", never, never, never},
+					{"/source2.txt", never, never, never},
+					{"/key.txt", never, never, never},
+					{"/git/config", never, never, never},
+				} {
+					want := map[string]string{FollowOwner: tt.owner, FollowYes: tt.yes, FollowNo: tt.no}[follow]
+					got := ts.get(tt.path, "Host", "localhost")
+					switch {
+					case want == never && (got.StatusCode < 403 || strings.Contains(got.body, "SECRET")):
+						t.Errorf("GET %s = %d %q, want no answer", tt.path, got.StatusCode, got.body)
+					case want != never && (got.StatusCode != 200 || want != "*" && got.body != want):
+						t.Errorf("GET %s = %d %q, want %q", tt.path, got.StatusCode, got.body, want)
+					}
+				}
+				if follow == FollowYes {
+					return
+				}
+				// Page and log say that it is a link, and name the key. The log says it once.
+				ts.get("/tenant-other.txt")
+				page := ts.get("/tenant-other.txt", "Host", "localhost").body
+				link := filepath.Join(ts.root, "tenant-other.txt")
+				for _, want := range []string{"symbolic link " + link, "follow_symlinks"} {
+					if !strings.Contains(page, want) {
+						t.Errorf("the page does not say %q:\n%s", want, page)
+					}
+				}
+				if n := strings.Count(ts.log.String(), "link="+link+" "); n != 1 {
+					t.Errorf("the log tells %d times of the link", n)
+				}
+			})
+		}
+	})
+}
+
+// TestLinksOfDebianPackages has the layouts of mediawiki, roundcube, phpmyadmin and wordpress, with their own links.
+func TestLinksOfDebianPackages(t *testing.T) {
+	t.Parallel()
+	base := realTempDir(t)
+	for link, target := range map[string]string{
+		"var/lib/mediawiki/index.php": "/usr/share/mediawiki/index.php", "var/lib/mediawiki/includes": "/usr/share/mediawiki/includes",
+		"var/lib/mediawiki/resources": "/usr/share/mediawiki/resources", "var/lib/mediawiki/LocalSettings.php": "/etc/mediawiki/LocalSettings.php",
+		"var/lib/mediawiki/extensions/Cite": "/usr/share/mediawiki/extensions-core/Cite", "usr/share/mediawiki/extensions": "/var/lib/mediawiki/extensions",
+		"var/lib/roundcube/index.php": "/usr/share/roundcube/index.php", "var/lib/roundcube/program": "/usr/share/roundcube/program",
+		"var/lib/roundcube/public_html/program/js": "../../program/js", "var/lib/roundcube/public_html/plugins": "../plugins",
+		"var/lib/roundcube/plugins/jqueryui": "/usr/share/roundcube/plugins/jqueryui", "var/lib/roundcube/public_html/skins": "../skins",
+		"var/lib/roundcube/skins/elastic": "/usr/share/roundcube/skins/elastic", "usr/share/roundcube/plugins/jqueryui/js/i18n": "../../../../javascript/jquery-ui/ui/i18n",
+		"usr/share/roundcube/program/js/jquery.min.js": "../../../javascript/jquery/jquery.min.js", "usr/share/roundcube/plugins/jqueryui/config.inc.php": "/etc/roundcube/plugins/jqueryui/config.inc.php",
+		"var/lib/roundcube/config": "/etc/roundcube", "var/lib/roundcube/public_html/.htaccess": "../.htaccess", "var/lib/roundcube/.htaccess": "/etc/roundcube/htaccess",
+		"usr/share/phpmyadmin/doc/html": "../../doc/phpmyadmin/html", "usr/share/doc/phpmyadmin/html/_static/jquery.js": "../../../../javascript/sphinxdoc/1.0/jquery.js",
+		"usr/share/wordpress/wp-includes/js/crop/cropper.js": "../../../../javascript/cropper/cropper.js",
+		"usr/share/wordpress/wp-includes/ID3/getid3.php":     "../../../php/getid3/getid3.php",
+	} {
+		path := filepath.Join(base, link)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if target[0] == '/' {
+			target = base + target
+		}
+		symlink(t, target, path)
+	}
+	writeFiles(t, base, "usr/share/mediawiki/index.php", "usr/share/mediawiki/includes/x.php", "usr/share/mediawiki/resources/a.css", "etc/mediawiki/LocalSettings.php",
+		"usr/share/mediawiki/extensions-core/Cite/modules/a.js", "usr/share/roundcube/index.php", "usr/share/javascript/jquery/jquery.min.js",
+		"usr/share/javascript/jquery-ui/ui/i18n/de.js", "etc/roundcube/plugins/jqueryui/config.inc.php", "usr/share/roundcube/skins/elastic/a.css", "etc/roundcube/htaccess",
+		"usr/share/javascript/sphinxdoc/1.0/jquery.js", "usr/share/javascript/cropper/cropper.js", "usr/share/php/getid3/getid3.php")
+	for root, files := range map[string]map[string]string{
+		"var/lib/mediawiki": {
+			"/index.php": "usr/share/mediawiki/index.php", "/includes/x.php": "usr/share/mediawiki/includes/x.php", "/resources/a.css": "usr/share/mediawiki/resources/a.css",
+			"/extensions/Cite/modules/a.js": "usr/share/mediawiki/extensions-core/Cite/modules/a.js", "/LocalSettings.php": "etc/mediawiki/LocalSettings.php",
+		},
+		"usr/share/mediawiki": {"/extensions/Cite/modules/a.js": "usr/share/mediawiki/extensions-core/Cite/modules/a.js"},
+		"var/lib/roundcube/public_html": {
+			"/program/js/jquery.min.js": "usr/share/javascript/jquery/jquery.min.js", "/plugins/jqueryui/js/i18n/de.js": "usr/share/javascript/jquery-ui/ui/i18n/de.js",
+			"/skins/elastic/a.css": "usr/share/roundcube/skins/elastic/a.css", "/plugins/jqueryui/config.inc.php": "etc/roundcube/plugins/jqueryui/config.inc.php",
+		},
+		"var/lib/roundcube":    {"/index.php": "usr/share/roundcube/index.php"},
+		"usr/share/phpmyadmin": {"/doc/html/_static/jquery.js": "usr/share/javascript/sphinxdoc/1.0/jquery.js"},
+		"usr/share/wordpress":  {"/wp-includes/js/crop/cropper.js": "usr/share/javascript/cropper/cropper.js", "/wp-includes/ID3/getid3.php": "usr/share/php/getid3/getid3.php"},
+	} {
+		opts := docRootOptions{Links: linksOwner, Protect: newProtection(DefaultDeny(), []string{".php"})}
+		eachRoot(t, filepath.Join(base, root), opts, func(t *testing.T, d lookerUpper) {
+			for url, target := range files {
+				want, err := os.Stat(filepath.Join(base, target))
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, ino := fileIDs(want)
+				if fnd, err := d.lookup(url); err != nil || fnd.ino != ino || fnd.Path != filepath.Join(base, root)+url {
+					t.Errorf("%s%s: %+v, %v", root, url, fnd, err)
+				}
+			}
+			if _, err := d.lookup("/config/none.php"); errors.Is(err, errOutsideRoot) {
+				t.Errorf("%s: %v", root, err)
+			}
+		})
+	}
+}
+
+func TestLinkRule(t *testing.T) {
+	const alice, bob = 1000, 1001
+	type link struct {
+		owner  uint32
+		target string
+		to     uint32
+	}
+	for _, tt := range []struct {
+		name  string
+		links []link
+		end   string
+		owner uint32
+		ok    bool
+	}{
+		{"own", []link{{alice, "/home/alice/x", alice}}, "/home/alice/x", alice, true},
+		{"another's", []link{{alice, "/home/bob/x", bob}}, "/home/bob/x", bob, false},
+		{"root's to root's", []link{{0, "/etc/x", 0}}, "/etc/x", 0, true},
+		{"root's to a user's", []link{{0, "/home/bob/x", bob}}, "/home/bob/x", bob, false},
+		{"inside the root, whoever's", []link{{alice, "/srv/www/x", bob}}, "/srv/www/x", bob, true},
+		{"to root's", []link{{alice, "/usr/share/x", 0}}, "/usr/share/x/y", 0, true},
+		{"to root's folder and the user's own file", []link{{alice, "/home", 0}}, "/home/alice/x", alice, true},
+		{"to root's folder and another's file", []link{{alice, "/home", 0}}, "/home/bob/x", bob, false},
+		{"to passwords", []link{{alice, "/etc/passwd", 0}}, "/etc/passwd", 0, false},
+		{"to passwords by way of /", []link{{alice, "/", 0}}, "/etc/passwd", 0, false},
+		{"to a folder that begins like one of the system", []link{{alice, "/etcetera", 0}}, "/etcetera/x", 0, true},
+		{"own, then another's", []link{{alice, "/home/alice/x", alice}, {alice, "/home/bob/x", bob}}, "/home/bob/x", bob, false},
+	} {
+		rule := linkRule{root: "/srv/www"}
+		var err error
+		for _, l := range tt.links {
+			if err == nil {
+				err = rule.follow("/srv/www/link", l.owner, l.target, l.to)
+			}
+		}
+		if err == nil {
+			err = rule.end(tt.end, tt.owner)
+		}
+		if (err == nil) != tt.ok || err != nil && !errors.Is(err, errOutsideRoot) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+func TestLinksInALoopOrWithoutEndAreNotFound(t *testing.T) {
+	top := realTempDir(t)
+	dir := filepath.Join(top, "www")
+	writeFiles(t, top, "www/", "out/end.txt")
+	symlink(t, "../out/l0", filepath.Join(dir, "many"))
+	for i := range 60 {
+		symlink(t, "l"+strconv.Itoa(i+1), filepath.Join(top, "out/l"+strconv.Itoa(i)))
+	}
+	symlink(t, "end.txt", filepath.Join(top, "out/l60"))
+	symlink(t, "../out/a", filepath.Join(dir, "loop"))
+	symlink(t, "b", filepath.Join(top, "out/a"))
+	symlink(t, "a", filepath.Join(top, "out/b"))
+	symlink(t, "../out/end.txt", filepath.Join(dir, "file"))
+	symlink(t, "../out/gone", filepath.Join(dir, "dangling"))
+	eachRoot(t, dir, docRootOptions{Links: linksOwner}, func(t *testing.T, d lookerUpper) {
+		for _, url := range []string{"/many", "/loop", "/loop/x", "/file/", "/file/x", "/dangling", "/dangling/x"} {
+			if fnd, err := d.lookup(url); lookupError(url, err) == nil || errors.Is(err, errOutsideRoot) || !isNotFound(err) {
+				t.Errorf("lookup(%q) = %+v, %v", url, fnd, err)
+			}
+		}
+		if _, err := d.lookup("/file"); err != nil {
+			t.Errorf("lookup(/file) = %v", err)
+		}
+	})
+}
+
+// TestLinkSwappedMeanwhileNeverLeadsToAnothersFile is the race between check and use.
+func TestLinkSwappedMeanwhileNeverLeadsToAnothersFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give files to others")
+	}
+	top := realTempDir(t)
+	dir := filepath.Join(top, "www")
+	writeFiles(t, top, "www/", "own/key", "other/key")
+	owned(t, "nobody", filepath.Join(top, "other"))
+	symlink(t, "../own", filepath.Join(dir, "a"))
+	symlink(t, "../other", filepath.Join(dir, "b"))
+	secret, err := os.Stat(filepath.Join(top, "other/key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, ino := fileIDs(secret)
+	d := testRoot(t, dir, docRootOptions{Links: linksOwner})
+	var stop atomic.Bool
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for !stop.Load() {
+			if err := unix.Renameat2(unix.AT_FDCWD, dir+"/a", unix.AT_FDCWD, dir+"/b", unix.RENAME_EXCHANGE); err != nil {
+				t.Errorf("cannot exchange: %v", err)
+				return
+			}
+		}
+	})
+	defer wg.Wait()
+	defer stop.Store(true)
+	seen := map[string]bool{}
+	for !seen["own"] || !seen["refused"] {
+		for range 2000 {
+			f, fnd, err := d.open("/a/key")
+			switch {
+			case err == nil:
+				_ = f.Close()
+				seen["own"] = true
+				if fnd.ino == ino {
+					t.Error("opened another's file")
+				}
+			case errors.Is(err, errOutsideRoot):
+				seen["refused"] = true
+			default:
+				t.Fatal(err)
+			}
+		}
+	}
+}
