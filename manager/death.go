@@ -82,7 +82,7 @@ func (p *Pool) buried(w *Worker) {
 		was, cause = StateBusy, "" // it was quicker than our own signal: its end is why its connection broke
 	}
 	age := time.Since(w.proc.started).Round(time.Millisecond)
-	if was == StateStopping {
+	if was == StateStopping || cause == causeStops {
 		w.log.Debug("worker ended", "how", w.proc.status.String(), "age", age, "surplus", w.surplus, "stops", stops)
 	} else {
 		attrs := []any{"how", w.proc.status.String(), "age", age, "while", was.String()}

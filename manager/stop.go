@@ -5,6 +5,9 @@ import (
 	"syscall"
 )
 
+// causeStops is why a worker is killed that had not begun to serve when its pool stopped: nothing was lost.
+const causeStops = "the pool stops"
+
 // Stop ends the pool: requests in the queue fail, idle workers end at once and busy ones when their request is done, or
 // are killed when ctx ends. It returns when every process has ended and the runtime folder is gone.
 func (p *Pool) Stop(ctx context.Context) {
@@ -75,7 +78,7 @@ func (p *Pool) drain(ctx context.Context) {
 		changed := p.changed
 		var kill []*Worker
 		for _, w := range p.workers {
-			if w.state == StateStarting && w.markKilled("the pool stops") {
+			if w.state == StateStarting && w.markKilled(causeStops) {
 				kill = append(kill, w)
 			}
 		}

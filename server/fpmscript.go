@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -303,7 +304,7 @@ func (s *fpmSearch) takePathInfo(tail string, named *string) *string {
 		}
 		s.uri = &front
 	case s.apache && named != nil:
-		if front, ok := strings.CutSuffix(*named, info); ok && front != "" {
+		if front, ok := withoutPathInfo(*named, info); ok {
 			s.p.keep("SCRIPT_NAME", *s.name)
 			s.p.set("SCRIPT_NAME", front)
 			s.uri, named = &front, &front
@@ -312,6 +313,36 @@ func (s *fpmSearch) takePathInfo(tail string, named *string) *string {
 	s.info = &info
 	s.p.set("PATH_INFO", info)
 	return named
+}
+
+// withoutPathInfo takes a PATH_INFO off a SCRIPT_NAME. Apache's ProxyPass sends the path of the URL as the client wrote it, percent signs
+// and all, while SCRIPT_NAME is decoded.
+func withoutPathInfo(name, info string) (front string, ok bool) {
+	for _, tail := range []string{info, rawURLDecode(info)} {
+		if front, ok := strings.CutSuffix(name, tail); ok && front != "" {
+			return front, true
+		}
+	}
+	return "", false
+}
+
+// rawURLDecode decodes percent signs that two hexadecimal digits follow, and nothing else, as PHP's rawurldecode().
+func rawURLDecode(text string) string {
+	if !strings.Contains(text, "%") {
+		return text
+	}
+	decoded := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+2 < len(text) {
+			if b, err := hex.DecodeString(text[i+1 : i+3]); err == nil {
+				decoded = append(decoded, b...)
+				i += 2
+				continue
+			}
+		}
+		decoded = append(decoded, text[i])
+	}
+	return string(decoded)
 }
 
 // translate has PATH_TRANSLATED be where PATH_INFO would be below the document root.

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 )
 
 // Socket is the listening socket of a FastCGI address, or of Config.Admin, for another process that goes on with it.
@@ -43,6 +44,35 @@ func (s *Server) Sockets() ([]Socket, error) {
 		}
 	}
 	return sockets, nil
+}
+
+// Listening is a FastCGI address that is open.
+type Listening struct {
+	// Listen is the address as [ResponderConfig] has it.
+	Listen string
+	// FD is the descriptor of its socket.
+	FD int
+}
+
+// Listening tells which FastCGI addresses are open, for the log.
+func (s *Server) Listening() (open []Listening) {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
+	for _, p := range s.responders {
+		conn, ok := p.listener.(syscall.Conn)
+		if !ok {
+			continue // no listener of the system
+		}
+		raw, err := conn.SyscallConn()
+		if err != nil {
+			continue // it is closed
+		}
+		l := Listening{Listen: p.target.Load().cfg.Listen}
+		if raw.Control(func(fd uintptr) { l.FD = int(fd) }) == nil {
+			open = append(open, l)
+		}
+	}
+	return open
 }
 
 // LeaveSockets is called before Stop where another process listens on the sockets: unix sockets stay where they are, and who asks

@@ -34,6 +34,9 @@ type fpmOptions struct {
 	admin               string // not php-fpm's
 }
 
+// fpmCommand is how the command is called.
+const fpmCommand = "phpserve fpm"
+
 func newFPMCommand(stdout, stderr io.Writer, findPHP phpFinder) *cobra.Command {
 	var o fpmOptions
 	cmd := &cobra.Command{
@@ -46,8 +49,8 @@ this command. Without -y the configuration is the newest below /etc/php, else /e
 /usr/local/etc/php-fpm.conf.
 
 SIGTERM, SIGINT and SIGQUIT let running requests finish for process_control_timeout (10s where it is not set); a second
-signal ends them at once. SIGUSR1 opens the logs anew. SIGUSR2 reads the configuration again: pools that changed are
-replaced, and no request waits or is lost. A configuration that cannot work is reported, and the old one stays. When another
+signal ends them at once. SIGUSR1 opens the logs anew. SIGUSR2 or SIGHUP reads the configuration again: pools that changed
+are replaced, and no request waits or is lost. A configuration that cannot work is reported, and the old one stays. When another
 program is in the place of phpserve by then, the process becomes that (Linux).`,
 		Example: `  phpserve fpm -t                                        say whether the configuration can work
   phpserve fpm -tt -y /etc/php/8.2/fpm/php-fpm.conf      and what it means
@@ -157,7 +160,8 @@ func (o *fpmOptions) askPHP(ctx context.Context, file string, stdout io.Writer, 
 	}
 	text := string(out)
 	if o.version {
-		text = strings.Replace(text, "(cgi-fcgi)", "(fpm-fcgi)", 1) + "    by " + versionLine()
+		first, rest, _ := strings.Cut(strings.Replace(text, "(cgi-fcgi)", "(fpm-fcgi)", 1), "\n")
+		text = first + " by " + versionLine() + rest
 	}
 	_, err = io.WriteString(stdout, text)
 	return err

@@ -104,7 +104,7 @@ func TestFPMReloadsBehindNginxLoseNoRequest(t *testing.T) {
 			}
 			close(done)
 			clients.Wait()
-			if n := strings.Count(s.out.String(), "reload: replaced www"); n != 20 {
+			if n := strings.Count(s.out.String(), "reloading: replaced www"); n != 20 {
 				t.Errorf("the pool was replaced %d times\n%s", n, s.out)
 			}
 			t.Logf("%d requests through 20 reloads", asked.Load())

@@ -158,7 +158,7 @@ func testFPMReloadReplacesOnlyWhatChanged(t *testing.T, engine string) {
 	same, changed := s.pid("same.sock"), s.pid("changed.sock")
 	s.rewrite(pool("same", "") + pool("changed", "php_value[precision] = 3") + pool("new", ""))
 	s.reload(2, "ready to handle connections")
-	for _, want := range []string{"reload: kept same", "reload: replaced changed", "reload: added new", "reload: removed gone"} {
+	for _, want := range []string{"reloading: kept same", "reloading: replaced changed", "reloading: added new", "reloading: removed gone"} {
 		if !strings.Contains(s.out.String(), want) {
 			t.Errorf("it does not say %q\n%s", want, s.out)
 		}

@@ -84,7 +84,13 @@ func newSide(t *testing.T, name, config string, files map[string]string) *side {
 // start runs it in the foreground until it says that it is ready.
 func (s *side) start(args ...string) {
 	s.t.Helper()
-	args = append([]string{"-F", "-O", "-y", s.conf}, args...)
+	s.launch(append([]string{"-F", "-O", "-y", s.conf}, args...)...)
+	s.waitFor("ready to handle connections")
+}
+
+// launch runs it in the foreground.
+func (s *side) launch(args ...string) {
+	s.t.Helper()
 	if s.name == "php-fpm" {
 		s.cmd = exec.Command(cmp.Or(s.program, "php-fpm8.2"), args...)
 	} else {
@@ -107,7 +113,6 @@ func (s *side) start(args ...string) {
 		close(done)
 	}()
 	s.t.Cleanup(s.end)
-	s.waitFor("ready to handle connections")
 }
 
 // startInBackground runs it as a daemon, whose id the pid file "pid" tells.

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -63,7 +62,6 @@ func TestFPMLogsWorkersAsPHPFPM(t *testing.T) {
 		config := "[global]\nerror_log = DIR/error.log\nlog_level = notice\n[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 1\n" +
 			"pm.max_requests = 2\nrequest_terminate_timeout = " + limit.String() + "\n"
 		files := map[string]string{"s.php": `<?php echo 1;`, "long.php": `<?php sleep(100000);`}
-		ages := regexp.MustCompile(`[\d.]+ (seconds from start|sec\))`)
 		var logs [2][]string
 		for i, name := range []string{"php-fpm", "phpserve"} {
 			s := newSide(t, name, config, files)

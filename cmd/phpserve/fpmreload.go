@@ -58,28 +58,42 @@ func (m *fpmMaster) nextReload(ctx context.Context) {
 			}
 			return
 		}
+		sockets := m.server.Listening()
 		conf, config, changes, err := m.tryReload(ctx, pool)
-		m.between(context.Background(), func() { m.endReload(ctx, pool, conf, config, changes, err) })
+		m.between(context.Background(), func() {
+			m.tellReload(sockets, changes, err)
+			m.endReload(ctx, pool, conf, config, changes, err)
+		})
 	})
 }
 
-// endReload says what came of a reload. One that cannot work has changed nothing.
-func (m *fpmMaster) endReload(ctx context.Context, pool string, conf *fpmconf.Config, config server.Config, changes server.Changes, err error) {
-	m.systemd.ready()
+// tellReload says what came of a reload, to those who know php-fpm's log too: there the process executes itself, which is said behind
+// "reloading:", takes over the sockets that were open before, and starts. One that cannot work has changed nothing.
+func (m *fpmMaster) tellReload(sockets []server.Listening, changes server.Changes, err error) {
 	if err != nil {
 		m.log.Print(fpmconf.LevelError, fmt.Sprintf("reload failed, the old configuration goes on: %v", err))
-	} else {
-		if pool == "" {
-			m.conf, m.config = conf, config
-			m.log.configure(conf)
-		} else {
-			m.log.configurePool(conf, pool)
-		}
-		shown := changesOf(reloadResult{Changes: changes})
-		for _, line := range shown.lines() {
-			m.log.Print(fpmconf.LevelNotice, "reload: "+line)
-		}
-		m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
+		return
+	}
+	shown := changesOf(reloadResult{Changes: changes})
+	for _, line := range shown.lines() {
+		m.log.Print(fpmconf.LevelNotice, "reloading: "+line)
+	}
+	for _, s := range sockets {
+		m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("using inherited socket fd=%d, %q", s.FD, s.Listen))
+	}
+	m.tellServing()
+}
+
+// endReload takes over what a reload has changed.
+func (m *fpmMaster) endReload(ctx context.Context, pool string, conf *fpmconf.Config, config server.Config, changes server.Changes, err error) {
+	m.systemd.ready()
+	switch {
+	case err != nil:
+	case pool == "":
+		m.conf, m.config = conf, config
+		m.log.configure(conf)
+	default:
+		m.log.configurePool(conf, pool)
 	}
 	m.answerReload(ctx, reloadResult{Changes: changes}, err)
 }

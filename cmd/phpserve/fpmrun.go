@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"sync"
 	"time"
 
@@ -137,21 +138,28 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 	}
 	if !m.part.isStandIn() {
 		m.tellEngines()
-		m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("fpm is running, pid %d", os.Getpid()))
-		m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
+	}
+	if err := m.log.started(background); err != nil {
+		m.log.Print(fpmconf.LevelWarning, "cannot let go of standard error: "+err.Error())
+	}
+	if !m.part.isStandIn() {
+		m.tellServing()
 		m.systemd.ready()
 	}
 	if err := m.started(signals); err != nil {
 		return err
-	}
-	if err := m.log.started(background); err != nil {
-		m.log.Print(fpmconf.LevelWarning, "cannot let go of standard error: "+err.Error())
 	}
 	if ready != nil {
 		ready()
 	}
 	favourFrontEnd()
 	return nil
+}
+
+// tellServing says what who watches the log waits for, at the start and after a reload.
+func (m *fpmMaster) tellServing() {
+	m.log.Print(fpmconf.LevelNotice, fmt.Sprintf("fpm is running, pid %d", os.Getpid()))
+	m.log.Print(fpmconf.LevelNotice, "ready to handle connections")
 }
 
 // tellEngines says which pools have not got the engine that workers share an opcache with, though nobody asked for the other one.
@@ -315,9 +323,10 @@ func (m *fpmMaster) reopen() error {
 	}
 	errLog := m.reopenLog()
 	err := m.server.Reopen()
-	if err != nil {
+	switch {
+	case err != nil:
 		m.log.Print(fpmconf.LevelError, err.Error())
-	} else {
+	case slices.ContainsFunc(m.config.Responders, func(r server.ResponderConfig) bool { return r.Access.File != "" }):
 		m.log.Print(fpmconf.LevelNotice, "access log file re-opened")
 	}
 	return errors.Join(errLog, err)

@@ -7,5 +7,5 @@ const (
 	fpmTerminate fpmRequest = iota // SIGTERM, SIGINT
 	fpmFinish                      // SIGQUIT
 	fpmReopen                      // SIGUSR1: open the logs anew
-	fpmReload                      // SIGUSR2: read the configuration again
+	fpmReload                      // SIGUSR2, SIGHUP: read the configuration again
 )

@@ -8,15 +8,15 @@ import (
 	"syscall"
 )
 
-// fpmSignals are the signals of php-fpm's master (fpm_signals.c:fpm_signals_init_main).
-var fpmSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2}
+// fpmSignals are the signals of php-fpm's master (fpm_signals.c:fpm_signals_init_main), and SIGHUP, which Debian's takes as SIGUSR2.
+var fpmSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGHUP}
 
 // fpmAction is what a signal asks for.
 func fpmAction(sig os.Signal) fpmRequest {
 	switch sig {
 	case syscall.SIGUSR1:
 		return fpmReopen
-	case syscall.SIGUSR2:
+	case syscall.SIGUSR2, syscall.SIGHUP:
 		return fpmReload
 	case syscall.SIGQUIT:
 		return fpmFinish

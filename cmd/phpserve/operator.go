@@ -44,6 +44,9 @@ func (e *hintError) Unwrap() error { return e.err }
 // report tells the operator about an error and returns the exit code. It is the only place that does:
 // "phpserve: error: ..." for each thing that is wrong, then "phpserve: hint: ..." with what to do.
 func report(stderr io.Writer, err error) int {
+	if usage, ok := errors.AsType[*usageError](err); ok && usage.command == fpmCommand {
+		fmt.Fprintln(stderr, "Usage: "+fpmCommand+" [flags]") // as php-fpm begins
+	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		fmt.Fprintf(stderr, "phpserve: error: %s\n", line)
 	}
