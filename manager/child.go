@@ -80,7 +80,7 @@ func (c *PoolConfig) environment(dir *runtimeDir) []string {
 		})
 	}
 	if dir.owner != nil {
-		env = append(env, "USER="+dir.owner.name, "HOME="+dir.owner.home)
+		env = append(env, dir.owner.environment()...)
 	} else if c.ClearEnv {
 		env = append(env, "USER="+os.Getenv("USER"), "HOME="+os.Getenv("HOME"))
 	}

@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"syscall"
@@ -20,6 +19,7 @@ import (
 // credential is the user that a pool's PHP runs as, when it is not the user of phpserve.
 type credential struct {
 	name, home string
+	byNumber   bool // scripts see no USER and no HOME
 	uid, gid   uint32
 	groups     []uint32
 }
@@ -35,31 +35,9 @@ func findCredential(c *PoolConfig) (*credential, error) {
 		}
 		return nil, fmt.Errorf("[pool %s] %w: 'user' is not set", c.Name, ErrRoot)
 	}
-	u, err := user.Lookup(c.User)
+	cred, err := lookUpUser(c)
 	if err != nil {
-		if u, err = user.LookupId(c.User); err != nil {
-			return nil, fmt.Errorf("[pool %s] cannot get uid for user %q", c.Name, c.User)
-		}
-	}
-	cred := &credential{name: u.Username, home: u.HomeDir, uid: id32(u.Uid), gid: id32(u.Gid)}
-	if c.Group != "" {
-		g, err := user.LookupGroup(c.Group)
-		if err != nil {
-			if g, err = user.LookupGroupId(c.Group); err != nil {
-				return nil, fmt.Errorf("[pool %s] cannot get gid for group %q", c.Name, c.Group)
-			}
-		}
-		cred.gid = id32(g.Gid)
-	}
-	groups, err := u.GroupIds()
-	if err != nil {
-		return nil, fmt.Errorf("[pool %s] cannot get the groups of user %q: %v", c.Name, c.User, err)
-	}
-	cred.groups = []uint32{cred.gid} // as initgroups(3) has them: the pool's group takes the place of the user's own
-	for _, g := range groups {
-		if id := id32(g); id != cred.gid && g != u.Gid {
-			cred.groups = append(cred.groups, id)
-		}
+		return nil, err
 	}
 	if (cred.uid == 0 || cred.gid == 0) && !c.AllowRoot {
 		return nil, fmt.Errorf("[pool %s] %w: user %q, group %q", c.Name, ErrRoot, c.User, c.Group)

@@ -15,6 +15,8 @@ type credential struct {
 	groups     []uint32
 }
 
+func (c *credential) environment() []string { return nil }
+
 func findCredential(c *PoolConfig) (*credential, error) {
 	if c.User != "" || c.Group != "" {
 		return nil, fmt.Errorf("[pool %s] cannot change user or group: %w", c.Name, errors.ErrUnsupported)

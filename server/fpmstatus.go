@@ -12,7 +12,8 @@ import (
 type FPMStatusConfig struct {
 	// Path is pm.status_path, the SCRIPT_NAME of the status page. Empty: none.
 	Path string
-	// PingPath is ping.path, that of the ping page, and PingResponse its text, ping.response. Empty: none.
+	// PingPath is ping.path, that of the ping page, and PingResponse its text, ping.response. Empty: none. The address of
+	// pm.status_listen has its pool's.
 	PingPath, PingResponse string
 	// Only says that the address runs no scripts: that of pm.status_listen, whose requests are not among those of the pool.
 	Only bool

@@ -24,13 +24,17 @@ type poolInUse struct {
 	// trackFinished is request_terminate_timeout_track_finished.
 	trackFinished bool
 	variants      *poolVariants // nil for one of these
+	// errorHeader is fastcgi.error_header, and messagesSeen says that PHP sends its messages here and to no file.
+	errorHeader  string
+	messagesSeen bool
 }
 
 func newPoolInUse(pool *manager.Pool) *poolInUse {
 	cfg := pool.Config()
 	return &poolInUse{
 		Pool: pool, token: []byte(pool.FinishToken()), terminate: cfg.RequestTerminateTimeout,
-		trackFinished: cfg.RequestTerminateTimeoutTrackFinished,
+		trackFinished: cfg.RequestTerminateTimeoutTrackFinished, errorHeader: errorHeaderLine(pool.INI("fastcgi.error_header")),
+		messagesSeen: pool.INI("error_log") == "" && manager.INIBool(pool.INI("log_errors")),
 	}
 }
 

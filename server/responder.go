@@ -29,7 +29,7 @@ type ResponderConfig struct {
 	Backlog int
 	// Owner is listen.owner of a unix socket, a name or a uid. Empty: the user of phpserve.
 	Owner string
-	// Group is listen.group of a unix socket, a name or a gid. Empty: the owner's group.
+	// Group is listen.group of a unix socket, a name or a gid. Empty: the group of an owner that is named, else that of phpserve.
 	Group string
 	// Mode is listen.mode of a unix socket. Zero: 0660.
 	Mode uint32

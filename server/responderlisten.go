@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/user"
@@ -28,19 +29,33 @@ func retryAccept(err error) bool {
 	return false
 }
 
-// listenFastCGI opens the address of a pool as php-fpm does (fpm_sockets.c:fpm_sockets_get_listening_socket).
-func listenFastCGI(c *ResponderConfig) (net.Listener, error) {
+// listenFastCGI opens the address of a pool as php-fpm does (fpm_sockets.c:fpm_sockets_get_listening_socket); it says what goes wrong
+// in the same words.
+func listenFastCGI(c *ResponderConfig, log *slog.Logger) (net.Listener, error) {
 	network, addr := splitFastCGIAddr(c.Listen)
 	fail := func(err error, hint string) (net.Listener, error) {
 		return nil, &ListenError{Addr: c.Listen, Err: fmt.Errorf("[pool %s] %w", c.Pool, err), Hint: hint}
 	}
 	if network == "unix" {
 		if err := removeStaleSocket(addr); err != nil {
-			return fail(err, "stop the other program, or give the pool another listen")
+			if errno, ok := errors.AsType[syscall.Errno](err); ok {
+				return nil, bindError(c.Listen, errno)
+			}
+			return nil, err
 		}
+	}
+	if port := addr[strings.LastIndexByte(addr, ':')+1:]; network != "unix" && !validPort(port) {
+		return nil, fmt.Errorf("invalid port value '%s'", port)
 	}
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return closeSocketMode(network, raw) }}
 	l, err := config.Listen(context.Background(), network, addr)
+	if err != nil && strings.HasPrefix(addr, ":") {
+		log.Info("Failed implicitly binding to ::, retrying with 0.0.0.0") //nolint:sloglint // php-fpm's words
+		l, err = config.Listen(context.Background(), "tcp4", "0.0.0.0"+addr)
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return nil, bindError(c.Listen, errno)
+	}
 	if err != nil {
 		return fail(err, "")
 	}
@@ -55,6 +70,25 @@ func listenFastCGI(c *ResponderConfig) (net.Listener, error) {
 		}
 	}
 	return l, nil
+}
+
+// bindError says in php-fpm's words why an address cannot be had.
+func bindError(address string, errno syscall.Errno) error {
+	text := errno.Error()
+	return fmt.Errorf("unable to bind listening socket for address '%s': %s%s (%d)%w",
+		address, strings.ToUpper(text[:1]), text[1:], int(errno), saidErrno{errno})
+}
+
+// saidErrno is in an error whose text tells it already.
+type saidErrno struct{ errno syscall.Errno }
+
+func (saidErrno) Error() string   { return "" }
+func (e saidErrno) Unwrap() error { return e.errno }
+
+// validPort says whether text is the number of a port; 0 has the system choose one.
+func validPort(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil
 }
 
 // reopenFastCGI gives an address that stays open what may be changed of it.
@@ -115,7 +149,7 @@ func removeStaleSocket(path string) error {
 
 // giveSocket gives the socket its owner, group and mode, which admit the web server.
 func (c *ResponderConfig) giveSocket(path string) error {
-	uid, gid := -1, -1
+	uid, gid := -1, -1 // stays as it is: a number has no group of its own
 	mode := os.FileMode(c.Mode)
 	if mode == 0 {
 		mode = 0o660
@@ -126,23 +160,21 @@ func (c *ResponderConfig) giveSocket(path string) error {
 		}
 		return setACL(path, uint32(mode), c.ACLUsers, c.ACLGroups)
 	}
-	if c.Owner != "" {
+	if uid = number(c.Owner); uid < 0 && c.Owner != "" {
 		u, err := user.Lookup(c.Owner)
 		if err != nil {
-			if u, err = user.LookupId(c.Owner); err != nil {
-				return fmt.Errorf("cannot get uid for user '%s'", c.Owner)
-			}
+			return fmt.Errorf("cannot get uid for user '%s'", c.Owner)
 		}
 		uid, gid = number(u.Uid), number(u.Gid)
 	}
 	if c.Group != "" {
-		g, err := user.LookupGroup(c.Group)
-		if err != nil {
-			if g, err = user.LookupGroupId(c.Group); err != nil {
+		if gid = number(c.Group); gid < 0 {
+			g, err := user.LookupGroup(c.Group)
+			if err != nil {
 				return fmt.Errorf("cannot get gid for group '%s'", c.Group)
 			}
+			gid = number(g.Gid)
 		}
-		gid = number(g.Gid)
 	}
 	if uid >= 0 || gid >= 0 {
 		if err := os.Lchown(path, uid, gid); err != nil {
@@ -152,11 +184,11 @@ func (c *ResponderConfig) giveSocket(path string) error {
 	return os.Chmod(path, mode)
 }
 
-// number is an id as os/user has it; -1 where the system's ids are no numbers.
+// number is the id that text is, which needs no entry in passwd(5) or group(5); -1 where it is none.
 func number(id string) int {
-	n, err := strconv.Atoi(id)
+	n, err := strconv.ParseUint(id, 10, 31)
 	if err != nil {
 		return -1
 	}
-	return n
+	return int(n)
 }

@@ -42,6 +42,7 @@ type responderRequest struct {
 	said      bool        // a message of PHP is out
 	timer     *time.Timer // request_terminate_timeout; nil: none
 	timedOut  atomic.Bool
+	errors    *errorHeader // nil: there is none
 	trace     fpmTrace
 	metrics   *requestMetrics // nil: nothing is recorded, or all is
 }
@@ -236,7 +237,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 		})
 		defer q.timer.Stop()
 	}
-	q.worker = worker
+	q.worker, q.errors = worker, newErrorHeader(q.pool)
 	worker.Begin(begun)
 	q.trace.began, q.trace.pid = time.Now(), worker.PID()
 	if q.target.access != nil && q.target.access.format.cpu {
@@ -301,14 +302,21 @@ func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool,
 		if q.released {
 			return false, nil
 		}
+		content := rec.Content
+		if !q.headDone {
+			var ready bool
+			if content, ready = q.errors.head(content); !ready {
+				return false, nil
+			}
+		}
 		q.begun = true
 		if q.target.access != nil {
-			q.trace.see(rec.Content)
+			q.trace.see(content)
 		} else if q.metrics != nil && q.trace.status == 0 {
-			q.trace.status = statusOf(rec.Content)
+			q.trace.status = statusOf(content)
 		}
 		if !q.headDone {
-			p, done := q.awaitHead(rec.Content)
+			p, done := q.awaitHead(content)
 			q.trace.headBytes += int64(len(p))
 			if q.finishing && done { // what comes with the head is dropped
 				if err := q.send(p); err != nil {
@@ -317,7 +325,7 @@ func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool,
 				return false, q.finish(abort)
 			}
 		}
-		return false, q.send(rec.Content)
+		return false, q.send(content)
 	}
 	return false, nil
 }
@@ -340,6 +348,7 @@ func (q *responderRequest) passStderr(p []byte, abort *aborter) error {
 		q.worker.Peak(signals.peak)
 	}
 	for _, m := range phpMessages(string(p)) {
+		q.errors.note(m)
 		q.target.log.Log(context.Background(), phpLevel(m), "php message", "pid", q.trace.pid, "script", q.script.Filename, "text", m)
 		if q.released {
 			continue
@@ -361,19 +370,6 @@ func (q *responderRequest) passStderr(p []byte, abort *aborter) error {
 		return nil
 	}
 	return q.finish(abort)
-}
-
-// awaitHead looks for the end of the response's head and returns what of p belongs to it.
-func (q *responderRequest) awaitHead(p []byte) (head []byte, done bool) {
-	const blank = "\r\n\r\n"
-	seen := append(q.tail, p...)
-	at := bytes.Index(seen, []byte(blank))
-	if at < 0 {
-		q.tail = bytes.Clone(seen[max(0, len(seen)-len(blank)+1):])
-		return p, false
-	}
-	q.headDone = true
-	return p[:at+len(blank)-len(q.tail)], true
 }
 
 // finish ends the response while the script goes on: the connection is free for the web server's next request, and what that

@@ -121,7 +121,7 @@ func (s *Server) StandIn(sockets []Socket) error {
 	for _, cfg := range s.cfg.Responders {
 		listening := slices.IndexFunc(sockets, func(o Socket) bool { return o.Listen == cfg.Listen })
 		if listening < 0 {
-			l, err := listenFastCGI(&cfg)
+			l, err := listenFastCGI(&cfg, s.log)
 			if err != nil {
 				return err
 			}
@@ -183,7 +183,7 @@ func (s *Server) closeInherited() {
 func (s *Server) listenResponder(cfg *ResponderConfig) (net.Listener, error) {
 	l := s.inherited[cfg.Listen]
 	if l == nil {
-		return listenFastCGI(cfg)
+		return listenFastCGI(cfg, s.log)
 	}
 	delete(s.inherited, cfg.Listen)
 	if err := reopenFastCGI(l, cfg); err != nil {

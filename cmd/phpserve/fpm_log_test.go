@@ -26,7 +26,7 @@ func (s *side) errorLog() []string {
 	var lines []string
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(strings.TrimSuffix(line, "\n"), ", cause: ") // which only phpserve tells
-		if !strings.HasSuffix(line, "systemd monitor interval set to 10000ms") {
+		if !strings.HasSuffix(line, "systemd monitor interval set to 10000ms") && !strings.Contains(line, "] request failed status=") { // phpserve's own
 			lines = append(lines, line)
 		}
 	}
@@ -67,7 +67,7 @@ func TestFPMErrorLogIsPHPFPMs(t *testing.T) {
 		{"logs opened anew", "access.log = DIR/access.log\n", []logStep{signalled("USR1", syscall.SIGUSR1, "access log file re-opened", 1)}, syscall.SIGTERM},
 		{"logs opened anew, without an access log", "", []logStep{signalled("USR1", syscall.SIGUSR1, "error log file re-opened", 1)}, syscall.SIGTERM},
 		{"signals that say nothing", "", []logStep{signalled("WINCH", syscall.SIGWINCH, "", 0), signalled("CONT", syscall.SIGCONT, "", 0)}, syscall.SIGTERM},
-		{"a worker that is replaced", "pm.max_requests = 1\n", []logStep{{"request", func(s *side) { s.ask("one.sock", nil, "") }, " started\n", 1}}, syscall.SIGTERM},
+		{"a worker that is replaced", "pm.max_requests = 1\n", []logStep{{"request", func(s *side) { s.ask("one.sock", nil, "") }, " started\n", 1}, {"ended", func(*side) {}, " exited with code 0", 1}}, syscall.SIGTERM},
 		{
 			"a worker that dies", "",
 			[]logStep{{"request", func(s *side) {

@@ -66,6 +66,7 @@ func TestFPMStatusIsToTheByte(t *testing.T) {
 			post := page("/status", "json")
 			post["REQUEST_METHOD"] = "POST"
 			return append(answers, s.ask("status.sock", head, ""), s.ask("status.sock", post, ""), s.ask("status.sock", page("/statusx", ""), ""),
+				s.ask("status.sock", page("/ping", ""), ""), s.ask("status.sock", page("/ping", "full"), ""), s.ask("status.sock", page("/pingx", ""), ""),
 				s.ask("www.sock", page("/statusx", ""), ""), s.ask("www.sock", page("/ping", ""), ""), s.ask("www.sock", page("/ping", "json"), ""))
 		})
 	}

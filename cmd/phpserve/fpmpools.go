@@ -42,6 +42,7 @@ func (o *fpmOptions) serverConfig(conf *fpmconf.Config) (server.Config, error) {
 			responder, err := fpmResponder(conf, p)
 			errs = append(errs, err)
 			responder.Pool, responder.Status.Only = p.StatusOf.Name, true
+			responder.Status.PingPath, responder.Status.PingResponse = p.StatusOf.PingPath, p.StatusOf.PingResponse
 			c.Responders = append(c.Responders, responder)
 			continue
 		}

@@ -21,6 +21,8 @@ $facts = [
     'doc_root' => (string) ini_get('doc_root'),
     'expose_php' => (string) ini_get('expose_php'),
     'default_charset' => (string) ini_get('default_charset'),
+    'fastcgi.error_header' => (string) get_cfg_var('fastcgi.error_header'),
+    'log_errors' => (string) ini_get('log_errors'),
     'ini' => (string) php_ini_loaded_file(),
     // Of the files that the pool's PHP is to read, which can this user not? With open_basedir that cannot be told.
     'unreadable' => ini_get('open_basedir') ? '' : implode("\n", array_filter(explode("\n", (string) getenv('PHPSERVE_INI_FILES')),
