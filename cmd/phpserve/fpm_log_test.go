@@ -25,7 +25,7 @@ func (s *side) errorLog() []string {
 	text = reloadings.ReplaceAllString(text, "${1}HOW")
 	var lines []string
 	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(strings.TrimSuffix(line, "\n"), ", cause: ") // which only phpserve tells
+		line, _, _ = strings.Cut(strings.TrimSuffix(line, "\n"), ", cause: ")                                                           // which only phpserve tells
 		if !strings.HasSuffix(line, "systemd monitor interval set to 10000ms") && !strings.Contains(line, "] request failed status=") { // phpserve's own
 			lines = append(lines, line)
 		}
