@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -168,9 +169,11 @@ func scriptOccupy(ts *testscript.TestScript, _ bool, args []string) {
 	if _, err := strconv.Atoi(port); err != nil {
 		port = "0"
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:"+port)
+	// Tests that run at the same time, in other processes too, occupy a port together, so that none of them frees it for another.
+	shared := net.ListenConfig{Control: sharePort}
+	l, err := shared.Listen(context.Background(), "tcp", "127.0.0.1:"+port)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return // somebody else occupies it, which is as good
+		return // another program occupies it, which is as good
 	}
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
