@@ -5,8 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
-	"strings"
 	"syscall"
 )
 
@@ -62,34 +60,4 @@ func startChild(p *Pool, socket, out *os.File, deathSignal syscall.Signal, more 
 func (ch *child) kill() {
 	_ = ch.cmd.Process.Kill() // an error means that it has ended
 	<-ch.done
-}
-
-// environment is what the pool's php-cgi processes are started with.
-func (c *PoolConfig) environment(dir *runtimeDir) []string {
-	var env []string
-	if c.ClearEnv {
-		env = append(env, "PATH="+os.Getenv("PATH"))
-	} else {
-		env = slices.DeleteFunc(os.Environ(), func(kv string) bool {
-			name, _, _ := strings.Cut(kv, "=")
-			switch name {
-			case "PHP_FCGI_CHILDREN", "PHP_FCGI_MAX_REQUESTS", "FCGI_WEB_SERVER_ADDRS", "REDIRECT_STATUS", "USER", "HOME", "LOGNAME", "NOTIFY_SOCKET":
-				return dir.owner != nil || (name != "USER" && name != "HOME" && name != "LOGNAME")
-			}
-			return strings.HasPrefix(name, "PHPSERVE_")
-		})
-	}
-	if dir.owner != nil {
-		env = append(env, dir.owner.environment()...)
-	} else if c.ClearEnv {
-		env = append(env, "USER="+os.Getenv("USER"), "HOME="+os.Getenv("HOME"))
-	}
-	for _, kv := range c.Env {
-		if !strings.Contains(kv, "=") {
-			kv += "=" + os.Getenv(kv)
-		}
-		env = append(env, kv)
-	}
-	// php-cgi would end after 500 requests by default; phpserve counts them itself.
-	return append(append(env, "PHP_FCGI_MAX_REQUESTS=0"), c.iniEnv(dir.file(scanDir))...)
 }

@@ -102,8 +102,12 @@ type PoolConfig struct {
 	RequestSlowlogTraceDepth int
 	// SlowlogReport has Slowlog tell more than php-fpm's does: the request, classes, the line that runs. SlowlogArgs adds arguments.
 	SlowlogReport, SlowlogArgs bool
-	// Observe has the processor time and the memory of each request measured, for [Status]. Default false.
+	// Observe has the processor time and the memory of each request measured, for [Status]; not the memory of scripts that exit or die of
+	// an error. Default false.
 	Observe bool
+	// ObserveAll, with Observe, has it measured of those, too: by a script that runs in front of each, and that scripts see
+	// (get_included_files). Default false.
+	ObserveAll bool
 
 	// ClearEnv starts workers with an empty environment but for Env, PATH, USER and HOME. Default true, as in php-fpm.
 	// False: with the environment of phpserve without its own PHPSERVE_* variables, all of which php-cgi then shows to
@@ -115,11 +119,14 @@ type PoolConfig struct {
 	// PHPValue is NAME=VALUE of php.ini settings that scripts may change (php_value of php-fpm).
 	PHPValue []string
 	// PHPAdminValue is NAME=VALUE of php.ini settings that scripts cannot change (php_admin_value of php-fpm). They hold
-	// for the scripts below AdminRoots, for those directly in the root folder, and for every one that is named with two slashes
-	// in front.
+	// for scripts of which [PoolConfig.AdminHolds] says so.
 	PHPAdminValue []string
-	// AdminRoots are the folders below which PHPAdminValue holds, as PHP sees them; server fills it.
+	// AdminRoots are folders in the root folder, as PHP sees them, whose scripts PHPAdminValue holds for; server fills it with
+	// [AdminFolders].
 	AdminRoots []string
+	// Responder says that a web server names the scripts: php-cgi has cgi.fix_pathinfo and cgi.discard_path as php.ini says. Else
+	// phpserve names them, and php-cgi runs SCRIPT_FILENAME whatever these are.
+	Responder bool
 	// ClientValue and ClientAdminValue are settings like these two that came with a request. They count after those, and no PHP of
 	// root ever reads them: whoever reaches the pool's socket could have it load an extension or write a log. So the zygote is one of
 	// the pool's user and, in a chroot, they hold for scripts alone, where each is named with two slashes in front.

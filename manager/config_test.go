@@ -39,7 +39,7 @@ func TestPoolConfigSaysWhatIsWrongAndWhatIsAllowed(t *testing.T) {
 		{func(c *PoolConfig) { c.Env = []string{"=x"} }, `env "=x" must be NAME=VALUE or NAME`},
 		{func(c *PoolConfig) { c.Env = []string{"PHPSERVE_TEST_UNSET"} }, `env "PHPSERVE_TEST_UNSET": phpserve itself has no such variable`},
 		{func(c *PoolConfig) { c.PHPValue = []string{"memory_limit"} }, `php_value "memory_limit": must be NAME=VALUE`},
-		{func(c *PoolConfig) { c.PHPAdminValue = []string{"a=b\nc=d"} }, `php_admin_value "a=b\nc=d": must not contain a line break`},
+		{func(c *PoolConfig) { c.PHPAdminValue = []string{"a=b\x00c=d"} }, `php_admin_value "a=b\x00c=d": must not contain a NUL`},
 	} {
 		pool := DefaultPoolConfig(2)
 		c.change(&pool)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 )
 
@@ -20,7 +21,8 @@ const (
 	bootDir     = "boot" // zygote.php and worker.php: scripts that opcache must not keep
 	scanDir     = "conf.d"
 	iniFileName = "phpserve.ini"
-	prependFile = "prepend.php"
+	preloadFile = "preload.php"
+	observeFile = "observe.php" // only where requests are measured
 	workerFile  = "worker.php"
 	// selfTestFile is for the tracer.
 	selfTestFile = "selftest.php"
@@ -31,7 +33,7 @@ const (
 // phpserve's it may read the files and change nothing: root connects to these sockets and has these scripts run.
 type runtimeDir struct {
 	path  string
-	token string // ends the response when PHP logs it; see runtime/prepend.php
+	token string // ends the response when PHP logs it; see runtime/finish.php
 	owner *credential
 	locks []*os.File // say that the folder is in use, see stale_unix.go
 	guest *guest     // what workers in a chroot need instead; nil without a chroot
@@ -56,11 +58,21 @@ func runtimeBase(owner *credential) string {
 // systemRuntime is where the files of running system services belong (FHS 3.0 section 3.15). Only root can make any there.
 const systemRuntime = "/run"
 
+// oddInFileNames is what a pool may be called by and a file had better not.
+var oddInFileNames = regexp.MustCompile(`[^A-Za-z0-9._-]`)
+
 // newRuntimeDir makes the folder, 0700.
 func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
-	base := runtimeBase(owner)
+	base, err := filepath.Abs(runtimeBase(owner)) // PHP is started in another folder
+	if err != nil {
+		return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
+	}
+	if strings.ContainsRune(base, filepath.ListSeparator) {
+		// PHP would not find the ini file with the pool's settings there (PHP_INI_SCAN_DIR).
+		return nil, fmt.Errorf("cannot make the runtime folder in %q, whose name must not contain %q: set TMPDIR to another folder", base, filepath.ListSeparator)
+	}
 	removeStale(base)
-	path, err := os.MkdirTemp(base, "phpserve-"+pool+"-")
+	path, err := os.MkdirTemp(base, "phpserve-"+oddInFileNames.ReplaceAllString(pool, "_")+"-")
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
 	}
@@ -92,27 +104,28 @@ func (d *runtimeDir) write(c *PoolConfig, php *PHP, lateDrop bool) error {
 			return err
 		}
 	}
-	lateUser := ""
+	at := iniPlaces{boot: d.file(bootDir), worker: path.Dir(d.workerScript()), observer: d.observer()}
 	if lateDrop {
-		lateUser = d.owner.name
+		at.lateUser = d.owner.name
 	}
-	ini, err := c.iniFile(d.workerFolder(), d.file(bootDir), lateUser, php)
-	if err != nil {
-		return err
+	preload := d.preload(c, php)
+	if preload != "" {
+		at.preload = d.file(preloadFile)
 	}
-	prepend, err := d.prepend(php.iniAfter(c, "auto_prepend_file"), c.Observe)
+	ini, err := c.iniFile(at, php)
 	if err != nil {
 		return err
 	}
 	files := map[string]string{
 		d.file(scanDir, iniFileName):  ini,
-		d.file(prependFile):           prepend,
+		d.file(preloadFile):           preload,
+		d.file(observeFile):           d.observe(c, php),
 		d.file(bootDir, "zygote.php"): embedded("zygote.php"),
 		d.file(bootDir, workerFile):   embedded(workerFile),
 		d.file(bootDir, selfTestFile): embedded(selfTestFile),
 	}
 	if d.guest != nil {
-		err := errors.Join(d.guest.write(prependFile, prepend), d.guest.write(workerFile, embedded(workerFile)), d.guest.share(int(d.owner.gid)))
+		err := errors.Join(d.guest.write(observeFile, d.observe(c, php)), d.guest.write(workerFile, embedded(workerFile)), d.guest.share(int(d.owner.gid)))
 		if err != nil {
 			return err
 		}
@@ -125,43 +138,12 @@ func (d *runtimeDir) write(c *PoolConfig, php *PHP, lateDrop bool) error {
 	return d.shareAll()
 }
 
-// workerFolder is the folder with prepend.php, and workerScript the script of the greeting, as workers see them.
-func (d *runtimeDir) workerFolder() string {
-	if d.guest != nil {
-		return d.guest.inside("")
-	}
-	return d.path
-}
-
+// workerScript is the script of the greeting as workers see it.
 func (d *runtimeDir) workerScript() string {
 	if d.guest != nil {
 		return d.guest.inside(workerFile)
 	}
 	return d.file(bootDir, workerFile)
-}
-
-// prepend is runtime/prepend.php with the token, followed by the operator's own auto_prepend_file.
-func (d *runtimeDir) prepend(operators string, observe bool) (string, error) {
-	scanned := "PHP_INI_SCAN_DIR" // without a value putenv() takes it out
-	if own, ok := os.LookupEnv("PHP_INI_SCAN_DIR"); ok {
-		scanned += "=" + own
-	}
-	text := strings.NewReplacer(
-		"@TOKEN@", d.token, "@INI_SCAN_DIR@", phpString(scanned), "@STATUS@", strings.TrimPrefix(d.statusAddress(), "@"),
-	).Replace(embedded("prepend.php"))
-	if observe {
-		text += strings.ReplaceAll(embedded("observe.php"), "@TOKEN@", d.token)[len("<?php"):]
-	}
-	if operators == "" || operators == "none" {
-		return text, nil
-	}
-	return text + fmt.Sprintf("\n// auto_prepend_file of php.ini or of the pool\n"+
-		"if (dirname($_SERVER['SCRIPT_FILENAME'] ?? '') !== %s) {\n    require %s;\n}\n", phpString(path.Dir(d.workerScript())), phpString(operators)), nil
-}
-
-// phpString writes s as a PHP string literal.
-func phpString(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
 
 // shareAll lets the pool's group, which its user has, read the folder.

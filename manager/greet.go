@@ -34,6 +34,9 @@ func (p *Pool) greet(w *Worker) {
 		if pid, convErr := strconv.Atoi(strings.Join(m[min(1, len(m)):], "")); convErr == nil && w.proc.output != nil {
 			w.proc.output.requestEnded(pid) // one whose client left may have been before
 		}
+		if err == nil && p.kind == EngineSpawn {
+			p.forgetEnvironment(w.proc.pid) // it is idle: no script has run
+		}
 		p.mu.Lock()
 		delete(at.greetings, g)
 		if err == nil && m != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // A guest is phpserve's own folder inside a pool's chroot, for the two scripts that workers run there: runtime/worker.php and
-// runtime/prepend.php. The folder around it may belong to the pool's user, who can rename anything in there. So phpserve, which
+// runtime/observe.php. The folder around it may belong to the pool's user, who can rename anything in there. So phpserve, which
 // is root, works through handles, follows nothing, and removes only what it has put there.
 type guest struct {
 	chroot, dir *os.Root
@@ -21,7 +21,7 @@ type guest struct {
 const guestPrefix = ".phpserve-"
 
 // guestFiles are all the files of a guest; the lock is the last to go.
-var guestFiles = [...]string{prependFile, workerFile, lockFile}
+var guestFiles = [...]string{observeFile, workerFile, lockFile}
 
 // newGuest makes the folder, and removes those that a killed phpserve left there.
 func newGuest(chroot, pool, suffix string) (*guest, error) {
@@ -33,7 +33,7 @@ func newGuest(chroot, pool, suffix string) (*guest, error) {
 		return fail(err)
 	}
 	removeStaleGuests(root)
-	g := &guest{chroot: root, name: guestPrefix + pool + "-" + suffix}
+	g := &guest{chroot: root, name: guestPrefix + oddInFileNames.ReplaceAllString(pool, "_") + "-" + suffix}
 	if err := root.Mkdir(g.name, 0o700); err != nil {
 		root.Close()
 		return fail(err)
@@ -90,7 +90,7 @@ func (g *guest) write(name, text string) error {
 
 // share lets the pool's group, which its user has, read the folder.
 func (g *guest) share(gid int) error {
-	for name, mode := range map[string]os.FileMode{".": 0o750, prependFile: 0o640, workerFile: 0o640} {
+	for name, mode := range map[string]os.FileMode{".": 0o750, observeFile: 0o640, workerFile: 0o640} {
 		err := g.dir.Lchown(name, os.Geteuid(), gid)
 		if err == nil {
 			err = g.dir.Chmod(name, mode)

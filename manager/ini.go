@@ -27,18 +27,25 @@ func CheckINI(kv string) error {
 	return err
 }
 
-// quoteINI writes a value so that PHP's ini scanner reads it back unchanged: single-quoted strings are raw, in
-// double-quoted ones only \" and \\ are escapes but ${...} and $ references are expanded (Zend/zend_ini_scanner.l).
+// quoteINI writes a value so that PHP's ini scanner reads it back unchanged: what is between single quotes is raw, line breaks too, and
+// pieces that follow each other are put together, of which "'" is a single quote (Zend/zend_ini_scanner.l, zend_ini_parser.y).
 func quoteINI(value string) (string, error) {
-	switch {
-	case strings.ContainsAny(value, "\n\r\x00"):
-		return "", fmt.Errorf("must not contain a line break or a NUL")
-	case !strings.Contains(value, "'"):
-		return "'" + value + "'", nil
-	case strings.Contains(value, "$") || strings.Contains(value, `\`):
-		return "", fmt.Errorf("cannot hold a single quote together with $ or \\")
+	if strings.ContainsRune(value, 0) {
+		return "", fmt.Errorf("must not contain a NUL")
 	}
-	return `"` + strings.ReplaceAll(value, `"`, `\"`) + `"`, nil
+	var b strings.Builder
+	for i, piece := range strings.Split(value, "'") {
+		if i > 0 {
+			b.WriteString(`"'"`)
+		}
+		if piece != "" {
+			b.WriteString("'" + piece + "'")
+		}
+	}
+	if b.Len() == 0 {
+		return "''", nil
+	}
+	return b.String(), nil
 }
 
 // PHPEnvironment is the environment for asking php-cgi something with the pool's php.ini.
@@ -63,101 +70,14 @@ func (c *PoolConfig) iniEnv(own string) (env []string) {
 	return env
 }
 
-// iniFile renders the ini file that every php-cgi of a pool reads last (PHP_INI_SCAN_DIR). dir is the folder with prepend.php
-// as the workers see it, boot the one with the zygote's script; lateUser is whom workers with a late drop become, else empty.
-func (c *PoolConfig) iniFile(dir, boot, lateUser string, php *PHP) (string, error) {
-	b := iniWriter{pool: c.Name}
-	own := c.ownSettings(dir, php)
-	values, admin := c.values(), c.adminValues()
-	roots, slashes := c.AdminRoots, slices.Concat(admin, own)
-	if c.Chroot != "" && c.fromClient() { // see ClientValue
-		values, admin = c.PHPValue, c.PHPAdminValue
-		roots, slashes = nil, slices.Concat(c.ClientValue, admin, c.ClientAdminValue, own)
-	}
-	lines := slices.Clone(values)
-	for _, kv := range admin {
-		if StartOnlyINI(kv) {
-			lines = append(lines, kv)
-		}
-	}
-	if lateUser != "" { // opcache.preload of php.ini ends a PHP of root that does not say for whom
-		lines = append(lines, "opcache.preload_user="+lateUser)
-	}
-	b.set("", append(lines, own...)) // the last one counts
-	if len(slashes) > len(own) {
-		// For what begins with two slashes and for scripts directly in the root folder, where a section [PATH=/] does not hold: PHP
-		// looks for the values of a folder in the same table in which it keeps those of NAME[KEY]=VALUE under NAME
-		// (main/php_ini.c:php_ini_parser_cb, php_ini_activate_per_dir).
-		b.set("/", slashes)
-	}
-	// The zygote's endless request must not live in opcache's memory, which opcache_reset() clears.
-	fmt.Fprintf(&b, "[PATH=%s]\nopcache.enable = 0\n", boot)
-	if lateUser != "" { // nothing but the zygote's own script runs as root, and it writes no file: the pool's user may have put a link there
-		b.WriteString("auto_prepend_file = ''\nauto_append_file = ''\nopen_basedir = ''\nerror_log = ''\nsession.auto_start = 0\n")
-	}
-	if c.Chroot != "" {
-		fmt.Fprintf(&b, "[PATH=%s]\nopcache.enable = 0\n", dir)
-	}
-	if len(admin) > 0 {
-		for _, root := range roots {
-			fmt.Fprintf(&b, "[PATH=%s]\n", root)
-			b.set("", slices.Concat(admin, own))
-		}
-	}
-	return b.String(), b.err
-}
-
-// iniWriter collects an ini file. Once a setting could not be written, no other is.
-type iniWriter struct {
-	strings.Builder
-	pool string
-	err  error
-}
-
-// set writes settings, NAME=VALUE each, as keys of table unless that is empty.
-func (w *iniWriter) set(table string, settings []string) {
-	for _, kv := range settings {
-		name, value, _ := strings.Cut(kv, "=")
-		quoted, err := quoteINI(value)
-		if err != nil && w.err == nil {
-			w.err = fmt.Errorf("[pool %s] cannot set %s: %v", w.pool, name, err)
-		}
-		if w.err != nil {
-			return
-		}
-		if table != "" {
-			name = table + "[" + name + "]"
-		}
-		fmt.Fprintf(w, "%s = %s\n", name, quoted)
-	}
-}
-
-// ownSettings are those that phpserve needs, whatever the operator sets; dir is the folder with prepend.php as the workers see it.
-func (c *PoolConfig) ownSettings(dir string, php *PHP) (own []string) {
-	own = []string{
-		// What fastcgi_finish_request() of prepend.php and the request's error records need.
-		"fastcgi.logging=1",
-		// With these, no parameter but SCRIPT_FILENAME can ever name the script (cgi_main.c:init_request_info).
-		"cgi.fix_pathinfo=1",
-		"cgi.discard_path=1",
-		// It includes the operator's.
-		"auto_prepend_file=" + filepath.Join(dir, prependFile),
-	}
-	if base := php.iniAfter(c, "open_basedir"); base != "" {
-		own = append(own, "open_basedir="+base+string(filepath.ListSeparator)+dir)
-	}
-	if off := php.disabledFunctions(c); off != "" {
-		own = append(own, "disable_functions="+off)
-	}
-	return own
-}
+// extensionSettings decide what extensions PHP has.
+var extensionSettings = []string{"extension_dir", "extension", "zend_extension"}
 
 // StartOnlyINI says whether PHP reads a setting at its start only, so that it has no effect in a section for a path. Scripts
 // cannot change these anyway.
 func StartOnlyINI(kv string) bool {
 	name, _, _ := strings.Cut(kv, "=")
-	switch name {
-	case "disable_functions", "disable_classes", "extension", "zend_extension", "extension_dir":
+	if name == "disable_functions" || name == "disable_classes" || slices.Contains(extensionSettings, name) {
 		return true
 	}
 	return strings.HasPrefix(name, "opcache.") || strings.HasPrefix(name, "realpath_cache_")

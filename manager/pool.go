@@ -27,6 +27,7 @@ type Pool struct {
 	late     bool // workers give up root by themselves, see latedrop.go
 	priority int  // nice value of PHP: process.priority, or phpserve's own when the pool was made
 
+	veil         sync.Once // what is said about the environment
 	made         time.Time
 	tracer       tracer
 	slowlog      slowLog
@@ -88,6 +89,9 @@ const MessageStartup = "php says at its start"
 // MessageNoEffect is the message of a log record with what an operator wants and cannot have.
 const MessageNoEffect = "a setting has no effect"
 
+// MessageDiffers is the message of a log record with what scripts find otherwise than with php-fpm.
+const MessageDiffers = "scripts find something otherwise than with php-fpm"
+
 // NewPool checks cfg, finds out what PHP can do and prepares the pool's runtime folder. Start starts it.
 func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.Logger) (*Pool, error) {
 	own := *php // what it can do depends on the ini files, which are the pool's
@@ -110,6 +114,11 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 	}
 	if warning != "" {
 		log.Warn(MessageNoEffect, "why", warning)
+	}
+	for _, differs := range []string{php.lackingWarning(&cfg), cfg.observerWarning(php)} {
+		if differs != "" {
+			log.Warn(MessageDiffers, "why", differs)
+		}
 	}
 	dir, err := newRuntimeDir(cfg.Name, owner)
 	if err != nil {

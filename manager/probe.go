@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,8 +20,7 @@ type phpFacts map[string]string
 func (p *PHP) probe(ctx context.Context, c *PoolConfig, owner *credential) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	// What goes wrong at the start is to be logged, to standard error, and not shown.
-	cmd := exec.CommandContext(ctx, p.Path, "-q", "-d", "display_errors=1", "-d", "display_startup_errors=0")
+	cmd := exec.CommandContext(ctx, p.Path, append([]string{"-q"}, c.probeSettings()...)...)
 	cmd.Stdin = strings.NewReader(embedded("probe.php")) // open_basedir does not hold for standard input
 	cmd.Env = append(bareEnv(), c.iniEnv("")...)         // as the workers get them
 	if owner != nil {
@@ -56,6 +56,31 @@ func (p *PHP) probe(ctx context.Context, c *PoolConfig, owner *credential) error
 	return nil
 }
 
+// probeOff is what an operator may have set that could keep runtime/probe.php from running or from being heard.
+var probeOff = []string{
+	"disable_functions=", "disable_classes=", "open_basedir=", "auto_prepend_file=", "auto_append_file=", "output_handler=", "output_buffering=0",
+	"zlib.output_compression=0", "session.auto_start=0", "xdebug.start_with_request=no", "xdebug.start_upon_error=no",
+}
+
+// probeSettings are the arguments that turn those off, and that tell the script what was set; and what of the pool's settings decides what
+// PHP can do. What goes wrong at the start is to be logged, to standard error, and not shown.
+func (c *PoolConfig) probeSettings() (args []string) {
+	for _, kv := range slices.Concat(c.values(), c.adminValues()) {
+		if name, value, _ := strings.Cut(kv, "="); slices.Contains(extensionSettings, name) {
+			if quoted, err := quoteINI(value); err == nil { // else the ini file says so
+				args = append(args, "-d", name+"="+quoted)
+			}
+		}
+	}
+	for _, name := range []string{"disable_functions", "open_basedir", "auto_prepend_file", "auto_append_file"} {
+		args = append(args, "-d", "phpserve["+name+"]=${"+name+"}")
+	}
+	for _, kv := range append(probeOff, "display_startup_errors=0") {
+		args = append(args, "-d", kv)
+	}
+	return args
+}
+
 // Startup is what PHP says at each start, before it runs a script: of extensions that it cannot load, for example.
 func (p *PHP) Startup() []string { return p.startup }
 
@@ -82,8 +107,11 @@ func (c *PoolConfig) iniFiles() (files []string) {
 	return files
 }
 
+// hasOPcache says whether opcache is loaded.
+func (p *PHP) hasOPcache() bool { return p.facts["opcache"] != "" }
+
 // OPcache says whether opcache is loaded and on.
-func (p *PHP) OPcache() bool { return p.facts["opcache"] != "" }
+func (p *PHP) OPcache() bool { return p.hasOPcache() && INIBool(p.facts["opcache.enable"]) }
 
 // INI is the php.ini that was read; empty if none.
 func (p *PHP) INI() string { return p.facts["ini"] }

@@ -15,7 +15,7 @@ const statusPatience = 5 * time.Second
 // statusPause is how long accepting rests after an error.
 const statusPause = 200 * time.Millisecond
 
-// openStatus opens the socket on which fpm_get_status() of prepend.php asks. Who cannot have one goes without: the function then
+// openStatus opens the socket on which fpm_get_status() of runtime/fpmstatus.php asks. Who cannot have one goes without: the function then
 // returns false.
 func (p *Pool) openStatus() {
 	address := p.dir.statusAddress()

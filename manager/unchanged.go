@@ -13,7 +13,7 @@ import (
 // again (opcache.validate_timestamps=0) cannot tell, and so is never unchanged: to reload is how it gets new code.
 func (p *Pool) Unchanged(cfg PoolConfig, php *PHP) bool {
 	return php != nil && php.Path == p.php.Path && reflect.DeepEqual(cfg, p.asked) &&
-		INIBool(p.php.iniAfter(&p.cfg, "opcache.validate_timestamps")) && slices.Equal(p.stamps, p.php.stamps())
+		(!p.php.hasOPcache() || INIBool(p.php.iniAfter(&p.cfg, "opcache.validate_timestamps"))) && slices.Equal(p.stamps, p.php.stamps())
 }
 
 // stamps tell whether the files that PHP reads at its start have changed.

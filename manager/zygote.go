@@ -97,6 +97,7 @@ func newZygote(ctx context.Context, p *Pool, generation int) (*zygoteEngine, err
 		z.release()
 		return nil, fmt.Errorf("%v%s", err, z.output.said())
 	}
+	p.forgetEnvironment(z.child.cmd.Process.Pid) // it has no worker yet, and waits for commands
 	z.wg.Go(z.listen)
 	z.wg.Go(z.command)
 	return z, nil

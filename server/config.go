@@ -319,23 +319,22 @@ func (c *Config) pool(i int) manager.PoolConfig {
 	p.AdminRoots = slices.Clone(p.AdminRoots)
 	for _, s := range c.Sites {
 		if s.Pool == p.Name {
-			p.AdminRoots = append(p.AdminRoots, s.Root)
+			p.AdminRoots = append(p.AdminRoots, manager.AdminFolders(s.Root)...)
 		}
 	}
 	if slices.ContainsFunc(c.Responders, func(r ResponderConfig) bool { return r.Pool == p.Name }) {
+		p.Responder = true
 		p.AdminRoots = append(p.AdminRoots, topFolders(cmp.Or(p.Chroot, "/"))...)
 	}
 	return p
 }
 
-// topFolders are what is in the root folder, as PHP sees it: its ini files know no section for that folder itself. What has an
-// unusual name, or is made later, is named to PHP in another way (fpmSearch.hide).
+// topFolders are what is in the root folder, as PHP sees it: its ini files know no section for that folder itself. What is made later is
+// named to PHP in another way (fpmSearch.name).
 func topFolders(root string) (names []string) {
 	entries, _ := os.ReadDir(root) // without it there is nothing to run either
 	for _, e := range entries {
-		if strings.Trim(strings.ToLower(e.Name()), "abcdefghijklmnopqrstuvwxyz0123456789._-") == "" {
-			names = append(names, "/"+e.Name())
-		}
+		names = append(names, manager.AdminFolders("/"+e.Name())...)
 	}
 	return names
 }

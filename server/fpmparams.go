@@ -1,6 +1,8 @@
 package server
 
 import (
+	"strings"
+
 	"github.com/phpserve/phpserve/fastcgi"
 )
 
@@ -9,6 +11,7 @@ import (
 type fpmParams struct {
 	list  []fpmParam
 	index map[string]int // place in list
+	shown []fpmParam     // sent in front of the list
 }
 
 type fpmParam struct {
@@ -68,8 +71,30 @@ func (p *fpmParams) remove(name string) {
 // keep remembers a value under ORIG_ in front of the parameter's name.
 func (p *fpmParams) keep(name, value string) { p.set("ORIG_"+name, value) }
 
+// PHP has a name with a dot in $_SERVER with an underscore in the dot's place (main/php_variables.c:php_register_variable_ex), while
+// php-cgi looks for its own parameters by their exact names. So a script can be shown a value that php-cgi does not act on. Only getenv()
+// tells the two names apart.
+func dotted(name string) string { return strings.Replace(name, "_", ".", 1) }
+
+// hide has scripts see a parameter, but not php-cgi.
+func (p *fpmParams) hide(name string) {
+	if i, ok := p.index[name]; ok && !p.list[i].gone {
+		p.list[i].name = dotted(name)
+	}
+}
+
+// disguise has php-cgi see a value, and scripts another one: of two parameters that are the same in $_SERVER the one sent first counts
+// (main/fastcgi.c:fcgi_hash_apply).
+func (p *fpmParams) disguise(name, value, shown string) {
+	p.set(name, value)
+	p.shown = append(p.shown, fpmParam{name: dotted(name), value: shown})
+}
+
 // appendTo encodes the parameters.
 func (p *fpmParams) appendTo(dst []byte) []byte {
+	for _, q := range p.shown {
+		dst = fastcgi.AppendParam(dst, q.name, q.value)
+	}
 	for _, q := range p.list {
 		if !q.gone {
 			dst = fastcgi.AppendParam(dst, q.name, q.value)

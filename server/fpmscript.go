@@ -2,7 +2,6 @@ package server
 
 import (
 	"encoding/hex"
-	"slices"
 	"strings"
 
 	"github.com/phpserve/phpserve/manager"
@@ -24,8 +23,8 @@ type fpmScriptConfig struct {
 	Chdir string
 	// Root is the folder that the paths of requests begin in and do not leave, the pool's chroot. Nil: the root folder.
 	Root *safefile.Root
-	// AdminRoots are the folders below which php_admin_value holds by itself, see manager.PoolConfig.
-	AdminRoots []string
+	// Pool knows for which scripts php_admin_value holds by itself.
+	Pool *manager.PoolConfig
 	// Admin says that the pool has a php_admin_value.
 	Admin bool
 	// As is whom PHP runs as: what that user cannot see is not there.
@@ -49,11 +48,7 @@ type fpmRefusal struct {
 	Error            bool   // Log is an error
 }
 
-const (
-	iis = "Microsoft-IIS"
-	// hiddenVariable lists variables that php-cgi must not see; each is a parameter with this name, "_" and its own.
-	hiddenVariable = "PHPSERVE_SERVER"
-)
+const iis = "Microsoft-IIS"
 
 // apacheSchemes are how mod_proxy_fcgi and mod_proxy_balancer begin SCRIPT_FILENAME.
 var apacheSchemes = []string{"proxy:fcgi://", "proxy:balancer://"}
@@ -64,16 +59,16 @@ type fpmSearch struct {
 	p      *fpmParams
 	apache bool
 
-	file                             *string // SCRIPT_FILENAME
-	name, info, translated, redirect *string // SCRIPT_NAME, PATH_INFO, PATH_TRANSLATED, REDIRECT_URL
-	uri                              *string
+	file                                   *string // SCRIPT_FILENAME
+	scriptName, info, translated, redirect *string // SCRIPT_NAME, PATH_INFO, PATH_TRANSLATED, REDIRECT_URL
+	uri                                    *string
 }
 
 // resolve finds the script and has the parameters be what php-fpm would show to it. Those that php-cgi would act on once more
 // are hidden from it.
 func (c *fpmScriptConfig) resolve(p *fpmParams) (fpmScript, *fpmRefusal) {
 	s := &fpmSearch{c: c, p: p}
-	s.file, s.name, s.info = s.get("SCRIPT_FILENAME"), s.get("SCRIPT_NAME"), s.get("PATH_INFO")
+	s.file, s.scriptName, s.info = s.get("SCRIPT_FILENAME"), s.get("SCRIPT_NAME"), s.get("PATH_INFO")
 	s.translated, s.redirect = s.get("PATH_TRANSLATED"), s.get("REDIRECT_URL")
 	if s.file == nil && s.translated == nil {
 		s.byDocumentRoot()
@@ -98,39 +93,29 @@ func (c *fpmScriptConfig) resolve(p *fpmParams) (fpmScript, *fpmRefusal) {
 	if r := c.refuse(*script); r != nil {
 		return found, r
 	}
-	s.hide(*script, found.URI)
+	s.name(*script)
 	return found, nil
 }
 
-// hide names the script to php-cgi, which has cgi.fix_pathinfo on, and nothing else that it would look for a script with: what
-// scripts are to see there has a name of ours until prepend.php gives it its own.
-func (s *fpmSearch) hide(script, uri string) {
-	var hidden []string
-	hide := func(name, value string) {
-		hidden = append(hidden, name)
-		s.p.set(hiddenVariable+"_"+name, value)
-	}
-	if s.redirect != nil {
-		hide("REDIRECT_URL", *s.redirect)
-		s.p.remove("REDIRECT_URL")
-	}
-	if !s.c.FixPathinfo {
-		hide("PHP_SELF", uri) // else SCRIPT_NAME and PATH_INFO together
-	}
-	shown := script
-	if !s.c.FixPathinfo && s.file != nil {
-		shown = *s.file
+// name names the script to php-cgi, and nothing else that it would look for a script with. It has cgi.fix_pathinfo as the operator says.
+// Off, it takes the script as php-fpm does. On, it looks whether there is more than the script's name, which there is not, and
+// then takes PATH_INFO and PATH_TRANSLATED away where it sees a REDIRECT_URL (cgi_main.c:init_request_info).
+func (s *fpmSearch) name(script string) {
+	by, shown := "SCRIPT_FILENAME", script
+	switch {
+	case s.c.FixPathinfo:
+		_, info := s.p.lookup("PATH_INFO")
+		if _, translated := s.p.lookup("PATH_TRANSLATED"); info || translated {
+			s.p.hide("REDIRECT_URL")
+		}
+	case s.file == nil || !s.c.DiscardPath && s.translated != nil:
+		by = "PATH_TRANSLATED"
 	}
 	if s.c.adminNeedsSlash(s.p, script) {
-		script = "/" + script
+		s.p.disguise(by, "/"+script, shown)
+		return
 	}
-	if shown != script {
-		hide("SCRIPT_FILENAME", shown)
-	}
-	s.p.set("SCRIPT_FILENAME", script)
-	if len(hidden) > 0 {
-		s.p.set(hiddenVariable, strings.Join(hidden, ","))
-	}
+	s.p.set(by, script)
 }
 
 // adminNeedsSlash says whether php_admin_value, or PHP_ADMIN_VALUE, would not hold for a script under its own name: it is in a folder
@@ -145,8 +130,7 @@ func (c *fpmScriptConfig) adminNeedsSlash(p *fpmParams, script string) bool {
 	case !c.Admin && p.get("PHP_ADMIN_VALUE") == "":
 		return false
 	}
-	end := strings.IndexByte(strings.TrimPrefix(script, "/"), '/')
-	return end >= 0 && !slices.Contains(c.AdminRoots, script[:end+1])
+	return !c.Pool.AdminHolds(script)
 }
 
 func (s *fpmSearch) get(name string) *string {
@@ -162,20 +146,20 @@ func (s *fpmSearch) byDocumentRoot() {
 	if !ok {
 		root = s.c.Chdir
 	}
-	if s.name == nil || root == "" && s.c.Root == nil {
+	if s.scriptName == nil || root == "" && s.c.Root == nil {
 		return
 	}
-	file := strings.TrimSuffix(root, "/") + "/" + strings.TrimPrefix(*s.name, "/")
+	file := strings.TrimSuffix(root, "/") + "/" + strings.TrimPrefix(*s.scriptName, "/")
 	s.file = &file
 	s.p.set("SCRIPT_FILENAME", file)
 }
 
 // mendIIS takes SCRIPT_NAME off a PATH_INFO of Microsoft's server.
 func (s *fpmSearch) mendIIS() {
-	if s.name == nil || s.info == nil || !strings.HasPrefix(s.p.get("SERVER_SOFTWARE"), iis) {
+	if s.scriptName == nil || s.info == nil || !strings.HasPrefix(s.p.get("SERVER_SOFTWARE"), iis) {
 		return
 	}
-	rest, ok := strings.CutPrefix(*s.info, *s.name)
+	rest, ok := strings.CutPrefix(*s.info, *s.scriptName)
 	if !ok {
 		return
 	}
@@ -210,7 +194,7 @@ func (s *fpmSearch) mendApache(work *string) *string {
 // find returns the script that the path work stands for; nil if there is none.
 func (s *fpmSearch) find(work string) *string {
 	if !s.c.FixPathinfo {
-		s.uri = s.name
+		s.uri = s.scriptName
 		if s.info != nil {
 			s.uri = s.info
 		}
@@ -222,7 +206,7 @@ func (s *fpmSearch) find(work string) *string {
 	if _, ok := s.p.lookup("DOCUMENT_ROOT"); !ok && s.c.DocRoot != "" {
 		s.p.set("DOCUMENT_ROOT", s.c.DocRoot)
 	}
-	named := s.name
+	named := s.scriptName
 	if !s.apache && s.translated != nil && s.redirect != nil && *s.translated != work {
 		work, named = *s.translated, s.redirect
 	}
@@ -296,16 +280,16 @@ func (s *fpmSearch) takePathInfo(tail string, named *string) *string {
 		if !s.apache { // there php-fpm cuts the path, not PATH_INFO
 			front = front[:len(front)-len(tail)]
 		}
-		if s.name == nil || *s.name != front {
-			if s.name != nil {
-				s.p.keep("SCRIPT_NAME", *s.name)
+		if s.scriptName == nil || *s.scriptName != front {
+			if s.scriptName != nil {
+				s.p.keep("SCRIPT_NAME", *s.scriptName)
 			}
 			s.p.set("SCRIPT_NAME", front)
 		}
 		s.uri = &front
 	case s.apache && named != nil:
 		if front, ok := withoutPathInfo(*named, info); ok {
-			s.p.keep("SCRIPT_NAME", *s.name)
+			s.p.keep("SCRIPT_NAME", *s.scriptName)
 			s.p.set("SCRIPT_NAME", front)
 			s.uri, named = &front, &front
 		}
@@ -376,11 +360,11 @@ func (s *fpmSearch) changeFile(path string) {
 // changeName has SCRIPT_NAME be name and remembers what it was.
 func (s *fpmSearch) changeName(name *string) {
 	s.uri = name
-	if name == nil || s.name != nil && *s.name == *name {
+	if name == nil || s.scriptName != nil && *s.scriptName == *name {
 		return
 	}
-	if s.name != nil {
-		s.p.keep("SCRIPT_NAME", *s.name)
+	if s.scriptName != nil {
+		s.p.keep("SCRIPT_NAME", *s.scriptName)
 	}
 	s.p.set("SCRIPT_NAME", *name)
 }

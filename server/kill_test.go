@@ -78,7 +78,8 @@ func startCommand(t *testing.T, engine string, files map[string]string, flags, e
 	}
 	c.cmd = exec.Command(path, append(args, flags...)...)
 	c.cmd.Dir = filepath.Dir(root)
-	c.cmd.Env = append(append(os.Environ(), "TMPDIR="+c.tmp, "XDG_RUNTIME_DIR="), env...)
+	// Its PHP inherits PATH, by which it can be told.
+	c.cmd.Env = append(append(os.Environ(), "TMPDIR="+c.tmp, "XDG_RUNTIME_DIR=", "PATH="+os.Getenv("PATH")+":"+c.tmp), env...)
 	c.cmd.Stdout, c.cmd.Stderr = c.access, c.log
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -107,7 +108,8 @@ func startCommand(t *testing.T, engine string, files map[string]string, flags, e
 func (c *command) php() (pids []int) {
 	for _, pid := range processes(c.t) {
 		environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if err == nil && strings.Contains(string(environ), "PHP_INI_SCAN_DIR=:"+c.tmp) && processExists(pid) {
+		program, _ := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)) // it may have ended
+		if err == nil && strings.Contains(string(environ), ":"+c.tmp+"\x00") && strings.Contains(filepath.Base(program), "php-cgi") && processExists(pid) {
 			pids = append(pids, pid)
 		}
 	}

@@ -102,7 +102,7 @@ func (s *Server) environment(x *exchange, r *http.Request, t *target, bodySize i
 	e := &fastcgi.Environment{
 		Method: r.Method, Proto: r.Proto, RequestURI: requestURI(r), QueryString: r.URL.RawQuery, Host: r.Host,
 		Header: r.Header, ContentLength: bodySize,
-		ScriptName: t.scriptName, ScriptFilename: t.script.Path, PathInfo: t.pathInfo, DocumentRoot: t.script.Root,
+		ScriptName: t.scriptName, ScriptFilename: x.site.php.use.Load().ScriptName(t.script.Path), PathInfo: t.pathInfo, DocumentRoot: t.script.Root,
 		RemoteAddr: x.clientText, ServerSoftware: s.software, RequestID: x.id, Extra: cfg.Env,
 		Scheme: "http", ServerName: x.host, ServerPort: "80",
 	}

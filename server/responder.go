@@ -135,7 +135,7 @@ func (p *responder) aim(cfg ResponderConfig, access *fpmAccessLog) error {
 	p.target.Store(&responderTarget{log: p.s.log.With("pool", cfg.Pool), cfg: cfg, php: php, access: access, script: fpmScriptConfig{
 		FixPathinfo: manager.INIBool(pool.INI("cgi.fix_pathinfo")), DiscardPath: manager.INIBool(pool.INI("cgi.discard_path")),
 		DocRoot: pool.INI("doc_root"), LimitExtensions: cfg.LimitExtensions, Chdir: cfg.Chdir, Root: root, As: as,
-		AdminRoots: cfgPool.AdminRoots, Admin: len(cfgPool.PHPAdminValue) > 0, Cache: &scriptCache{},
+		Pool: &cfgPool, Admin: len(cfgPool.PHPAdminValue) > 0, Cache: &scriptCache{},
 	}})
 	return nil
 }

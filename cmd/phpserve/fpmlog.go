@@ -317,7 +317,7 @@ func (h *fpmHandler) Handle(_ context.Context, r slog.Record) error {
 	case manager.MessageStartup:
 		h.startup(values["text"], r.PC)
 		return nil
-	case manager.MessageNoEffect:
+	case manager.MessageNoEffect, manager.MessageDiffers:
 		h.log.print(fpmLevel(r.Level), "[pool "+pool+"] "+values["why"], r.PC)
 		return nil
 	case eventStarted, eventEnded:

@@ -69,7 +69,8 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	c.Chroot, c.Chdir, c.ClearEnv = p.Chroot, p.Chdir, p.ClearEnv
 	c.Dumpable = &p.ProcessDumpable
 	c.RequestSlowlogTimeout, c.Slowlog, c.RequestSlowlogTraceDepth = p.RequestSlowlogTimeout, p.Slowlog, p.RequestSlowlogTraceDepth
-	c.Observe = p.StatusPath != "" || wantsMemory.MatchString(p.AccessFormat)
+	c.ObserveAll = p.AccessLog != "" && wantsMemory.MatchString(p.AccessFormat)
+	c.Observe = p.StatusPath != "" || c.ObserveAll
 	c.RlimitFiles, c.RlimitCore = p.RlimitFiles, int64(p.RlimitCore)
 	if priority := p.ProcessPriority; priority != fpmconf.PriorityUnset {
 		c.Priority = &priority

@@ -238,7 +238,8 @@ func (s *namedPool) config() (manager.PoolConfig, error) {
 		RequestTerminateTimeout: time.Duration(s.TerminateTimeout), RequestTerminateTimeoutTrackFinished: s.TrackFinished,
 		ClearEnv: s.ClearEnv, Env: s.Env, Chroot: s.Chroot, Chdir: s.Chdir,
 		Priority: s.Priority.nice(), RlimitFiles: s.RlimitFiles, RlimitCore: int64(s.RlimitCore),
-		Observe: s.StatusPath != "" || s.StatusListen != "" || wantsMemory.MatchString(s.AccessFormat),
+		ObserveAll: wantsMemory.MatchString(s.AccessFormat),
+		Observe:    s.StatusPath != "" || s.StatusListen != "" || wantsMemory.MatchString(s.AccessFormat),
 	}
 	c.RequestSlowlogTimeout, c.Slowlog, c.RequestSlowlogTraceDepth = time.Duration(s.SlowlogTimeout), s.Slowlog, s.SlowlogDepth
 	c.SlowlogReport, c.SlowlogArgs = s.SlowlogFormat == slowlogOwn, s.SlowlogArgs
