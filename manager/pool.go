@@ -168,7 +168,7 @@ func (p *Pool) Start(ctx context.Context) error {
 		return err
 	}
 	if p.cfg.RequestSlowlogTimeout > 0 {
-		p.slowlog.path = p.cfg.Slowlog
+		p.slowlog.path, p.slowlog.log = p.cfg.Slowlog, p.log
 	}
 	if err := p.ReopenSlowlog(); err != nil {
 		p.Stop(ctx)

@@ -2,12 +2,14 @@ package manager
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager/phpstack"
 )
 
@@ -21,7 +23,8 @@ const SlowNotice = " sec), logging"
 type slowLog struct {
 	mu   sync.Mutex
 	path string // empty: none
-	file *os.File
+	log  *slog.Logger
+	out  *linelog.Writer // nil: nothing is written
 	kept []phpstack.Slow // the newest last
 }
 
@@ -35,21 +38,34 @@ func (l *slowLog) reopen() error {
 		return fmt.Errorf("cannot open slowlog: %w", err)
 	}
 	l.mu.Lock()
-	old := l.file
-	l.file = f
+	out := l.out
+	if out == nil {
+		l.out = linelog.New(f, linelog.Config{
+			Failed: func(err error) {
+				l.log.Error("cannot write the slow log, what is to be in it waits", "file", l.path, "error", err)
+			},
+			Lost: func(n uint64) []byte {
+				l.log.Warn("slow requests are missing in the slow log", "file", l.path, "requests", n)
+				return nil
+			},
+		})
+	}
 	l.mu.Unlock()
-	if old != nil {
-		return old.Close()
+	if out != nil {
+		out.Replace(f)
 	}
 	return nil
 }
 
 func (l *slowLog) close() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file != nil {
-		l.file.Close()
-		l.file = nil
+	out := l.out
+	l.out = nil
+	l.mu.Unlock()
+	if out != nil {
+		if err := out.Close(); err != nil {
+			l.log.Warn("cannot close the slow log", "file", l.path, "error", err)
+		}
 	}
 }
 
@@ -61,7 +77,7 @@ func (l *slowLog) add(s phpstack.Slow, report bool) error {
 		l.kept = slices.Delete(l.kept, 0, 1)
 	}
 	l.kept = append(l.kept, s)
-	if l.file == nil {
+	if l.out == nil {
 		return nil
 	}
 	var block strings.Builder // in one write
@@ -72,7 +88,7 @@ func (l *slowLog) add(s phpstack.Slow, report bool) error {
 	if err := write(&block, s); err != nil {
 		return err
 	}
-	_, err := l.file.WriteString(block.String())
+	_, err := l.out.Write([]byte(block.String())) // it never fails
 	return err
 }
 

@@ -1,52 +1,63 @@
 package server
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"strconv"
-	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/phpserve/phpserve/linelog"
 )
 
 // accessLog writes one line per request.
 type accessLog struct {
 	format string
 	path   string // empty for standard output
-
-	mu    sync.Mutex // guards the fields below
-	file  io.Closer  // nil for standard output
-	out   *bufio.Writer
-	timer *time.Timer // runs flush while lines wait
-	dirty bool        // lines wait
-	err   error       // the first failure to write, told once
+	out    *linelog.Writer
 }
 
 // accessFlush is how long a line may wait for others before it is written.
 const accessFlush = 100 * time.Millisecond
 
-// newAccessLog opens the log of the configuration; nil if it is off.
-func newAccessLog(c *Config, stdout io.Writer) (*accessLog, error) {
+// newAccessLog opens the log of the configuration; nil if it is off. What becomes of it when it cannot be written is told to log.
+func newAccessLog(c *Config, stdout io.Writer, log *slog.Logger) (*accessLog, error) {
 	l := &accessLog{format: c.AccessFormat}
+	lines := linelog.Config{Delay: accessFlush, Limit: accessLimit}
 	switch c.AccessLog {
 	case "off", "":
 		return nil, nil
 	case "-":
-		l.out = bufio.NewWriterSize(stdout, 32<<10)
+		tellTrouble(&lines, log, "standard output")
+		l.out = linelog.New(linelog.KeepOpen(stdout), lines)
 	default:
 		l.path = c.AccessLog
 		f, err := l.open()
 		if err != nil {
 			return nil, err
 		}
-		l.out, l.file = bufio.NewWriterSize(f, 32<<10), f
+		tellTrouble(&lines, log, l.path)
+		l.out = linelog.New(f, lines)
 	}
-	l.timer = time.AfterFunc(accessFlush, l.flush)
 	return l, nil
+}
+
+// accessLimit is how many bytes of lines may wait for a slow disk or reader.
+const accessLimit = 4 << 20
+
+// tellTrouble has what happens to an access log be in the log.
+func tellTrouble(lines *linelog.Config, log *slog.Logger, file string) {
+	lines.Failed = func(err error) {
+		log.Error("cannot write the access log, its lines wait", "file", file, "error", err)
+	}
+	lines.Lost = func(n uint64) []byte {
+		log.Warn("lines of the access log were lost", "file", file, "lines", n)
+		return nil
+	}
 }
 
 func (l *accessLog) open() (*os.File, error) {
@@ -66,28 +77,8 @@ func (l *accessLog) reopen() error {
 	if err != nil {
 		return err
 	}
-	l.flush()
-	l.mu.Lock()
-	old := l.file
-	if err := l.out.Flush(); err != nil && l.err == nil { // what came since
-		l.err = err
-	}
-	l.out.Reset(f)
-	l.file = f
-	l.mu.Unlock()
-	return old.Close()
-}
-
-func (l *accessLog) flush() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.dirty {
-		l.dirty = false
-		if err := l.out.Flush(); err != nil && l.err == nil {
-			l.err = err
-			fmt.Fprintf(os.Stderr, "phpserve: error: cannot write the access log: %v\n", err)
-		}
-	}
+	l.out.Replace(f)
+	return nil
 }
 
 // close writes what is left.
@@ -95,12 +86,7 @@ func (l *accessLog) close() error {
 	if l == nil {
 		return nil
 	}
-	l.timer.Stop()
-	l.flush() // a flush that the timer has begun is over when this one has the lock
-	if l.file != nil {
-		return l.file.Close()
-	}
-	return nil
+	return l.out.Close()
 }
 
 // write adds the line of a finished request.
@@ -114,13 +100,7 @@ func (l *accessLog) write(x *exchange, r *http.Request) {
 	} else {
 		*b = appendCommonLine((*b)[:0], x, r, l.format == AccessCombined)
 	}
-	l.mu.Lock()
-	_, _ = l.out.Write(*b) // bufio keeps the error for Flush
-	if !l.dirty {
-		l.dirty = true
-		l.timer.Reset(accessFlush)
-	}
-	l.mu.Unlock()
+	_, _ = l.out.Write(*b) // it never fails
 	lineBuffers.Put(b)
 }
 

@@ -2,14 +2,15 @@ package server
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"reflect"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/linelog"
 )
 
 // FPMAccessConfig is the access log of a FastCGI address, as php-fpm has it.
@@ -28,13 +29,11 @@ type FPMAccessConfig struct {
 type fpmAccessLog struct {
 	cfg    FPMAccessConfig
 	format *accessFormat
-
-	mu   sync.Mutex // guards file
-	file *os.File
+	out    *linelog.Writer
 }
 
 // openFPMAccessLog opens the log; nil if there is none.
-func openFPMAccessLog(pool string, cfg FPMAccessConfig) (*fpmAccessLog, error) {
+func openFPMAccessLog(pool string, cfg FPMAccessConfig, log *slog.Logger) (*fpmAccessLog, error) {
 	if cfg.File == "" {
 		return nil, nil
 	}
@@ -49,21 +48,25 @@ func openFPMAccessLog(pool string, cfg FPMAccessConfig) (*fpmAccessLog, error) {
 		return nil, fmt.Errorf("[pool %s] %w", pool, err)
 	}
 	l := &fpmAccessLog{cfg: cfg, format: format}
-	if err := l.reopen(); err != nil {
+	f, err := l.open()
+	if err != nil {
 		return nil, fmt.Errorf("[pool %s] %w", pool, err)
 	}
+	lines := linelog.Config{Limit: accessLimit}
+	tellTrouble(&lines, log.With("pool", pool), cfg.File)
+	l.out = linelog.New(f, lines)
 	return l, nil
 }
 
 // openAccessLogs opens the logs of addresses for new configurations, in their order. One that does not change goes on; one that is
 // replaced is closed by the garbage collector, when the last request has written its line.
-func openAccessLogs(responders []*responder, cfgs []ResponderConfig) (logs []*fpmAccessLog, err error) {
+func openAccessLogs(responders []*responder, cfgs []ResponderConfig, log *slog.Logger) (logs []*fpmAccessLog, err error) {
 	for i, p := range responders {
 		if t := p.target.Load(); t != nil && reflect.DeepEqual(t.cfg.Access, cfgs[i].Access) {
 			logs = append(logs, t.access)
 			continue
 		}
-		l, err := openFPMAccessLog(cfgs[i].Pool, cfgs[i].Access)
+		l, err := openFPMAccessLog(cfgs[i].Pool, cfgs[i].Access, log)
 		if err != nil {
 			return nil, err
 		}
@@ -72,50 +75,46 @@ func openAccessLogs(responders []*responder, cfgs []ResponderConfig) (logs []*fp
 	return logs, nil
 }
 
+func (l *fpmAccessLog) open() (*os.File, error) {
+	f, err := os.OpenFile(l.cfg.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open access.log: %w", err)
+	}
+	return f, nil
+}
+
 // reopen opens the file again, which logrotate may have renamed. When that fails, the old one stays.
 func (l *fpmAccessLog) reopen() error {
 	if l == nil {
 		return nil
 	}
-	f, err := os.OpenFile(l.cfg.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := l.open()
 	if err != nil {
-		return fmt.Errorf("cannot open access.log: %w", err)
+		return err
 	}
-	l.mu.Lock()
-	old := l.file
-	l.file = f
-	l.mu.Unlock()
-	if old != nil {
-		return old.Close()
-	}
+	l.out.Replace(f)
 	return nil
 }
 
-// close closes the file; lines that come later are lost.
+// close writes what is left and closes the file; lines that come later are lost.
 func (l *fpmAccessLog) close() error {
 	if l == nil {
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.file.Close()
+	return l.out.Close()
 }
 
-// write adds the line of a request, in one write.
-func (l *fpmAccessLog) write(r *fpmAccessRecord) error {
+// write adds the line of a request.
+func (l *fpmAccessLog) write(r *fpmAccessRecord) {
 	if suppressAccess(l.cfg.SuppressPath, r) {
-		return nil
+		return
 	}
 	b := lineBuffers.Get().(*[]byte)
 	defer lineBuffers.Put(b)
 	*b = l.format.appendLine((*b)[:0], r, l.cfg.Limit)
-	if len(*b) == 0 {
-		return nil
+	if len(*b) > 0 {
+		_, _ = l.out.Write(*b) // it never fails
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	_, err := l.file.Write(*b)
-	return err
 }
 
 // fpmTrace is what is learned of a request for its access line.
@@ -181,9 +180,7 @@ func (q *responderRequest) logAccess() {
 			return values[0], true
 		},
 	}
-	if err := log.write(r); err != nil {
-		q.target.log.Error("cannot write the access log", "file", log.cfg.File, "error", err)
-	}
+	log.write(r)
 }
 
 // peerOf is the address of a web server; empty for one on a unix socket.

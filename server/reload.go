@@ -126,7 +126,7 @@ func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manag
 	for _, step := range []func() error{
 		n.openResponders,
 		func() error { return n.makePools(force) },
-		func() (err error) { n.accesses, err = openAccessLogs(n.responders, cfg.Responders); return err },
+		func() (err error) { n.accesses, err = openAccessLogs(n.responders, cfg.Responders, s.log); return err },
 		func() error { return startPools(ctx, n.made) },
 	} {
 		if err := step(); err != nil {

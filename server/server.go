@@ -119,11 +119,11 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openAdmin(); err != nil {
 		return err
 	}
-	accesses, err := openAccessLogs(s.responders, s.cfg.Responders)
+	accesses, err := openAccessLogs(s.responders, s.cfg.Responders, s.log)
 	if err != nil {
 		return err
 	}
-	if s.access, err = newAccessLog(s.cfg, s.stdout); err != nil {
+	if s.access, err = newAccessLog(s.cfg, s.stdout, s.log); err != nil {
 		return err
 	}
 	if err := startPools(ctx, s.pools); err != nil {

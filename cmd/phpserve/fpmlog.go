@@ -15,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
 	"golang.org/x/term"
 )
@@ -24,9 +25,9 @@ type fpmLog struct {
 	mu      sync.Mutex // guards the fields below
 	path    string     // of the file; empty: none
 	file    *os.File
-	system  systemLog // syslog, in the place of a file; nil: none
-	stderr  io.Writer // nil: no longer
-	tied    bool      // standard error is the file
+	toFile  *linelog.Writer // to file or syslog; nil: to none
+	stderr  *linelog.Writer // nil: no longer
+	tied    bool            // standard error is the file
 	level   fpmconf.Level
 	limit   int
 	output  map[string]workerOutput // by pool
@@ -42,7 +43,8 @@ type workerOutput struct {
 // openFPMLog opens the log of a configuration. The file is not used in the foreground of a terminal, as in php-fpm
 // (fpm_stdio.c:fpm_use_error_log).
 func openFPMLog(conf *fpmconf.Config, background, forceStderr bool, stderr io.Writer) (*fpmLog, error) {
-	l := &fpmLog{stderr: stderr}
+	l := &fpmLog{}
+	l.stderr = linelog.New(linelog.KeepOpen(stderr), l.lines())
 	l.configure(conf)
 	switch {
 	case !background && (forceStderr || isTerminal(stderr)):
@@ -51,7 +53,9 @@ func openFPMLog(conf *fpmconf.Config, background, forceStderr bool, stderr io.Wr
 		if err != nil {
 			return nil, fmt.Errorf("cannot reach syslog: %w", err)
 		}
-		l.system = system
+		l.toFile = linelog.New(&syslogLines{system}, linelog.Config{Lost: func(n uint64) []byte {
+			return systemLine(fpmconf.LevelWarning, "[WARNING] "+lostText(n))
+		}})
 	default:
 		l.path = conf.Global.ErrorLog
 		if err := l.open(); err != nil {
@@ -101,15 +105,60 @@ func (l *fpmLog) open() error {
 		return fmt.Errorf("failed to open error_log (%s): %w", l.path, err)
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file != nil {
-		_ = l.file.Close() // every line was written at once
-	}
 	l.file = f
-	if l.tied {
+	out := l.toFile
+	if out == nil {
+		l.toFile = linelog.New(f, l.lines())
+	}
+	tied := l.tied
+	l.mu.Unlock()
+	if out != nil {
+		out.Replace(f)
+	}
+	if tied {
 		return tieStderr(f)
 	}
 	return nil
+}
+
+// lines is how lines are written. There is nowhere to tell of a failure, only behind it.
+func (l *fpmLog) lines() linelog.Config {
+	return linelog.Config{Lost: func(n uint64) []byte { return []byte(l.stamp() + "WARNING: " + lostText(n) + "\n") }}
+}
+
+// lostText says that lines are missing.
+func lostText(n uint64) string {
+	if n == 1 {
+		return "1 line of this log was lost, because it could not be written in time"
+	}
+	return fmt.Sprintf("%d lines of this log were lost, because they could not be written in time", n)
+}
+
+// stamp is the time as it begins a line.
+func (l *fpmLog) stamp() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stampLocked()
+}
+
+func (l *fpmLog) stampLocked() string {
+	layout := "02-Jan-2006 15:04:05"
+	if l.level == fpmconf.LevelDebug {
+		layout += ".000000"
+	}
+	return "[" + time.Now().Format(layout) + "] "
+}
+
+// awaitRoom has who can write without end wait for a moment.
+func (l *fpmLog) awaitRoom() {
+	l.mu.Lock()
+	outs := []*linelog.Writer{l.toFile, l.stderr}
+	l.mu.Unlock()
+	for _, out := range outs {
+		if out != nil {
+			out.AwaitRoom()
+		}
+	}
 }
 
 // Reopen opens the file again, which logrotate may have renamed. When that fails, the old one stays.
@@ -123,16 +172,21 @@ func (l *fpmLog) Reopen() error {
 // started ends the doubling of messages on standard error, where they go elsewhere too. In the background that is let go.
 func (l *fpmLog) started(background bool) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file == nil && l.system == nil {
+	if l.toFile == nil {
+		l.mu.Unlock()
 		return nil
 	}
+	stderr, file := l.stderr, l.file
 	l.stderr, l.tied = nil, background
+	l.mu.Unlock()
+	if stderr != nil {
+		_ = stderr.Close() // who does not read it has the file
+	}
 	switch {
 	case !background:
 		return nil
-	case l.file != nil:
-		return tieStderr(l.file)
+	case file != nil:
+		return tieStderr(file)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
@@ -142,17 +196,28 @@ func (l *fpmLog) started(background bool) error {
 	return tieStderr(null)
 }
 
-// Close closes what was opened.
+// Flush waits a while until all is written.
+func (l *fpmLog) Flush() {
+	l.mu.Lock()
+	outs := []*linelog.Writer{l.toFile, l.stderr}
+	l.mu.Unlock()
+	for _, out := range outs {
+		if out != nil {
+			out.Flush()
+		}
+	}
+}
+
+// Close writes what waits, within a bound, and closes what was opened.
 func (l *fpmLog) Close() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file != nil {
-		_ = l.file.Close() // every line was written at once
-		l.file = nil
-	}
-	if l.system != nil {
-		_ = l.system.Close()
-		l.system = nil
+	outs := []*linelog.Writer{l.toFile, l.stderr}
+	l.toFile, l.stderr, l.file = nil, nil, nil
+	l.mu.Unlock()
+	for _, out := range outs {
+		if out != nil {
+			_ = out.Close() // there is nowhere to tell of a failure
+		}
 	}
 }
 
@@ -171,52 +236,22 @@ func (l *fpmLog) print(level fpmconf.Level, text string, pc uintptr) {
 		line = fmt.Sprintf("%s: %s%s", level, l.origin(pc), text)
 	}
 	line = cutLine(line, l.limit)
-	stamp := "[" + time.Now().Format("02-Jan-2006 15:04:05") + "] "
-	switch {
-	case level == fpmconf.LevelPlain:
+	stamp := l.stampLocked()
+	if level == fpmconf.LevelPlain {
 		stamp = ""
-	case l.level == fpmconf.LevelDebug:
-		stamp = "[" + time.Now().Format("02-Jan-2006 15:04:05.000000") + "] "
 	}
-	// There is nowhere to tell of a failure.
-	if l.system != nil {
-		l.toSystem(level, cutLine(fmt.Sprintf("[%s] %s%s", level, l.origin(pc), text), l.limit), text)
-	}
-	if l.file != nil {
-		_, _ = io.WriteString(l.file, stamp+line+"\n")
+	switch {
+	case l.toFile != nil && l.file == nil:
+		short := text
+		if level != fpmconf.LevelPlain {
+			short = cutLine(fmt.Sprintf("[%s] %s%s", level, l.origin(pc), text), l.limit)
+		}
+		_, _ = l.toFile.Write(systemLine(level, short)) // it never fails
+	case l.toFile != nil:
+		_, _ = io.WriteString(l.toFile, stamp+line+"\n")
 	}
 	if l.stderr != nil {
 		_, _ = io.WriteString(l.stderr, stamp+line+"\n")
-	}
-}
-
-// systemLog is syslog, with a method for each level.
-type systemLog interface {
-	Debug(string) error
-	Notice(string) error
-	Warning(string) error
-	Err(string) error
-	Alert(string) error
-	Close() error
-}
-
-// toSystem sends a line to syslog at its own level; php-fpm sends all at that of log_level. plain is what a line without a level
-// says.
-func (l *fpmLog) toSystem(level fpmconf.Level, line, plain string) {
-	// There is nowhere to tell of a failure.
-	switch level {
-	case fpmconf.LevelPlain:
-		_ = l.system.Notice(plain)
-	case fpmconf.LevelDebug:
-		_ = l.system.Debug(line)
-	case fpmconf.LevelWarning:
-		_ = l.system.Warning(line)
-	case fpmconf.LevelError:
-		_ = l.system.Err(line)
-	case fpmconf.LevelAlert:
-		_ = l.system.Alert(line)
-	default:
-		_ = l.system.Notice(line)
 	}
 }
 
@@ -342,61 +377,4 @@ func (h *fpmHandler) startup(text string, pc uintptr) {
 	if !told {
 		h.log.print(fpmconf.LevelNotice, "PHP message: "+text, pc)
 	}
-}
-
-// said writes what a worker said, if catch_workers_output is on (fpm_stdio.c:fpm_stdio_child_said): each line by itself, whole.
-func (h *fpmHandler) said(pool string, message bool, values map[string]string) {
-	h.log.mu.Lock()
-	output := h.log.output[pool]
-	h.log.mu.Unlock()
-	if !output.caught {
-		return
-	}
-	for i, line := range strings.Split(values["text"], "\n") {
-		if message && i == 0 {
-			line = "NOTICE: PHP message: " + line
-		}
-		prefix, level := "", fpmconf.LevelPlain
-		if output.decorated {
-			level = fpmconf.LevelWarning
-			prefix = "[pool " + pool + "] child "
-			if pid := values["pid"]; pid != "" {
-				prefix += pid + " "
-			}
-			prefix += "said into stderr: "
-		}
-		for _, piece := range pieces(line, h.log.room(prefix, output.decorated)) {
-			if output.decorated {
-				piece = `"` + piece + `"`
-			}
-			h.log.Print(level, prefix+piece)
-		}
-	}
-}
-
-// room is how much of a line of a worker's output goes into one of the log, where log_limit bounds the whole with the time and the
-// newline (zlog.c:zlog_stream_buf_append).
-func (l *fpmLog) room(prefix string, decorated bool) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	room := l.limit - len("\n")
-	if decorated {
-		room -= len(`[02-Jan-2006 15:04:05] WARNING: ""`) + len(prefix)
-		if l.level == fpmconf.LevelDebug {
-			room -= len(".000000")
-		}
-	}
-	return max(room, 64)
-}
-
-// pieces splits a line into those of at most size bytes, not within a character.
-func pieces(line string, size int) (all []string) {
-	for len(line) > size {
-		end := size
-		for back := 0; back < utf8.UTFMax-1 && !utf8.RuneStart(line[end]); back++ {
-			end--
-		}
-		all, line = append(all, line[:end]), line[end:]
-	}
-	return append(all, line)
 }

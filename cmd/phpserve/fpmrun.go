@@ -53,6 +53,7 @@ type fpmMaster struct {
 
 // serveFPM serves until a signal ends it.
 func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io.Writer, findPHP phpFinder) error {
+	goOnWithoutReaders()
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, fpmSignals...)
 	defer signal.Stop(signals)

@@ -207,6 +207,7 @@ func (m *fpmMaster) become(signals chan os.Signal) error {
 		}
 	}
 	err := m.binary.trusted()
+	m.log.Flush() // the new image knows nothing of it
 	if err == nil {
 		err = syscall.Exec(m.binary.path, os.Args, env)
 	}

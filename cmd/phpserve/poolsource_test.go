@@ -156,7 +156,7 @@ func TestWorkerOutputKeepsToItsPool(t *testing.T) {
 		}
 		return a
 	}
-	log := filterOutput(slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{ReplaceAttr: plain})), &pools)
+	log := filterOutput(slog.New(slog.NewTextHandler(&said, &slog.HandlerOptions{ReplaceAttr: plain})), &pools, func() {})
 	for _, pool := range []string{"full", "plain", "quiet", "unknown"} {
 		log.Warn("php message", "pool", pool, "pid", 7, "text", "hello")
 		log.With("pool", pool).With("pid", 7).Warn("php output", "text", "there")

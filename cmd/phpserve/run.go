@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/server"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -83,12 +85,15 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	notifyReopen(reopen)
 	defer signal.Stop(reopen)
 
+	goOnWithoutReaders()
 	buryForeign()
 	settings, l, err := load(flags, os.Environ())
 	if err != nil {
 		return err
 	}
-	logger, err := newLogger(&settings, stderr)
+	lines := linelog.New(linelog.KeepOpen(stderr), linelog.Config{Lost: func(n uint64) []byte { return lostRecord(&settings, n) }})
+	defer lines.Close() // there is nowhere to tell of a failure
+	logger, err := newLogger(&settings, lines)
 	if err != nil {
 		return &configError{l.locate(err)}
 	}
@@ -103,7 +108,7 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	p.warn(logger)
 	again := &runReloader{old: p, flags: flags, dir: dir, findPHP: findPHP}
 	again.output.Store(&p.output)
-	logger = filterOutput(logger, &again.output)
+	logger = filterOutput(logger, &again.output, lines.AwaitRoom)
 	note := ""
 	if !l.isSet("listen") {
 		note = nextFreePort(&p.config)
@@ -276,6 +281,21 @@ func durationsInSeconds(_ []string, a slog.Attr) slog.Attr {
 	}
 	return a
 }
+
+// lostRecord says in the form of the log that lines of it are missing.
+func lostRecord(s *settings, n uint64) []byte {
+	var b bytes.Buffer
+	logger, err := newLogger(s, &b)
+	if err != nil {
+		panic("internal error: " + err.Error()) // the log exists
+	}
+	logger.Error("lines of this log were lost, because they could not be written in time", "lines", n)
+	return b.Bytes()
+}
+
+// goOnWithoutReaders has phpserve go on when nobody reads its standard output or error any more. Without it the Go runtime ends the
+// process, signal(2) SIGPIPE, as it should a command. The signal is caught and not ignored, because programs would inherit that.
+func goOnWithoutReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
 // newLogger makes the log that phpserve itself writes to.
 func newLogger(s *settings, w io.Writer) (*slog.Logger, error) {

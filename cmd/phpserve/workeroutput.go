@@ -12,11 +12,12 @@ type outputFilter struct {
 	plain slog.Handler                             // without the attributes of the logger
 	pool  string                                   // of the records, where their logger knows it
 	pools *atomic.Pointer[map[string]workerOutput] // by name; a reload replaces them
+	await func()                                   // is called before what scripts say, who can do so without end
 }
 
 // filterOutput has a logger keep to what pools says.
-func filterOutput(logger *slog.Logger, pools *atomic.Pointer[map[string]workerOutput]) *slog.Logger {
-	return slog.New(&outputFilter{Handler: logger.Handler(), plain: logger.Handler(), pools: pools})
+func filterOutput(logger *slog.Logger, pools *atomic.Pointer[map[string]workerOutput], await func()) *slog.Logger {
+	return slog.New(&outputFilter{Handler: logger.Handler(), plain: logger.Handler(), pools: pools, await: await})
 }
 
 func (h *outputFilter) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -43,6 +44,7 @@ func (h *outputFilter) Handle(ctx context.Context, r slog.Record) error {
 	if r.Message != "php message" && r.Message != "php output" {
 		return h.Handler.Handle(ctx, r)
 	}
+	h.await()
 	var attrs []slog.Attr
 	r.Attrs(func(a slog.Attr) bool {
 		attrs = append(attrs, a)
