@@ -3,7 +3,6 @@ package manager
 import (
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager/phpstack"
+	"github.com/phpserve/phpserve/safefile"
 )
 
 // slowKept is how many slow requests a pool remembers, for those who come later to look.
@@ -33,7 +33,7 @@ func (l *slowLog) reopen() error {
 	if l.path == "" {
 		return nil
 	}
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := safefile.OpenAppend(l.path, 0o600)
 	if err != nil {
 		return fmt.Errorf("cannot open slowlog: %w", err)
 	}

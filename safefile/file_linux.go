@@ -1,6 +1,7 @@
 package safefile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,11 +20,14 @@ var errChanged = errors.New("it changed meanwhile")
 
 // find walks to a path. The caller closes both.
 func find(path string, visit func(folder *unix.Stat_t, name string, entry *unix.Stat_t) error) (*walker, *place, error) {
+	if path == "" { // which Abs would take for the working folder
+		return nil, nil, unix.ENOENT
+	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	if len(path) > 0 && path[len(path)-1] == '/' {
+	if path[len(path)-1] == '/' {
 		abs += "/" // which Abs takes off
 	}
 	root, err := openat(unix.AT_FDCWD, "/", unix.O_PATH|unix.O_DIRECTORY, 0)
@@ -129,15 +133,33 @@ func blocking(fd int, path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), path), nil
 }
 
+// inFolder has do look at a name in the folder that holds it. Links are followed as far as that.
+func inFolder(op, path string, do func(folder int, name string) error) error {
+	dir, name := filepath.Split(filepath.Clean(path))
+	err := in(op, cmp.Or(dir, "."), func(p *place) error {
+		if p.entry < 0 {
+			return unix.ENOENT
+		}
+		folder, err := openat(p.entry, ".", unix.O_PATH|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(folder)
+		return do(folder, name)
+	})
+	if errno := syscall.Errno(0); errors.As(err, &errno) {
+		err = &fs.PathError{Op: op, Path: path, Err: errno}
+	}
+	return err
+}
+
 // Create makes a file anew, in the place of what has its name: that is removed and not written to.
 func Create(path string, perm fs.FileMode) (f *os.File, err error) {
-	err = in("create", path, func(p *place) error {
-		if p.entry >= 0 {
-			if err := unix.Unlinkat(p.folder, p.name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
-				return err
-			}
+	err = inFolder("create", path, func(folder int, name string) error {
+		if err := unix.Unlinkat(folder, name, 0); err != nil && !errors.Is(err, unix.ENOENT) {
+			return err
 		}
-		fd, err := openat(p.folder, p.name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, uint32(perm.Perm()))
+		fd, err := openat(folder, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, uint32(perm.Perm()))
 		if errors.Is(err, unix.EEXIST) {
 			return errChanged
 		}
@@ -149,45 +171,34 @@ func Create(path string, perm fs.FileMode) (f *os.File, err error) {
 	return f, err
 }
 
-// Remove removes the name of a file, not of a folder. A link that may be followed is followed up to the last folder only.
+// Remove removes the name of a file, not of a folder.
 func Remove(path string) error {
-	dir, name := filepath.Split(filepath.Clean(path))
-	return in("remove", dir, func(p *place) error {
-		folder, err := openat(p.folder, p.name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(folder)
-		return unix.Unlinkat(folder, name, 0)
-	})
+	return inFolder("remove", path, func(folder int, name string) error { return unix.Unlinkat(folder, name, 0) })
 }
 
 // Handle is something in the file system, as it was found: what is done to it is done to nothing else.
 type Handle struct {
-	fd   int
-	stat unix.Stat_t
-	path string
+	fd     int
+	stat   unix.Stat_t
+	path   string
+	closed bool
 }
 
 // Find finds what is at the end of a path, which is not followed if it is a link.
 func Find(path string) (h *Handle, err error) {
-	dir, name := filepath.Split(filepath.Clean(path))
-	err = in("find", dir, func(p *place) error {
-		folder, err := openat(p.folder, p.name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(folder)
+	err = inFolder("find", path, func(folder int, name string) error {
 		fd, err := openat(folder, name, unix.O_PATH|unix.O_NOFOLLOW, 0)
 		if err != nil {
 			return err
 		}
-		h, err = NewHandle(fd, path)
+		if h, err = NewHandle(fd, path); err != nil {
+			return err
+		}
+		var in unix.Stat_t
+		err = unix.Fstat(folder, &in)
+		h.closed = err == nil && accessTo(&in) == closed
 		return err
 	})
-	if errno := syscall.Errno(0); errors.As(err, &errno) {
-		err = &fs.PathError{Op: "find", Path: path, Err: errno}
-	}
 	return h, err
 }
 
@@ -207,14 +218,22 @@ func (h *Handle) Close() { _ = unix.Close(h.fd) }
 // Same says whether both are the same thing.
 func (h *Handle) Same(o *Handle) bool { return h.stat.Dev == o.stat.Dev && h.stat.Ino == o.stat.Ino }
 
-// Mode is what it is and who may do what.
-func (h *Handle) Mode() uint32 { return h.stat.Mode }
+// IsSocket says whether it is a unix socket.
+func (h *Handle) IsSocket() bool { return h.stat.Mode&unix.S_IFMT == unix.S_IFSOCK }
 
-// Owner is whom it belongs to.
-func (h *Handle) Owner() (uid, gid int) { return int(h.stat.Uid), int(h.stat.Gid) }
-
-// Names is how many names it has, hard links.
-func (h *Handle) Names() uint64 { return uint64(h.stat.Nlink) } //nolint:unconvert // its type differs between machines
+// OwnedBy says why it may be something that another user has put there; nil if nobody else can change the folder that it was found
+// in, or if it belongs to root, to this process's user or to uid, and has no other name.
+func (h *Handle) OwnedBy(uid int) error {
+	switch {
+	case h.closed:
+		return nil
+	case h.stat.Nlink > 1:
+		return fmt.Errorf("%s: %w: it has another name (hard link)", h.path, ErrUnsafe)
+	case !own(h.stat.Uid) && int(h.stat.Uid) != uid:
+		return fmt.Errorf("%s: %w: it belongs to %s", h.path, ErrUnsafe, userName(h.stat.Uid))
+	}
+	return nil
+}
 
 // proc is a name of it that leads nowhere else, proc(5). An O_PATH descriptor itself can be changed by few calls only.
 func (h *Handle) proc() string { return fmt.Sprintf("/proc/self/fd/%d", h.fd) }
@@ -277,6 +296,37 @@ func Author(path string) (string, error) {
 		return "", pathError("find", path, unix.ENOENT)
 	}
 	return author, nil
+}
+
+// Owner is whom a path's end belongs to. An error that is [ErrUnsafe] says that a symbolic link leads there that belongs to neither
+// root nor that user: who has put it there gives away what is not theirs.
+func Owner(path string) (uid, gid int, err error) {
+	type found struct {
+		uid  uint32
+		name string
+	}
+	var links []found
+	w, p, err := find(path, func(folder *unix.Stat_t, name string, entry *unix.Stat_t) error {
+		if entry.Mode&unix.S_IFMT == unix.S_IFLNK && accessTo(folder) != closed {
+			links = append(links, found{entry.Uid, name})
+		}
+		return nil
+	})
+	if err != nil {
+		return -1, -1, explain("find", path, err)
+	}
+	defer w.close()
+	defer p.close()
+	if p.entry < 0 {
+		return -1, -1, pathError("find", path, unix.ENOENT)
+	}
+	for _, l := range links {
+		if l.uid != 0 && l.uid != p.stat.Uid {
+			return -1, -1, fmt.Errorf("%s: %w: the symbolic link %s belongs to %s and leads to what belongs to %s",
+				path, ErrUnsafe, l.name, userName(l.uid), userName(p.stat.Uid))
+		}
+	}
+	return int(p.stat.Uid), int(p.stat.Gid), nil
 }
 
 func openNonblock(path string) (*os.File, error) {

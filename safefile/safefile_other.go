@@ -25,9 +25,6 @@ func Create(path string, perm fs.FileMode) (*os.File, error) {
 // Remove removes the name of a file, not of a folder.
 func Remove(path string) error { return os.Remove(path) }
 
-// Author is known on Linux only.
-func Author(string) (string, error) { return "", errors.ErrUnsupported }
-
 // Root is a folder that is the root folder of paths, for pools with a chroot: Linux only.
 type Root struct{}
 

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/phpserve/phpserve/linelog"
+	"github.com/phpserve/phpserve/safefile"
 )
 
 // accessLog writes one line per request.
@@ -61,7 +62,7 @@ func tellTrouble(lines *linelog.Config, log *slog.Logger, file string) {
 }
 
 func (l *accessLog) open() (*os.File, error) {
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := safefile.OpenAppend(l.path, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the access log: %w", err)
 	}

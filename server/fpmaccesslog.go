@@ -11,6 +11,7 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/linelog"
+	"github.com/phpserve/phpserve/safefile"
 )
 
 // FPMAccessConfig is the access log of a FastCGI address, as php-fpm has it.
@@ -76,7 +77,7 @@ func openAccessLogs(responders []*responder, cfgs []ResponderConfig, log *slog.L
 }
 
 func (l *fpmAccessLog) open() (*os.File, error) {
-	f, err := os.OpenFile(l.cfg.File, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := safefile.OpenAppend(l.cfg.File, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open access.log: %w", err)
 	}

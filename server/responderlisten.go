@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/user"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,15 +58,14 @@ func listenFastCGI(c *ResponderConfig, log *slog.Logger) (net.Listener, error) {
 	if err != nil {
 		return fail(err, "")
 	}
+	l = asUnixSocket(l, addr)
 	if err := setBacklog(l, c.Backlog); err != nil {
 		l.Close()
 		return fail(err, "")
 	}
-	if network == "unix" {
-		if err := c.giveSocket(addr); err != nil {
-			l.Close()
-			return fail(err, "listen.owner, listen.group and listen.mode say whose the socket is")
-		}
+	if err := c.giveSocket(l); err != nil {
+		l.Close()
+		return fail(err, "listen.owner, listen.group and listen.mode say whose the socket is")
 	}
 	return l, nil
 }
@@ -96,10 +94,7 @@ func reopenFastCGI(l net.Listener, c *ResponderConfig) error {
 	if err := setBacklog(l, c.Backlog); err != nil {
 		return err
 	}
-	if network, addr := splitFastCGIAddr(c.Listen); network == "unix" {
-		return c.giveSocket(addr)
-	}
-	return nil
+	return c.giveSocket(l)
 }
 
 // EffectiveBacklog is how many connections the kernel keeps for an address that asks for so many (listen(2)).
@@ -128,60 +123,20 @@ func splitFastCGIAddr(listen string) (network, addr string) {
 	return "unix", listen
 }
 
-// removeStaleSocket removes what a server left behind that was killed. One that still answers is left alone.
-func removeStaleSocket(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, os.ErrNotExist) {
+// inUse says that another process listens on a socket, in php-fpm's words.
+func inUse(path string) string { return "Another FPM instance seems to already listen on " + path }
+
+// giveSocket gives a unix socket its owner, group and mode, which admit the web server.
+func (c *ResponderConfig) giveSocket(l net.Listener) error {
+	s, ok := l.(*unixSocket)
+	if !ok {
 		return nil
 	}
+	rights, err := c.rights()
 	if err != nil {
 		return err
 	}
-	if info.Mode().Type() != os.ModeSocket {
-		return fmt.Errorf("%s exists and is no socket", path)
-	}
-	if nc, err := net.Dial("unix", path); err == nil {
-		nc.Close()
-		return fmt.Errorf("Another FPM instance seems to already listen on %s", path) //nolint:revive,staticcheck // php-fpm's words
-	}
-	return os.Remove(path)
-}
-
-// giveSocket gives the socket its owner, group and mode, which admit the web server.
-func (c *ResponderConfig) giveSocket(path string) error {
-	uid, gid := -1, -1 // stays as it is: a number has no group of its own
-	mode := os.FileMode(c.Mode)
-	if mode == 0 {
-		mode = 0o660
-	}
-	if len(c.ACLUsers)+len(c.ACLGroups) > 0 {
-		if err := os.Chmod(path, mode); err != nil {
-			return err
-		}
-		return setACL(path, uint32(mode), c.ACLUsers, c.ACLGroups)
-	}
-	if uid = number(c.Owner); uid < 0 && c.Owner != "" {
-		u, err := user.Lookup(c.Owner)
-		if err != nil {
-			return fmt.Errorf("cannot get uid for user '%s'", c.Owner)
-		}
-		uid, gid = number(u.Uid), number(u.Gid)
-	}
-	if c.Group != "" {
-		if gid = number(c.Group); gid < 0 {
-			g, err := user.LookupGroup(c.Group)
-			if err != nil {
-				return fmt.Errorf("cannot get gid for group '%s'", c.Group)
-			}
-			gid = number(g.Gid)
-		}
-	}
-	if uid >= 0 || gid >= 0 {
-		if err := os.Lchown(path, uid, gid); err != nil {
-			return err
-		}
-	}
-	return os.Chmod(path, mode)
+	return rights.give(s)
 }
 
 // number is the id that text is, which needs no entry in passwd(5) or group(5); -1 where it is none.

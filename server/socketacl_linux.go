@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"os/user"
 	"slices"
-
-	"golang.org/x/sys/unix"
 )
 
 // The entries of a POSIX access control list in the attribute system.posix_acl_access (Linux
@@ -24,9 +22,12 @@ const (
 	aclReadWrite = 6
 )
 
-// setACL lets users and groups use a socket (listen.acl_users, listen.acl_groups), besides its owner
+// socketACLName is the extended attribute with the list.
+const socketACLName = "system.posix_acl_access"
+
+// socketACL lets users and groups use a socket (listen.acl_users, listen.acl_groups), besides its owner
 // (fpm_unix.c:fpm_unix_set_socket_permissions). mode says what the owner, the group and others may.
-func setACL(path string, mode uint32, users, groups []string) error {
+func socketACL(mode uint32, users, groups []string) ([]byte, error) {
 	acl := binary.LittleEndian.AppendUint32(nil, aclVersion)
 	entry := func(tag, perm uint16, id uint32) {
 		acl = binary.LittleEndian.AppendUint16(acl, tag)
@@ -37,14 +38,14 @@ func setACL(path string, mode uint32, users, groups []string) error {
 	for _, name := range users {
 		u, err := user.Lookup(name)
 		if err != nil {
-			return fmt.Errorf("cannot get uid for user '%s'", name)
+			return nil, fmt.Errorf("cannot get uid for user '%s'", name)
 		}
 		uids = append(uids, uint32(number(u.Uid)))
 	}
 	for _, name := range groups {
 		g, err := user.LookupGroup(name)
 		if err != nil {
-			return fmt.Errorf("cannot get gid for group '%s'", name)
+			return nil, fmt.Errorf("cannot get gid for group '%s'", name)
 		}
 		gids = append(gids, uint32(number(g.Gid)))
 	}
@@ -60,8 +61,5 @@ func setACL(path string, mode uint32, users, groups []string) error {
 	}
 	entry(aclMask, uint16(mode>>3&7)|aclReadWrite, aclNobody)
 	entry(aclOther, uint16(mode&7), aclNobody)
-	if err := unix.Setxattr(path, "system.posix_acl_access", acl, 0); err != nil {
-		return fmt.Errorf("cannot set listen.acl_users and listen.acl_groups: %w", err)
-	}
-	return nil
+	return acl, nil
 }

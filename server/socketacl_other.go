@@ -7,6 +7,6 @@ import (
 	"fmt"
 )
 
-func setACL(string, uint32, []string, []string) error {
-	return fmt.Errorf("cannot set listen.acl_users and listen.acl_groups: %w", errors.ErrUnsupported)
+func socketACL(uint32, []string, []string) ([]byte, error) {
+	return nil, fmt.Errorf("cannot set listen.acl_users and listen.acl_groups: %w", errors.ErrUnsupported)
 }

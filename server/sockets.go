@@ -81,8 +81,8 @@ func (s *Server) LeaveSockets() {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	for _, p := range s.responders {
-		if l, ok := p.listener.(*net.UnixListener); ok {
-			l.SetUnlinkOnClose(false)
+		if l, ok := p.listener.(*unixSocket); ok {
+			l.leave()
 		}
 	}
 	s.admin.leave()
@@ -95,9 +95,6 @@ func (s *Server) Inherit(sockets []Socket) (used []Socket, err error) {
 		l, err := socket.listener()
 		if err != nil {
 			return used, err
-		}
-		if u, ok := l.(*net.UnixListener); ok {
-			u.SetUnlinkOnClose(true)
 		}
 		i := slices.IndexFunc(s.cfg.Responders, func(c ResponderConfig) bool { return isAddress(&c, socket.Listen, l) })
 		switch {
@@ -153,6 +150,9 @@ func (s *Server) inherit(address string, socket Socket) error {
 	if err != nil {
 		return err
 	}
+	if u, ok := l.(*unixSocket); ok {
+		u.leave()
+	}
 	s.inherited[address] = l
 	return nil
 }
@@ -163,7 +163,7 @@ func (s *Socket) listener() (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the inherited socket fd=%d, %q: %v", s.File.Fd(), s.Listen, err)
 	}
-	return l, nil
+	return asUnixSocket(l, s.Listen), nil
 }
 
 // isAdminSocket says whether a socket is that of Config.Admin.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/phpserve/phpserve/safefile"
 )
 
 // publicFolders are the usual names of the document root inside a project, in the order they are tried.
@@ -18,21 +20,37 @@ func guessRoot(dir string) (root, why string, err error) {
 	if public, err := composerPublicDir(dir); err != nil {
 		return "", "", err
 	} else if public != "" {
-		return filepath.Join(dir, public), "extra.public-dir of composer.json", nil
+		return filepath.Join(dir, public), "extra.public-dir of composer.json", linkOnTheWay(dir, public)
 	}
 	for _, name := range publicFolders {
 		path := filepath.Join(dir, name)
-		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 && os.Geteuid() == 0 {
-			return "", "", &hintError{ // PHP would run as the owner of what it points to
-				fmt.Errorf("cannot guess the document root: %s is a symbolic link, which root does not follow by itself", path),
-				"if it is meant, name it: phpserve run " + path,
-			}
+		if err := linkOnTheWay(dir, name); err != nil {
+			return "", "", err
 		}
 		if isDir(path) {
 			return path, "the usual folder", nil
 		}
 	}
 	return dir, "this folder", nil
+}
+
+// linkOnTheWay refuses a guess that a symbolic link inside the project leads to, for root: PHP would run as the owner of what it points
+// to, and whoever can write into the project has put it there.
+func linkOnTheWay(dir, guess string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	path := dir
+	for part := range strings.SplitSeq(filepath.Clean(guess), string(filepath.Separator)) {
+		path = filepath.Join(path, part)
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return &hintError{
+				fmt.Errorf("cannot guess the document root: %s is a symbolic link, which root does not follow by itself", path),
+				"if it is meant, name it: phpserve run " + filepath.Join(dir, guess),
+			}
+		}
+	}
+	return nil
 }
 
 // checkRoot refuses a document root that is missing, or that is the root of a project and not its public folder: its
@@ -72,12 +90,9 @@ const composerLimit = 4 << 20
 // composerPublicDir is extra.public-dir of dir/composer.json, empty if there is none.
 func composerPublicDir(dir string) (string, error) {
 	file := filepath.Join(dir, "composer.json")
-	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() || info.Size() > composerLimit {
-		return "", nil //nolint:nilerr // no composer.json, no opinion
-	}
-	text, err := os.ReadFile(file)
+	text, err := safefile.ReadRegular(file, composerLimit)
 	if err != nil {
-		return "", nil //nolint:nilerr // as above
+		return "", nil //nolint:nilerr // no composer.json, no opinion
 	}
 	var composer struct {
 		Extra struct {

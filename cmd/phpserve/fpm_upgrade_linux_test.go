@@ -71,7 +71,7 @@ func (p programs) install(s *side, source string) {
 func (p programs) installText(s *side, text []byte, mode os.FileMode) {
 	p.t.Helper()
 	if s.program == "" {
-		s.program = filepath.Join(s.dir, "phpserve")
+		s.program = filepath.Join(openFolder(p.t, "phpserve-program-"), "phpserve") // the side's own is for everybody to write
 	}
 	syscall.ForkLock.RLock() // as for writeProgram
 	err := os.WriteFile(s.program+".new", text, mode)
@@ -309,9 +309,15 @@ func upgradeRefusesABadProgram(t *testing.T, p programs) {
 		{"bad configuration", "", "unknown entry 'nonsense'", 0o755, good + "nonsense = 1\n"},
 	}
 	if os.Geteuid() == 0 {
-		bad = append(bad, badProgram{"others can write it", "#!/bin/sh\nexit 0\n", "root does not execute it", 0o777, good})
+		bad = append(bad, badProgram{"others can write it", "#!/bin/sh\nexit 0\n", "root does not execute it", 0o777, good},
+			badProgram{"others can put another there", "#!/bin/sh\nexit 0\n", "root does not execute it", 0o755, good})
 	}
 	for i, tt := range bad {
+		if tt.name == "others can put another there" {
+			if err := os.Chmod(filepath.Dir(s.program), 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if tt.name == "bad configuration" {
 			p.install(s, p.of("2.0"))
 		} else {
@@ -325,6 +331,9 @@ func upgradeRefusesABadProgram(t *testing.T, p programs) {
 		if now := s.pid("www.sock"); now != worker {
 			t.Errorf("%s: worker %s, then %s", tt.name, worker, now)
 		}
+	}
+	if err := os.Chmod(filepath.Dir(s.program), 0o755); err != nil {
+		t.Fatal(err)
 	}
 	if got := versionOf(t, s.cmd.Process.Pid); got != "1.0" {
 		t.Errorf("version %s", got)
@@ -477,7 +486,7 @@ func upgradeEndedOnTheWay(t *testing.T, p programs) {
 func upgradeFromPHPFPM(t *testing.T, p programs) {
 	s := newSide(t, "php-fpm", "[global]\nerror_log = DIR/error.log\nprocess_control_timeout = 1d\n"+onePool("www", "DIR/www.sock")+onePool("tcp", freeAddress(t, "127.0.0.1")),
 		map[string]string{"s.php": `<?php echo PHP_SAPI;`})
-	link := filepath.Join(s.dir, "php-fpm")
+	link := filepath.Join(openFolder(t, "phpserve-program-"), "php-fpm")
 	lead := func(to string) {
 		if err := os.Symlink(to, link+".new"); err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/safefile"
 	"golang.org/x/term"
 )
 
@@ -96,7 +97,7 @@ func (l *fpmLog) configurePool(conf *fpmconf.Config, name string) {
 }
 
 func (l *fpmLog) open() error {
-	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := safefile.OpenAppend(l.path, 0o600)
 	if err != nil {
 		if errno, ok := errors.AsType[syscall.Errno](err); ok {
 			text := errno.Error()

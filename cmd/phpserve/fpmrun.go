@@ -14,6 +14,7 @@ import (
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/safefile"
 	"github.com/phpserve/phpserve/server"
 )
 
@@ -89,7 +90,7 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 		return broken
 	}
 	if m.pid != "" {
-		if err := os.Remove(m.pid); err != nil {
+		if err := safefile.Remove(m.pid); err != nil {
 			m.logger.Warn("Unable to remove the PID file", "file", m.pid, "error", err)
 		}
 	}
@@ -231,7 +232,12 @@ func (m *fpmMaster) writePID(file string) error {
 	if file == "" {
 		return nil
 	}
-	if err := os.WriteFile(file, fmt.Appendf(nil, "%d", os.Getpid()), 0o644); err != nil { //nolint:gosec // as php-fpm's, for init scripts
+	f, err := safefile.Create(file, 0o644) // php-fpm removes what is there, too (fpm_conf.c:fpm_conf_write_pid)
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%d", os.Getpid())
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("Unable to create the PID file (%s).: %w", file, err) //nolint:revive,staticcheck // php-fpm's words
 	}
 	m.pid = file

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/safefile"
 	"github.com/phpserve/phpserve/server"
 )
 
@@ -252,7 +253,7 @@ func (m *fpmMaster) follow(signals chan os.Signal) error {
 func (m *fpmMaster) callOff(signals <-chan os.Signal) {
 	for _, s := range m.sockets {
 		if strings.HasPrefix(s.Listen, "/") {
-			_ = os.Remove(s.Listen) // it was ours to remove
+			_ = safefile.Remove(s.Listen) // it was ours to remove
 		}
 	}
 	closeSockets(m.sockets)

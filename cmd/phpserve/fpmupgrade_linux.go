@@ -90,13 +90,13 @@ func (m *fpmMaster) upgrade(ctx context.Context) (*standIn, []server.Socket, err
 	return next, sockets, nil
 }
 
-// trusted says why the program that is there now may not be executed: root executes nothing that others can write.
+// trusted says why the program that is there now may not be executed: root executes nothing that others can
+// write, nor what is in a folder that others can change.
 func (b *runningBinary) trusted() error {
-	info, err := os.Stat(b.path)
-	if err == nil && os.Geteuid() == 0 && (!ownedByMe(info) || info.Mode().Perm()&0o022 != 0) {
-		return fmt.Errorf("others than root can change %s: root does not execute it", b.path)
+	if other := otherAuthor(b.path); other != "" {
+		return fmt.Errorf("others than root can change %s, or put another program there: %s; root does not execute it", b.path, other)
 	}
-	return err
+	return nil
 }
 
 // check runs the new program with -t.

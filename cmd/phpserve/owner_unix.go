@@ -3,70 +3,46 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
-	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"github.com/phpserve/phpserve/safefile"
 )
 
-// ownerOf names the owner of a folder, empty if that is root or unknown.
-func ownerOf(dir string) string {
-	info, err := os.Stat(dir)
+// ownerOf names the owner of a folder, empty if that is root or has no name. A folder to which somebody else's link leads is refused:
+// PHP would run as the user whom that link chooses.
+func ownerOf(dir string) (string, error) {
+	uid, gid, err := safefile.Owner(dir)
+	if errors.Is(err, safefile.ErrUnsafe) {
+		return "", &hintError{
+			fmt.Errorf("cannot tell whom PHP is to run as: %w", err), "say it: --user USER; or name the folder itself, not by the link",
+		}
+	}
+	if err != nil || uid == 0 || gid == 0 {
+		return "", nil //nolint:nilerr // that it cannot be served is said elsewhere
+	}
+	u, err := user.LookupId(strconv.Itoa(uid))
 	if err != nil {
-		return ""
+		return "", nil //nolint:nilerr // as above
 	}
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok || stat.Uid == 0 || stat.Gid == 0 {
-		return ""
-	}
-	u, err := user.LookupId(strconv.FormatUint(uint64(stat.Uid), 10))
-	if err != nil {
-		return ""
-	}
-	return u.Username
+	return u.Username, nil
 }
 
-// otherAuthor names who else than root can change a file that root found by itself, by the file or by its folder; empty if
-// nobody can, or if phpserve does not run as root.
+// otherAuthor names who else than root can change a file that root found by itself, by the file, by a folder or by a link on the way;
+// empty if nobody can, or if phpserve does not run as root.
 func otherAuthor(file string) string {
 	if os.Geteuid() != 0 {
 		return ""
 	}
-	path, err := filepath.Abs(file)
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
-	}
+	author, err := safefile.Author(file)
 	if err != nil {
 		return "somebody"
 	}
-	for _, p := range []string{path, filepath.Dir(path)} {
-		info, err := os.Stat(p)
-		if err != nil {
-			return "somebody"
-		}
-		st, ok := info.Sys().(*syscall.Stat_t)
-		switch {
-		case !ok:
-			return "somebody"
-		case st.Uid != 0:
-			return "user " + userName(st.Uid)
-		case st.Mode&0o002 != 0 && (st.Mode&syscall.S_ISVTX == 0 || p == path):
-			return "everybody"
-		case st.Mode&0o020 != 0 && st.Gid != 0:
-			return fmt.Sprintf("group %d", st.Gid)
-		}
-	}
-	return ""
-}
-
-func userName(uid uint32) string {
-	id := strconv.FormatUint(uint64(uid), 10)
-	if u, err := user.LookupId(id); err == nil {
-		return u.Username
-	}
-	return id
+	return author
 }
 
 // ownedByMe says whether a file belongs to the user of phpserve.

@@ -3,7 +3,7 @@ package main
 import "os"
 
 // ownerOf names nobody: PHP runs as the user of phpserve here.
-func ownerOf(string) string { return "" }
+func ownerOf(string) (string, error) { return "", nil }
 
 // otherAuthor names nobody: there is no root here.
 func otherAuthor(string) string { return "" }

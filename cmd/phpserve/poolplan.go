@@ -115,7 +115,9 @@ func (p *plan) makePool(m *madePool) error {
 	var wrongFlags error
 	m.config, wrongFlags = s.config()
 	m.planned.wants = s.PHP
-	p.chooseUser(m)
+	if err := p.chooseUser(m); err != nil {
+		return err
+	}
 	checked, err := fpmconf.Check(s.fpm(), fpmconf.Options{
 		Root: os.Geteuid() == 0, AllowRoot: s.AllowRoot, CheckAccessFormat: checkAccessFormat,
 		SlowlogOptional: p.config.Admin != "", // the dashboard shows the stacks
@@ -293,20 +295,25 @@ func (p *plan) phps() map[string]*manager.PHP {
 
 // chooseUser finds whom PHP runs as when root starts phpserve and names nobody: the owner of the document root, else the
 // system's user for web servers. PHP itself never becomes root by default.
-func (p *plan) chooseUser(m *madePool) {
+func (p *plan) chooseUser(m *madePool) error {
 	if os.Geteuid() != 0 || m.config.User != "" || m.config.AllowRoot {
-		return
+		return nil
 	}
 	if root, own := p.rootOf(m.config.Name); own {
-		if owner := ownerOf(root); owner != "" {
+		owner, err := ownerOf(root)
+		if err != nil {
+			return err
+		}
+		if owner != "" {
 			m.config.User, m.planned.userWhy = owner, "the owner of the document root"
-			return
+			return nil
 		}
 	}
 	for _, name := range []string{"www-data", "apache", "nginx", "www", "nobody"} {
 		if _, err := user.Lookup(name); err == nil {
 			m.config.User, m.planned.userWhy = name, "PHP does not run as root"
-			return
+			return nil
 		}
 	}
+	return nil
 }

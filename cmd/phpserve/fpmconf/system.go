@@ -9,6 +9,8 @@ import (
 	"os/user"
 	"strings"
 	"syscall"
+
+	"github.com/phpserve/phpserve/safefile"
 )
 
 // maxFile is the most bytes of one configuration file; php-fpm knows no limit and would read /dev/zero for ever.
@@ -50,7 +52,7 @@ func thisSystem() system {
 			return err == nil && fi.IsDir()
 		},
 		appendable: func(name string) error {
-			f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+			f, err := safefile.OpenAppend(name, 0o600)
 			if err != nil {
 				return err
 			}
