@@ -58,7 +58,7 @@ func TestBadInputMalformedFastCGIFromAWorker(t *testing.T) {
 			})
 		}
 		t.Run("in the middle of a response the connection breaks off", func(t *testing.T) {
-			text := wire(t, ts, "POST /raw.php?head=1&hex=0206000100000000 HTTP/1.1\r\nHost: a\r\n\r\n")
+			text := wire(t, ts, "POST /raw.php?head=1&hex=0206000100000000 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 			// What goes wrong before anything has been sent is an error page; what has begun must not look complete.
 			if strings.HasPrefix(text, "HTTP/1.1 502 ") {
 				return
