@@ -127,6 +127,7 @@ func TestAccessLogTimesArePlausible(t *testing.T) {
 		ran := time.Since(run).Seconds()
 		second.open(t, ts)
 		second.finish(t)
+		ts.access.waitFor(t, "g=first")
 		ts.access.waitFor(t, "g=second")
 		_ = askWire(t, ts, "GET", "/a.txt")
 		ts.access.waitFor(t, "/a.txt")

@@ -191,6 +191,7 @@ func TestPoolThatCannotStartWorkersBacksOffAndRecovers(t *testing.T) {
 		if engine == manager.EngineZygote {
 			victims = append([]int{parentOf(t, victims[0])}, victims...)
 		}
+		begin := time.Now()
 		for _, pid := range victims {
 			killProcess(t, pid)
 		}
@@ -203,7 +204,6 @@ func TestPoolThatCannotStartWorkersBacksOffAndRecovers(t *testing.T) {
 			}
 			return n
 		}
-		begin := time.Now()
 		tries := 4
 		if engine == manager.EngineSpawn {
 			tries = 8 // two workers are missing, whose starts fail side by side

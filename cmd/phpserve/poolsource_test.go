@@ -123,9 +123,8 @@ func TestPoolsReload(t *testing.T) {
 	if screen := s.stdout.String(); !regexp.MustCompile(`(?m)^  Pool +first: .*\n  Pool +second: `).MatchString(screen) {
 		t.Errorf("the first screen: %s", screen)
 	}
-	if errs := s.stderr.String(); !strings.Contains(errs, "pool spare is not started: no site has pool: spare, and it has no listen") {
-		t.Errorf("stderr: %s", errs)
-	}
+	const spare = "pool spare is not started: no site has pool: spare, and it has no listen"
+	eventually(t, spare, func() bool { return strings.Contains(s.stderr.String(), spare) })
 	a, b, at := visitHost(t, s, "a.example"), visitHost(t, s, "b.example"), "--control="+controlOf(t, s.cmd.Process.Pid)
 	a.get(200, "/").mustContain(t, "4")
 	b.get(200, "/").mustContain(t, "5")
