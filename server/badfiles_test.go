@@ -20,7 +20,7 @@ func leftBehind() []string {
 	for _, pattern := range DefaultDeny() {
 		name := strings.NewReplacer("*", "x", "?", "1").Replace(strings.TrimPrefix(pattern, "/"))
 		if strings.HasSuffix(name, "/") {
-			name += "file.txt"
+			name = strings.Replace(name, "x", "folder", 1) + "file.txt"
 		}
 		names = append(names, name)
 	}

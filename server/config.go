@@ -122,7 +122,7 @@ type SiteConfig struct {
 	ResolveSymlinks bool
 	// FollowSymlinks is "owner", "yes" or "no": whether symbolic links that lead out of Root are followed.
 	FollowSymlinks string
-	// Deny are patterns of what is never served, see DefaultDeny.
+	// Deny are entries of what is never served: patterns of names, DenyDefault, and "!" with an entry to take off.
 	Deny []string
 	// Charset is the character encoding that text files are labelled with, such as utf-8. Empty: none, the browser decides.
 	Charset string
@@ -158,7 +158,7 @@ func DefaultSiteConfig() SiteConfig {
 		Index:    []string{"index.php", "index.html"},
 		PathInfo: PathInfoAuto, CGI: CGIPHP, FollowSymlinks: FollowOwner,
 		ScriptExtensions: []string{".php"},
-		Deny:             DefaultDeny(),
+		Deny:             []string{DenyDefault},
 		MaxBodySize:      128 << 20,
 		Pool:             "www",
 	}
@@ -296,10 +296,9 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 			bad("fastcgi_param %q must be NAME=VALUE", kv)
 		}
 	}
-	for _, pattern := range s.Deny {
-		if err := validDenyPattern(pattern); err != nil {
-			bad("deny: %v", err)
-		}
+	_, denyErrs := denyRules(s.Deny)
+	for _, err := range denyErrs {
+		bad("deny: %v", err)
 	}
 	for _, h := range s.Hosts {
 		if h == "" || strings.ContainsAny(h, ":/ ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") {

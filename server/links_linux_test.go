@@ -187,7 +187,7 @@ func TestLinksOfDebianPackages(t *testing.T) {
 		"usr/share/phpmyadmin": {"/doc/html/_static/jquery.js": "usr/share/javascript/sphinxdoc/1.0/jquery.js"},
 		"usr/share/wordpress":  {"/wp-includes/js/crop/cropper.js": "usr/share/javascript/cropper/cropper.js", "/wp-includes/ID3/getid3.php": "usr/share/php/getid3/getid3.php"},
 	} {
-		opts := docRootOptions{Links: linksOwner, Protect: newProtection(DefaultDeny(), []string{".php"})}
+		opts := docRootOptions{Links: linksOwner, Protect: newProtection([]string{DenyDefault}, []string{".php"})}
 		eachRoot(t, filepath.Join(base, root), opts, func(t *testing.T, d lookerUpper) {
 			for url, target := range files {
 				want, err := os.Stat(filepath.Join(base, target))

@@ -33,8 +33,12 @@ func (d *docRoot) openThroughLinks(r *rootDir, rel, url string, flags int) (int,
 			return -1, err
 		}
 	}
+	var info fileInfo
 	if err == nil {
-		if rule, denied := d.opts.Protect.deniedTarget(root, real, url); denied {
+		info, err = statFD(fd)
+	}
+	if err == nil {
+		if rule, denied := d.opts.Protect.deniedTarget(root, real, url, info.dir); denied {
 			err = refusedTarget(firstLink(d.path, rel), real, rule)
 		}
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,57 +13,56 @@ import (
 // and where ACME's HTTP-01 challenge lives (RFC 8555 section 8.3).
 const wellKnown = ".well-known"
 
-// DefaultDeny returns the patterns of files that are never served unless the
-// configuration says otherwise: what editors, Composer, version control and
-// backups leave behind in a document root.
+// protection decides which files of a document root are never served.
 //
-// A pattern is compared, without regard to ASCII case, with each segment of a
-// path; * stands for any characters and ? for one. A pattern that starts with
-// a slash is compared with the first segment only; a trailing slash only says
-// to the reader that a folder is meant.
+// An entry is compared, without regard to ASCII case, with each segment of a path; * stands for any characters and ? for
+// one. An entry that starts with a slash is compared with the first segment only. An entry "!X" takes the entry X off that
+// stands before it, and "@default" stands for the default list (denied.go). Apart from that the order means nothing: what
+// any entry denies is denied.
 //
-// Three rules hold without a pattern and cannot be configured away: a segment
-// that starts with a dot is never served, except /.well-known/; neither is the
-// source of anything that looks like PHP (.inc, .phar, .phtml, .PHP, ...) and
-// is not one of the site's script extensions, or a copy of one: x.php.gz,
-// x.php.new and x.inc.1 have such an extension before their last. Pages and
-// their parts are none (Foo.php.html, as documentation and coverage have it).
-//
-// /vendor/ is here for Composer's folder. An application that publishes assets
-// under the same name inside its document root (Laravel's public/vendor) needs
-// a list without it.
-func DefaultDeny() []string {
-	return []string{
-		// Editors, diff and patch.
-		"*~", "*.swp", "*.swo", "*.swn", "*.bak", "*.bak?", "*.backup", "*.old", "*.orig", "*.rej", "*.save", "*.tmp", "#*#",
-		// Copies of scripts that would be sent as text and whose only extension is none of a script.
-		"*.php-old", "*.php-bak", "*.php_old", "*.php_bak",
-		// Data and logs.
-		"*.sql", "*.sql.*", "*.sqlite", "*.sqlite3", "*.db", "*.db-wal", "*.db-journal", "*.log", "error_log", "*.dist",
-		// Composer, build files, configuration.
-		"/vendor/", "composer.json", "composer.lock", "auth.json", "symfony.lock", "phpunit.xml", "phpstan.neon",
-		"php.ini", "phpserve.yaml", "phpserve.yml", "phpserve.toml", "phpserve.json", "web.config",
-		"dockerfile", "docker-compose.*", "compose.yaml", "makefile", "vagrantfile", "taskfile.yml",
-		// Version control without a leading dot, keys.
-		"cvs", "id_rsa", "id_ed25519",
-	}
+// Three rules hold without an entry and cannot be configured away: a segment that starts with a dot is never served, except
+// /.well-known/; neither is the source of anything that looks like PHP (.inc, .phar, .phtml, .PHP, ...) and is not one of the
+// site's script extensions, or a copy of one (isSource).
+type protection struct {
+	extensions map[string]denyRule // "*.ext" entries by ".ext"
+	names      map[string]denyRule // entries without wildcards
+	topNames   map[string]denyRule // the same, first segment only
+	// The other entries, by what they are to be compared with: folders, files, and those of the files that are assets or run.
+	folderGlobs, fileGlobs, sparedGlobs []globRule
+
+	scripts       []string        // script extensions that go to PHP, as configured
+	sources       map[string]bool // lower-case extensions never sent as text
+	longestSource int
+	copyWords     map[string]bool
+	assets        map[string]bool
+
+	// isComposers says whether /vendor/ is Composer's folder now. It is asked for URLs below that folder only. Nil: it is.
+	isComposers func() bool
 }
 
-// protection decides which files of a document root are never served.
-type protection struct {
-	extensions map[string]string // "*.ext" patterns: ext -> pattern
-	names      map[string]string // patterns without wildcards: name -> pattern
-	topNames   map[string]string // the same, first segment only
-	globs      []globRule
-	scripts    []string        // script extensions that go to PHP, as configured
-	sources    map[string]bool // lower-case extensions never sent as text
+// denyRule is an entry at work.
+type denyRule struct {
+	entry          string // as configured, for messages
+	files, folders bool   // what it is about
+	spares         bool   // it concerns neither assets nor scripts that are run
+	composers      bool   // it holds only if /vendor/ is Composer's folder
+}
+
+// and is the rule that holds where both do.
+func (r denyRule) and(more denyRule) denyRule {
+	if r.entry == "" {
+		return more
+	}
+	r.files, r.folders = r.files || more.files, r.folders || more.folders
+	r.spares, r.composers = r.spares && more.spares, r.composers && more.composers
+	return r
 }
 
 // globRule is a pattern that needs a real match.
 type globRule struct {
-	glob    string // lower case
-	top     bool
-	pattern string // as configured, for messages
+	denyRule
+	glob string // lower case
+	top  bool
 
 	// What a name must have for the glob to match at all, 0 and false for
 	// nothing: most names fail one of these, which spares them the match.
@@ -70,8 +70,8 @@ type globRule struct {
 	dot         bool
 }
 
-func newGlobRule(glob string, top bool, pattern string) globRule {
-	g := globRule{glob: glob, top: top, pattern: pattern, dot: strings.Contains(glob, ".")}
+func newGlobRule(glob string, top bool, rule denyRule) globRule {
+	g := globRule{denyRule: rule, glob: glob, top: top, dot: strings.Contains(glob, ".")}
 	if c := glob[0]; c != '*' && c != '?' {
 		g.first = c
 	}
@@ -94,34 +94,88 @@ const (
 	ruleSource  = "script source"
 )
 
-// newProtection compiles patterns (see DefaultDeny) that validDenyPattern has
-// accepted. scriptExtensions are the extensions that PHP runs, with their dot;
-// they are compared exactly, so that .PHP next to .php is neither run nor shown.
-func newProtection(patterns, scriptExtensions []string) *protection {
+// newProtection compiles entries that validateDeny has accepted. scriptExtensions are the extensions that PHP runs, with
+// their dot; they are compared exactly, so that .PHP next to .php is neither run nor shown.
+func newProtection(entries, scriptExtensions []string) *protection {
 	p := &protection{
-		extensions: map[string]string{},
-		names:      map[string]string{},
-		topNames:   map[string]string{},
+		extensions: map[string]denyRule{},
+		names:      map[string]denyRule{},
+		topNames:   map[string]denyRule{},
 		scripts:    scriptExtensions,
-		sources: map[string]bool{
-			".php": true, ".php3": true, ".php4": true, ".php5": true, ".php6": true, ".php7": true, ".php8": true,
-			".phps": true, ".phpt": true, ".pht": true, ".phtml": true, ".phar": true, ".inc": true,
-		},
+		sources:    setOf(strings.Fields(".php .php3 .php4 .php5 .php6 .php7 .php8 .phps .phpt .pht .phtml .phar .inc")),
+		copyWords:  setOf(copyWords()),
+		assets:     setOf(assetExtensions()),
 	}
 	for _, ext := range scriptExtensions {
 		p.sources[asciiLower(ext)] = true
 	}
-	for _, pattern := range patterns {
-		p.add(pattern)
+	for ext := range p.sources {
+		p.longestSource = max(p.longestSource, len(ext))
+	}
+	rules, _ := denyRules(entries)
+	for _, r := range rules {
+		p.add(r)
 	}
 	return p
 }
 
-// validDenyPattern says what is wrong with a pattern (see DefaultDeny): an
-// administrator who writes one that can never match must hear of it.
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, s := range list {
+		set[s] = true
+	}
+	return set
+}
+
+// denyRules are the rules of a list of entries. The errors are about those that cannot work: an administrator who writes one
+// must hear of it.
+func denyRules(entries []string) (rules []denyRule, errs []error) {
+	for _, entry := range entries {
+		name, off := strings.CutPrefix(entry, "!")
+		switch {
+		case entry == DenyDefault:
+			rules = append(rules, defaultRules()...)
+		case off:
+			n := len(rules)
+			rules = slices.DeleteFunc(rules, func(r denyRule) bool {
+				return asciiLower(strings.TrimSuffix(r.entry, "/")) == asciiLower(strings.TrimSuffix(name, "/"))
+			})
+			if len(rules) == n {
+				errs = append(errs, fmt.Errorf("cannot take %q off: no entry before it is %q; one is taken off by its own text, such as \"!*.log\"", entry, name))
+			}
+		default:
+			if err := validDenyPattern(entry); err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			rules = append(rules, denyRule{entry: entry, files: true, folders: true})
+		}
+	}
+	return rules, errs
+}
+
+// defaultRules are those of the default list.
+func defaultRules() (rules []denyRule) {
+	spares := func(entry string) bool {
+		return strings.ContainsAny(strings.TrimPrefix(entry, "*."), "*?")
+	}
+	for _, g := range defaultDenied() {
+		for _, entry := range strings.Fields(g.files) {
+			rules = append(rules, denyRule{entry: entry, files: true, spares: spares(entry)})
+		}
+		for _, entry := range strings.Fields(g.folders) {
+			rules = append(rules, denyRule{entry: strings.TrimSuffix(entry, "/") + "/", folders: true, composers: entry == deniedComposer})
+		}
+	}
+	return rules
+}
+
+// validDenyPattern says what is wrong with an entry that is a pattern.
 func validDenyPattern(pattern string) error {
 	name := strings.TrimSuffix(strings.TrimPrefix(pattern, "/"), "/")
 	switch {
+	case strings.HasPrefix(pattern, "@"):
+		return fmt.Errorf("cannot use deny pattern %q: the only list with a name is %s", pattern, DenyDefault)
 	case name == "" || strings.Contains(name, "/"):
 		return fmt.Errorf("cannot use deny pattern %q: want the pattern of one name, such as *.bak, or of a top folder, such as /vendor/", pattern)
 	case strings.Trim(name, "*?") == "":
@@ -130,26 +184,35 @@ func validDenyPattern(pattern string) error {
 	return nil
 }
 
-// add compiles one pattern into the cheapest of the forms.
-func (p *protection) add(pattern string) {
-	name, top := strings.CutPrefix(asciiLower(pattern), "/")
+// add compiles one rule into the cheapest of the forms.
+func (p *protection) add(r denyRule) {
+	name, top := strings.CutPrefix(asciiLower(r.entry), "/")
 	name = strings.TrimSuffix(name, "/")
 	wild := strings.ContainsAny(name, "*?")
 	ext, isExt := strings.CutPrefix(name, "*.")
 	switch {
 	case !wild && top:
-		p.topNames[name] = pattern
+		p.topNames[name] = p.topNames[name].and(r)
 	case !wild:
-		p.names[name] = pattern
+		p.names[name] = p.names[name].and(r)
 	case isExt && !top && !strings.ContainsAny(ext, "*?."):
-		p.extensions["."+ext] = pattern
+		p.extensions["."+ext] = p.extensions["."+ext].and(r)
 	default:
-		p.globs = append(p.globs, newGlobRule(name, top, pattern))
+		g := newGlobRule(name, top, r)
+		if r.folders {
+			p.folderGlobs = append(p.folderGlobs, g)
+		}
+		if r.files {
+			p.fileGlobs = append(p.fileGlobs, g)
+		}
+		if r.files && !r.spares {
+			p.sparedGlobs = append(p.sparedGlobs, g)
+		}
 	}
 }
 
-// denied reports whether the file at urlPath must not be served, and by which
-// rule. urlPath is a result of cleanURLPath that names a file or a script; the
+// denied reports whether the file, or the folder, at urlPath must not be served,
+// and by which rule. urlPath is a result of cleanURLPath that names a file or a script; the
 // PATH_INFO behind a script is data (/wiki.php/.htaccess is a page title) and
 // must be cut off first. The answer to the client is 404, as if the file did
 // not exist.
@@ -159,7 +222,7 @@ func (p *protection) add(pattern string) {
 // script, and a plain file only if one of that very name exists. The two
 // letters outside ASCII that case-insensitive file systems do take for ASCII
 // ones, the long s and the Kelvin sign, are folded.
-func (p *protection) denied(urlPath string) (rule string, denied bool) {
+func (p *protection) denied(urlPath string, folder bool) (rule string, denied bool) {
 	first := true
 	for rest := urlPath; rest != ""; {
 		segment, tail, more := strings.Cut(rest, "/")
@@ -167,7 +230,7 @@ func (p *protection) denied(urlPath string) (rule string, denied bool) {
 		if segment == "" { // in front of the first slash, or repeated slashes
 			continue
 		}
-		if rule, denied := p.deniedSegment(segment, first, !more); denied {
+		if rule, denied := p.deniedSegment(segment, first, more || folder); denied {
 			return rule, true
 		}
 		first = false
@@ -178,7 +241,7 @@ func (p *protection) denied(urlPath string) (rule string, denied bool) {
 // deniedTarget is denied for the real path that urlPath led to through symbolic links: a link notes.txt must not serve .env,
 // nor the source of a script. Folders that lie above the document root as well are none of the link's. Some folders with a
 // dot are only a way to lay files out: those that begin with two (..data of Kubernetes' volumes) and .pnpm.
-func (p *protection) deniedTarget(root, real, urlPath string) (rule string, denied bool) {
+func (p *protection) deniedTarget(root, real, urlPath string, folder bool) (rule string, denied bool) {
 	if p == nil {
 		return "", false
 	}
@@ -198,67 +261,66 @@ func (p *protection) deniedTarget(root, real, urlPath string) (rule string, deni
 		if segment == "" || more && (strings.HasPrefix(segment, "..") || segment == ".pnpm" || segment == wellKnown) {
 			continue
 		}
-		if rule, denied := p.deniedSegment(segment, false, false); denied {
-			return rule, true
+		rule, denied := p.deniedSegment(segment, false, more || folder)
+		if !denied && !more && !folder && !p.isScript(urlPath) && p.isSource(appendFolded(nil, segment)) {
+			rule, denied = ruleSource, true // a script, which would be sent as it is
 		}
-		if !more && !p.isScript(urlPath) && p.isSource(appendFolded(nil, segment)) {
-			return ruleSource, true
+		if denied && !(rule == ruleSource && p.isScript(urlPath)) {
+			return rule, true
 		}
 	}
 	return "", false
 }
 
 // deniedSegment is denied for one segment of a path.
-func (p *protection) deniedSegment(segment string, first, last bool) (string, bool) {
+func (p *protection) deniedSegment(segment string, first, folder bool) (string, bool) {
 	if segment[0] == '.' && (!first || segment != wellKnown) {
 		return ruleDotfile, true
 	}
 	var stack [256]byte // NAME_MAX is 255: only foreign file systems need more
-	name := appendFolded(stack[:0], segment)
-	if pattern, ok := p.names[string(name)]; ok {
-		return pattern, true
+	name := bytes.TrimRight(appendFolded(stack[:0], segment), ". ")
+	if len(name) == 0 {
+		return "", false
+	}
+	if r, ok := p.names[string(name)]; ok && p.holds(r, folder) {
+		return r.entry, true
 	}
 	if first {
-		if pattern, ok := p.topNames[string(name)]; ok {
-			return pattern, true
+		if r, ok := p.topNames[string(name)]; ok && p.holds(r, folder) {
+			return r.entry, true
 		}
 	}
 	dot := lastDot(name)
 	if dot >= 0 {
-		if pattern, ok := p.extensions[string(name[dot:])]; ok {
-			return pattern, true
+		if r, ok := p.extensions[string(name[dot:])]; ok && p.holds(r, folder) {
+			return r.entry, true
 		}
-		if last && p.isSource(name) && !p.isScript(segment) {
+		if !folder && p.isSource(name) && !p.isScript(segment) {
 			return ruleSource, true
 		}
 	}
-	for i := range p.globs {
-		g := &p.globs[i]
-		if (first || !g.top) && g.match(name, dot >= 0) {
-			return g.pattern, true
+	globs := p.fileGlobs
+	switch {
+	case folder:
+		globs = p.folderGlobs
+	case dot >= 0 && (p.isScript(segment) || p.isAsset(name)):
+		globs = p.sparedGlobs
+	}
+	for i := range globs {
+		if g := &globs[i]; (first || !g.top) && g.match(name, dot >= 0) {
+			return g.entry, true
 		}
 	}
 	return "", false
 }
 
-// isSource reports whether any extension of name, which is folded, is one of a
-// script: x.php.gz is as readable as x.php.
-func (p *protection) isSource(name []byte) bool {
-	dot := lastDot(name)
-	if dot < 0 || slices.Contains(pageExtensions, string(name[dot:])) {
+// holds says whether a rule whose name matches concerns this file or folder.
+func (p *protection) holds(r denyRule, folder bool) bool {
+	if folder && !r.folders || !folder && !r.files {
 		return false
 	}
-	for end := len(name); dot >= 0; end, dot = dot, lastDot(name[:dot]) {
-		if p.sources[string(name[dot:end])] {
-			return true
-		}
-	}
-	return false
+	return !r.composers || p.isComposers == nil || p.isComposers()
 }
-
-// pageExtensions are those of what is made for browsers and is no copy of the
-// script that it has in its name.
-var pageExtensions = []string{".html", ".htm", ".css", ".js", ".mjs", ".map", ".svg", ".png"}
 
 // isScript reports whether name ends in a script extension, exactly.
 func (p *protection) isScript(name string) bool {

@@ -6,7 +6,7 @@ import (
 )
 
 func TestDefaultProtectionDenies(t *testing.T) {
-	p := newProtection(DefaultDeny(), []string{".php"})
+	p := newProtection([]string{DenyDefault}, []string{".php"})
 	tests := []struct{ path, rule string }{
 		{"/.env", ruleDotfile},
 		{"/.git/config", ruleDotfile},
@@ -18,13 +18,14 @@ func TestDefaultProtectionDenies(t *testing.T) {
 		{"/.php", ruleDotfile},
 		{"//.env", ruleDotfile},
 		{"/a//.env", ruleDotfile},
-		{"/index.php~", "*~"},
+		{"/index.php~", ruleSource},
+		{"/index.html~", "*~"},
 		{"/index.php.bak", "*.bak"},
 		{"/index.BAK", "*.bak"},
 		{"/.index.php.swp", ruleDotfile},
 		{"/index.php.swo", "*.swo"},
 		{"/dump.sql", "*.sql"},
-		{"/dump.sql.gz", "*.sql.*"},
+		{"/dump.sql.gz", "*.sql*"},
 		{"/backup.old/readme.txt", "*.old"},
 		{"/logs/debug.log", "*.log"},
 		{"/phpunit.xml.dist", "*.dist"},
@@ -62,7 +63,7 @@ func TestDefaultProtectionDenies(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.path, func(t *testing.T) {
-			if rule, denied := p.denied(tt.path); !denied || rule != tt.rule {
+			if rule, denied := p.denied(tt.path, strings.HasSuffix(tt.rule, "/") && strings.Count(tt.path, "/") == 1); !denied || rule != tt.rule {
 				t.Errorf("denied(%q) = %q, %v; want %q, true", tt.path, rule, denied, tt.rule)
 			}
 		})
@@ -70,7 +71,7 @@ func TestDefaultProtectionDenies(t *testing.T) {
 }
 
 func TestDefaultProtectionAllows(t *testing.T) {
-	p := newProtection(DefaultDeny(), []string{".php"})
+	p := newProtection([]string{DenyDefault}, []string{".php"})
 	for _, path := range []string{
 		"/", "/index.php", "/a.b/index.php", "/.well-known/acme-challenge/token", "/.well-known/security.txt", "/.well-known",
 		"/assets/vendor/jquery.js", "/vendors/x.js", "/vendor.js", "/composer.json.html", "/catalog", "/blog/", "/sql", "/changelog",
@@ -81,7 +82,7 @@ func TestDefaultProtectionAllows(t *testing.T) {
 		"/" + strings.Repeat("n", 300),
 	} {
 		t.Run(path, func(t *testing.T) {
-			if rule, denied := p.denied(path); denied {
+			if rule, denied := p.denied(path, false); denied {
 				t.Errorf("denied(%q) by %q", path, rule)
 			}
 		})
@@ -93,7 +94,7 @@ func TestScriptExtensionsOfTheSiteAreNotDenied(t *testing.T) {
 	for path, want := range map[string]bool{
 		"/a.php": false, "/a.phtml": false, "/a.foo": false, "/a.foo.gz": true, "/a.inc.foo": false, "/a.FOO": true, "/a.PHTML": true, "/a.php7": true, "/a.foo/b.txt": false,
 	} {
-		if _, denied := p.denied(path); denied != want {
+		if _, denied := p.denied(path, false); denied != want {
 			t.Errorf("denied(%q) = %v, want %v", path, denied, want)
 		}
 	}
@@ -106,7 +107,7 @@ func TestDenyPatternsAreConfigurable(t *testing.T) {
 		"/private/x": true, "/a/private/x": false, "/xaay": true, "/a/xaay": false, "/xaayb": false,
 		"/vendor/x": false, "/x.sql": false, "/.env": true, "/x.inc": true,
 	} {
-		if _, denied := p.denied(path); denied != want {
+		if _, denied := p.denied(path, false); denied != want {
 			t.Errorf("denied(%q) = %v, want %v", path, denied, want)
 		}
 	}
@@ -136,18 +137,18 @@ func TestGlobMatchIsNotExponential(t *testing.T) {
 }
 
 func TestDeniedDoesNotAllocate(t *testing.T) {
-	p := newProtection(DefaultDeny(), []string{".php"})
+	p := newProtection([]string{DenyDefault}, []string{".php"})
 	for _, path := range []string{"/wp-content/themes/Twenty/style.CSS", "/.env", "/a/dump.sql"} {
-		if n := testing.AllocsPerRun(100, func() { p.denied(path) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { p.denied(path, false) }); n != 0 {
 			t.Errorf("denied(%q): %v allocations", path, n)
 		}
 	}
 }
 
 func BenchmarkDenied(b *testing.B) {
-	p := newProtection(DefaultDeny(), []string{".php"})
+	p := newProtection([]string{DenyDefault}, []string{".php"})
 	b.ReportAllocs()
 	for b.Loop() {
-		p.denied("/wp-content/themes/twentytwentyfour/assets/css/style.css")
+		p.denied("/wp-content/themes/twentytwentyfour/assets/css/style.css", false)
 	}
 }

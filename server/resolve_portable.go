@@ -50,7 +50,8 @@ func (p *portableRoot) resolve(urlPath string) (fnd found, real string, inside b
 		}
 	}
 	if real != joinRoot(realRoot, rel) {
-		if rule, denied := p.opts.Protect.deniedTarget(realRoot, real, urlPath); denied {
+		info, err := os.Stat(real)
+		if rule, denied := p.opts.Protect.deniedTarget(realRoot, real, urlPath, err == nil && info.IsDir()); denied {
 			return found{}, "", false, refusedTarget(firstLink(p.path, rel), real, rule)
 		}
 	}

@@ -44,7 +44,7 @@ func (t *router) route(urlPath string) (*target, error) {
 	}
 	f, err := t.site.root.lookup(urlPath)
 	switch {
-	case err == nil && t.denied(urlPath):
+	case err == nil && t.denied(urlPath, f.dir):
 		return nil, errNotFound
 	case err == nil && f.dir:
 		return t.unslashedFolder(urlPath)
@@ -62,8 +62,8 @@ func (t *router) route(urlPath string) (*target, error) {
 }
 
 // denied says whether an existing file or folder is never served.
-func (t *router) denied(urlPath string) bool {
-	rule, denied := t.site.protect.denied(urlPath)
+func (t *router) denied(urlPath string, folder bool) bool {
+	rule, denied := t.site.protect.denied(urlPath, folder)
 	if denied {
 		t.note(urlPath, "never served: "+rule, false)
 	}
@@ -110,7 +110,7 @@ func (t *router) index(urlPath string) (*target, error) {
 	for _, name := range t.site.cfg.Index {
 		f, err := t.site.root.lookup(urlPath + name)
 		switch {
-		case err == nil && f.regular && t.denied(urlPath+name):
+		case err == nil && f.regular && t.denied(urlPath+name, false):
 			return nil, errNotFound
 		case err == nil && f.regular:
 			return t.file(urlPath+name, f)
@@ -133,7 +133,7 @@ func (t *router) elsewhere(urlPath string) (*target, error) {
 			}
 			f, err := s.root.lookup(script)
 			if err == nil && f.regular {
-				if t.denied(script) {
+				if t.denied(script, false) {
 					return nil, errNotFound
 				}
 				return &target{script: f, scriptName: cleanSlashes(script), pathInfo: pathInfo}, nil

@@ -2,9 +2,7 @@ package server
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -25,7 +23,6 @@ func newSite(cfg SiteConfig, php *poolSlot) (*site, error) {
 		return nil, fmt.Errorf("[site %s] cannot use root %q: %v", cfg.name(), cfg.Root, err)
 	}
 	cfg.Root = abs
-	cfg.Deny = denyVendor(cfg.Deny, abs)
 	poolConfig := php.use.Load().Config()
 	as, err := poolConfig.Identity()
 	if err != nil {
@@ -42,20 +39,21 @@ func newSite(cfg SiteConfig, php *poolSlot) (*site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
+	protect.isComposers = func() bool { return isComposers(root) }
 	return &site{
 		cfg: cfg, root: root, php: php,
 		protect: protect, static: newStaticFiles(root, types),
 	}, nil
 }
 
-// denyVendor leaves vendor/ out of what is protected where it cannot be Composer's: frameworks publish assets there.
-func denyVendor(deny []string, root string) []string {
-	for _, composers := range []string{"composer.json", "vendor/autoload.php", "vendor/composer"} {
-		if _, err := os.Lstat(filepath.Join(root, composers)); err == nil {
-			return deny
+// isComposers says whether vendor/ in a document root is Composer's. It may become so at any time.
+func isComposers(root *docRoot) bool {
+	for _, sign := range []string{"/vendor/autoload.php", "/vendor/composer", "/composer.json"} {
+		if _, err := root.lookup(sign); err == nil || !isNotFound(err) {
+			return true
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(deny), func(pattern string) bool { return pattern == "/vendor/" })
+	return false
 }
 
 // isScript says whether a file is run and not served.

@@ -197,7 +197,7 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 	c := server.SiteConfig{
 		Hosts: s.Hosts, Index: s.Index, PathInfo: s.PathInfo, ScriptExtensions: s.ScriptExtensions, CGI: s.CGI,
-		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: string(s.FollowSymlinks), Deny: denyPatterns(s.Deny),
+		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: string(s.FollowSymlinks), Deny: s.Deny,
 		Charset: s.Charset, Types: s.Types, MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: strings.ToLower(s.Pool),
 	}
 	if err := checkRoot(s.Root); err != nil {
@@ -230,19 +230,4 @@ func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 		c.FrontController = filepath.ToSlash(filepath.Clean(rel))
 	}
 	return c, nil
-}
-
-// denyDefault stands for the default list in deny, so that a site can add to it.
-const denyDefault = "@default"
-
-func denyPatterns(list []string) []string {
-	var patterns []string
-	for _, p := range list {
-		if p == denyDefault {
-			patterns = append(patterns, server.DefaultDeny()...)
-		} else {
-			patterns = append(patterns, p)
-		}
-	}
-	return patterns
 }

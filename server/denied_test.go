@@ -1,0 +1,197 @@
+package server
+
+import (
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestWhatPeopleLeaveBehindIsDenied is about files; everything else of these names is served.
+func TestWhatPeopleLeaveBehindIsDenied(t *testing.T) {
+	p := newProtection([]string{DenyDefault}, []string{".php"})
+	for about, names := range map[string]string{
+		"sources of scripts": "x.php_orig|x.php-old|x.php.old|x.php1|x.php.1|x.php.12|x.php_bak|x.php~|x.php~1~|x.php.~1~|x.php (copy)|x.php - Copy|x.php – Kopie|x.php(1)|" +
+			"x.phpold|x.phpbak|x.phporig|x.phps|x.php.save|x.php.save.1|x.php.swp|x.php.swo|#x.php#|x.php#|x.php.rej|x.php.patch|x.php.txt|x.php.dist|x.php.sample|x.php.disabled|" +
+			"x.php_2024-01-01|x.php.20240101|x.php.zip|x.php.tar.gz|x.php.gz|X.PHP.BAK|x.Php_Orig|x.php,v|x.php@|x.php;1|x.php___jb_tmp___|x.php.inc|db.inc|db.inc.php.bak|db.inc_old|db.inc1|" +
+			"x.phtml|x.phtml~|x.phar|app.phar.bak|x.php5|x.php7_old|x.pht|x.phpt|x.php.|x.php. |wp-config.php.bak|wp-config.php_old|wp-config.php-sample|configuration.php-dist|settings.php.orig|" +
+			"LocalSettings.php.new|x.php.md|x.module|x.install|x.engine|x.profile",
+		"editors and transfers": "a.txt~|a.html~|a.swp|a.swo|a.swn|#a.txt#|a.bak|a.bak1|a.bak.zip|a.txt.bak|a.backup|a.old|a.old.tar|a.orig|a.rej|a.sav|a.save|a.save.1|a.tmp|a.temp|a.part|a.zip.filepart|a.copy|a.BAK|",
+		"databases": "a.sql|a.sql.gz|a.sql.zip|a.sql.bz2|a.sql.xz|a.sql.1|a.sql-old|a.sql_2024|a.sql~|dump.SQL|a.sqlite|a.sqlite3|a.sqlite-wal|a.sqlite-shm|a.sqlite-journal|a.sqlite3-wal|a.sqlite3-journal|" +
+			"a.sqlite.bak|a.sqlitedb|a.db|a.db-wal|a.db-shm|a.db-journal|a.db3|a.db3-wal|Thumbs.db|a.mdb|a.accdb|a.dump|a.dump.gz|a.dmp|dump.rdb|a.bson|a.ibd|backup.zip|backup.tar.gz|backup.tgz",
+		"logs":   "a.log|error.log|debug.log.1|a.log.gz|a.log-20240101|error_log|access_log|php_errorlog|nohup.out|core|a.stackdump",
+		"config": "composer.json|composer.lock|composer.phar|auth.json|symfony.lock|php.ini|a.ini|phpunit.xml|phpunit.xml.dist|phpunit.9.xml|phpstan.neon|phpstan.neon.dist|phpstan-baseline.neon|psalm.xml|web.config|web.config.bak|appsettings.json|appsettings.Production.json|parameters.yml|database.yml|secrets.yml|credentials|credentials.json|prod.env|prod.env.local|nginx.conf|nginx.conf.sample|my.cnf|old.htaccess|a.htpasswd|htpasswd|phpserve.yaml|local.xml",
+		"deploy": "Makefile|GNUmakefile|Rakefile|Gemfile|Gemfile.lock|Vagrantfile|Jenkinsfile|Procfile|Capfile|fabfile.py|Taskfile.yml|build.xml|Dockerfile|dockerfile|DOCKERFILE|Dockerfile.prod|prod.Dockerfile|Containerfile|" +
+			"docker-compose.yml|docker-compose.yaml|docker-compose.prod.yml|docker-compose-dev.yml|compose.yml|compose.yaml|compose.prod.yaml|compose.override.yml|bitbucket-pipelines.yml|azure-pipelines.yml|" +
+			"kubeconfig|main.tf|terraform.tfvars|terraform.tfstate|terraform.tfstate.backup|ansible.cfg|package-lock.json|yarn.lock|pnpm-lock.yaml",
+		"keys":     "server.pem|server.key|oauth-private.key|a.p12|a.pfx|a.jks|a.keystore|a.ppk|a.kdbx|a.ovpn|a.p8|id_rsa|id_rsa.pub|id_rsa.old|id_ed25519|id_ecdsa|id_dsa",
+		"projects": "a.iml|a.sublime-workspace|a.code-workspace|sftp-config.json|ftpsync.settings|ws_ftp.ini|WS_FTP.LOG|sitemanager.xml|dwsync.xml|a.mbox",
+		"dots":     ".env|.env.local|.env.bak|.git|.gitignore|.htaccess|.htpasswd|.user.ini|.DS_Store|.dockerignore|.x.php.swp|.#x.php|.x.php.kate-swp|.npmrc|.x.php.Ab12Cd",
+	} {
+		for name := range strings.SplitSeq(strings.TrimSuffix(names, "|"), "|") {
+			top := strings.HasSuffix(name, "lock.json") || name == "yarn.lock" || name == "pnpm-lock.yaml"
+			for _, path := range []string{"/" + name, "//" + name, "/a/b/" + name, "/" + asciiUpper(name)} {
+				if _, denied := p.denied(path, false); !denied && (!top || !strings.HasPrefix(path, "/a/")) {
+					t.Errorf("%s: %s is served", about, path)
+				}
+			}
+		}
+	}
+	for _, folder := range []string{"/.git", "/x.old", "/www~", "/cvs", "/CVS", "/_darcs", "/nbproject", "/_notes", "/site.bak", "/vendor"} {
+		if _, denied := p.denied(folder, true); !denied {
+			t.Errorf("%s/ is served", folder)
+		}
+		if _, denied := p.denied(folder+"/a.css", false); !denied {
+			t.Errorf("%s/a.css is served", folder)
+		}
+	}
+}
+
+// TestNoAssetIsDenied has the names of files in real asset folders.
+func TestNoAssetIsDenied(t *testing.T) {
+	p := newProtection([]string{DenyDefault}, []string{".php"})
+	text, err := os.ReadFile(filepath.Join("testdata", "assetnames.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := strings.Split(strings.TrimSpace(string(text)), "\n")
+	if len(names) < 500 {
+		t.Fatalf("only %d names", len(names))
+	}
+	for _, name := range append(names,
+		"ace/mode-php.js", "ace/mode-sql.js", "ace/sql.min.js", "codemirror/mode/sql/sql.js", "codemirror/mode/dockerfile/dockerfile.js", "a/x.sql.js", "a/mode.sql.min.js.gz", "hljs/sql.min.js.br",
+		"devicon/icons/docker/docker-compose.svg", "icons/dockerfile.svg", "icons/dockerfile/icon.svg", "icons/makefile/a.png", "icons/core/a.png", "icons/core", "icons/vagrantfile", "icons/id_rsa.svg",
+		"a/Foo.php.html", "a/x.inc.js", "a/jquery.php-parser.js", "a/jquery.phpjs.min.js", "a/php.gz", "a/logo.php.svg", "a/acme.inc.pdf", "a/acme-inc.pdf", "a/phpmyadmin.css", "a/x.phpx",
+		"a/package.json", "a/manifest.json", "a/config.json", "a/settings.json", "a/data.xml", "a/openapi.yaml", "a/config.yml", "a/sitemap.xml", "a/robots.txt", "a/keys.js", "a/app.key.js", "a/env.js",
+		"a/include.txt", "a/module.js", "a/x.module.css", "a/x.module.js", "a/install.sh", "a/profile.jpg", "a/engine.png", "a/download.zip", "a/archive.tar.gz", "a/backup-guide.pdf", "a/old.css", "a/save.png", "a/x.swf",
+		"a/key.asc", "a/ca.crt", "a/blog", "a/catalog", "a/changelog", "a/dialog", "a/core.js", "a/core.css", "a/cvs.txt", "a/vendor.js", "a/vendor/x.css", "vendors/x.css", "a/patch.diff", "a/x.patch", "dist/app.js", "tmp/a.png", "a/a.template",
+	) {
+		if strings.HasPrefix(name, "#") {
+			continue
+		}
+		folder := name == "icons/core" || name == "icons/vagrantfile"
+		if rule, denied := p.denied("/"+name, folder); denied {
+			t.Errorf("/%s is denied by %s", name, rule)
+		}
+	}
+}
+
+func TestEntriesAreTakenOffOneByOne(t *testing.T) {
+	for _, tt := range []struct {
+		entries        string
+		denied, served string
+	}{
+		{"@default !dockerfile", "makefile a.log", "dockerfile"},
+		{"@default !Dockerfile !*.LOG", "makefile", "dockerfile a.log"},
+		{"@default !/vendor/", "a.log", "vendor/a.css"},
+		{"@default !*.log *.log", "a.log", ""},
+		{"@default /vendor/", "vendor/a.css", ""},
+		{"/vendor/ @default", "vendor/a.css", ""},
+		{"dockerfile @default", "dockerfile dockerfile/a.css dockerfile.prod", ""},
+		{"secret*", "secret.css", "a.log dockerfile x.sql"},
+		{"", ".env x.inc x.php.bak", "a.log vendor/a.css"},
+	} {
+		entries := strings.Fields(tt.entries)
+		if _, errs := denyRules(entries); len(errs) > 0 {
+			t.Errorf("%s: %v", tt.entries, errs)
+		}
+		p := newProtection(entries, []string{".php"})
+		p.isComposers = func() bool { return false }
+		for name := range strings.FieldsSeq(tt.denied) {
+			if _, denied := p.denied("/"+name, false); !denied {
+				t.Errorf("%q: %s is served", tt.entries, name)
+			}
+		}
+		for name := range strings.FieldsSeq(tt.served) {
+			if rule, denied := p.denied("/"+name, false); denied {
+				t.Errorf("%q: %s is denied by %s", tt.entries, name, rule)
+			}
+		}
+	}
+	for _, bad := range []string{"!dockerfile", "@default !nope", "!@default", "@defaults", "@default !*.log !*.log", "@default !"} {
+		if _, errs := denyRules(strings.Fields(bad)); len(errs) == 0 {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+}
+
+// TestVendorIsDeniedFromTheMomentThatItIsComposers, and whenever the operator says so.
+func TestVendorIsDeniedFromTheMomentThatItIsComposers(t *testing.T) {
+	t.Parallel()
+	for _, sign := range []string{"composer.json", "vendor/autoload.php", "vendor/composer/installed.json"} {
+		t.Run(sign, func(t *testing.T) {
+			files := map[string]string{"index.php": tellScript, "vendor/telescope/app.js": "asset", "vendor/index.html": "index"}
+			guessed := startServer(t, engines[1], files, nil)
+			written := startServer(t, engines[1], files, func(c *Config) { c.Sites[0].Deny = []string{DenyDefault, "/vendor/"} })
+			for _, path := range []string{"/vendor/telescope/app.js", "/VENDOR/telescope/app.js", "//vendor/telescope/app.js", "/vendor/", "/vendor/index.html", "/vendor/telescope/app.js/"} {
+				exists := !strings.HasPrefix(path, "/VENDOR") && !strings.HasSuffix(path, "js/")
+				if got := askWire(t, guessed, "GET", path); (got.StatusCode == 200) != exists {
+					t.Errorf("before: GET %s = %d", path, got.StatusCode)
+				}
+				if got := askWire(t, written, "GET", path); got.StatusCode != 404 {
+					t.Errorf("written by the operator: GET %s = %d", path, got.StatusCode)
+				}
+			}
+			putFiles(t, guessed.root, map[string]string{sign: "{}"})
+			for _, path := range []string{"/vendor/telescope/app.js", "/vendor/", "/vendor", "/vendor/index.html", "/vendor/autoload.php"} {
+				if got := askWire(t, guessed, "GET", path); got.StatusCode != 404 {
+					t.Errorf("after: GET %s = %d", path, got.StatusCode)
+				}
+			}
+			if err := os.RemoveAll(filepath.Join(guessed.root, strings.TrimSuffix(sign, "/installed.json"))); err != nil {
+				t.Fatal(err)
+			}
+			if got := askWire(t, guessed, "GET", "/vendor/telescope/app.js"); got.StatusCode != 200 {
+				t.Errorf("when Composer is gone: %d", got.StatusCode)
+			}
+		})
+	}
+}
+
+// TestDeniedNamesHaveNoOtherWay: index files, precompressed siblings, folders of that name, PATH_INFO and odd spellings.
+func TestDeniedNamesHaveNoOtherWay(t *testing.T) {
+	t.Parallel()
+	ts := startServer(t, engines[1], map[string]string{
+		"a/data.sqlite": "SECRET", "a.css": "css", "a.css.gz": "gz", "x.sql": "SECRET", "x.sql.gz": "SECRET", "x.php (copy)": "SECRET", "dockerfile/a.css": "asset",
+		"dockerfile/index.html": "index", "b/dockerfile": "SECRET", "backup.old/index.html": "SECRET", "c/config.php_orig": "SECRET", "index.php": tellScript,
+	}, func(c *Config) { c.Sites[0].Index = []string{"data.sqlite", "index.html"} })
+	for _, path := range []string{"/a/", "/a", "/a/data.sqlite", "/x.sql", "/x.sql.gz", "/x.php (copy)", "/b/dockerfile", "/b/dockerfile/x", "/backup.old/", "/backup.old", "/c/config.php_orig", "/c/config.php_orig/x", "/c/config.php_orig/x.php"} {
+		escaped := (&url.URL{Path: path}).EscapedPath()
+		for _, target := range []string{escaped, "/" + escaped, escaped + "?x", strings.ReplaceAll(escaped, "/", "//"), escaped + "%20", escaped + "."} {
+			for _, coding := range []string{"gzip", "identity"} {
+				if got := askWire(t, ts, "GET", target, "Accept-Encoding", coding); strings.Contains(got.body, "SECRET") || got.StatusCode == 200 {
+					t.Errorf("GET %s = %d %q", target, got.StatusCode, got.body)
+				}
+			}
+		}
+	}
+	for path, want := range map[string]string{"/dockerfile/a.css": "asset", "/dockerfile/": "index", "/a.css": "gz"} {
+		if got := askWire(t, ts, "GET", path, "Accept-Encoding", "gzip"); got.body != want {
+			t.Errorf("GET %s = %d %q", path, got.StatusCode, got.body)
+		}
+	}
+}
+
+// TestGuideHasTheDefaultList keeps docs/configuration.md true.
+func TestGuideHasTheDefaultList(t *testing.T) {
+	guide, err := os.ReadFile(filepath.Join("..", "docs", "configuration.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range defaultDenied() {
+		row := "| " + g.about + " | " + codeList(g.files) + " | " + codeList(g.folders) + " |\n"
+		if !strings.Contains(string(guide), row) {
+			t.Errorf("docs/configuration.md lacks the row\n%s", row)
+		}
+	}
+}
+
+// codeList is how Markdown shows the words of a list.
+func codeList(list string) string {
+	words := strings.Fields(list)
+	for i, w := range words {
+		words[i] = "`" + w + "`"
+	}
+	return strings.Join(words, " ")
+}
