@@ -167,16 +167,19 @@ func TestProfileShowsWhereTimeGoes(t *testing.T) {
 	if !seen["Shop::query"] || !seen["computes"] {
 		t.Errorf("pprof: %v", seen)
 	}
-	code, out, errs := phpserve(t, "profile", "--cpu", "--duration", "700ms", "-o", "-", at)
-	counts := map[string]int{} // by innermost function
-	for line := range strings.Lines(out) {
-		stack, n, _ := strings.Cut(strings.TrimSpace(line), " ")
-		count, _ := strconv.Atoi(n)
-		counts[stack[strings.LastIndexByte(stack, ';')+1:]] += count
-	}
-	if code != 0 || counts["computes"] == 0 || counts["usleep"] >= counts["computes"] {
-		t.Errorf("of the processor: %d %s%s", code, out, errs)
-	}
+	patient.UnderLimit(t, 700*time.Millisecond, func(limit time.Duration) (tooSlow bool) { // for the script, which must have a processor
+		code, out, errs := phpserve(t, "profile", "--cpu", "--duration", limit.String(), "-o", "-", at)
+		counts := map[string]int{} // by innermost function
+		for line := range strings.Lines(out) {
+			stack, n, _ := strings.Cut(strings.TrimSpace(line), " ")
+			count, _ := strconv.Atoi(n)
+			counts[stack[strings.LastIndexByte(stack, ';')+1:]] += count
+		}
+		if code != 0 {
+			t.Fatalf("of the processor: %d %s%s", code, out, errs)
+		}
+		return counts["computes"] == 0 || counts["usleep"] >= counts["computes"]
+	})
 	if code, out, errs := phpserve(t, "profile", "--pool", "other", "--duration", "100ms", "-o", "-", at); code != 0 || out != "" {
 		t.Errorf("of an idle pool: %d %s%s", code, out, errs)
 	}
