@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"mime"
 	"mime/multipart"
 	"net"
@@ -13,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,13 +111,7 @@ http {
 func staticApache(t *testing.T, root string) *staticSide {
 	dir := filepath.Join(filepath.Dir(root), "apache")
 	mustMkdir(t, dir)
-	// An address that nobody else binds, because Apache cannot be handed a listener.
-	l, err := net.Listen("tcp", fmt.Sprintf("127.%d.%d.%d:0", 1+rand.IntN(250), rand.IntN(250), 1+rand.IntN(250)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	side := &staticSide{name: "Apache", network: "tcp", addr: l.Addr().String()}
-	l.Close()
+	side := &staticSide{name: "Apache", network: "tcp", addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(patient.Port(t)))} // Apache inherits no listener
 	conf := fmt.Sprintf("ServerRoot %[1]s\nServerName localhost\nListen %[2]s\nPidFile %[1]s/pid\nDefaultRuntimeDir %[1]s\nErrorLog %[1]s/log\n", dir, side.addr)
 	for _, module := range []string{"mpm_event", "authz_core", "mime"} {
 		conf += fmt.Sprintf("LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n", module, module)

@@ -163,7 +163,7 @@ func dashboardSite(t *testing.T) (s *instance, admin string) {
 			t.Fatal(err)
 		}
 	}
-	config := "admin: 127.0.0.1:0\nrequest_slowlog_timeout: 500ms\npm: static\npm.max_children: 4\nenv: [SHOP_PASSWORD=tell-nobody]\n"
+	config := "admin: 127.0.0.1:0\nrequest_slowlog_timeout: 2s\npm: static\npm.max_children: 4\nenv: [SHOP_PASSWORD=tell-nobody]\n"
 	if err := os.WriteFile(filepath.Join(dir, "my.yaml"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
