@@ -16,6 +16,7 @@ func (p *Pool) watch(w *Worker) {
 		case <-w.proc.done:
 			p.buried(w)
 			p.limit.giveBack()
+			p.children.giveBack()
 			if signal := w.proc.status.signal; p.crashed != nil && (signal == "SIGSEGV" || signal == "SIGBUS") {
 				p.crashed()
 			}

@@ -60,9 +60,10 @@ func (p *Pool) balance() {
 	if now.Before(p.retryAt) {
 		d.start = 0
 	}
-	d.start = p.limit.take(d.start)
+	lacking := 0
+	d.start, lacking = p.takePlaces(d.start, n)
 	p.spawning += d.start
-	reached := p.noteCrowd(n)
+	reached := p.noteCrowd(n, lacking)
 	surplus := slices.Clone(p.idle[:d.stop])
 	p.idle = slices.Delete(p.idle, 0, d.stop)
 	for _, w := range surplus {
@@ -80,12 +81,29 @@ func (p *Pool) balance() {
 	for _, w := range surplus {
 		p.end(w)
 	}
+	p.children.makeRoom(p, lacking)
 }
 
-// noteCrowd says whether requests begin to wait because there are pm.max_children workers. Once until that is over, and never
+// takePlaces takes places for workers within process.max and within pm.max_children of all variants of the pool. p.mu must be held.
+func (p *Pool) takePlaces(start int, n counts) (granted, lacking int) {
+	since := time.Time{}
+	if first := p.queue.Front(); first != nil {
+		since = first.Value.(*waiter).since
+	}
+	start = p.limit.take(start)
+	// Its own that end already make room.
+	demanded := max(0, n.waiting-n.starting-p.count[StateStopping]-p.count[StateKilled])
+	granted, lacking = p.children.take(p, start, demanded, since)
+	for range start - granted {
+		p.limit.giveBack()
+	}
+	return granted, lacking
+}
+
+// noteCrowd says whether requests begin to wait because there are pm.max_children workers, those that the pool lacks being others'. Once until that is over, and never
 // with static, as in php-fpm. p.mu must be held.
-func (p *Pool) noteCrowd(n counts) bool {
-	if p.cfg.PM == PMStatic || n.waiting == 0 || n.total < p.cfg.MaxChildren {
+func (p *Pool) noteCrowd(n counts, lacking int) bool {
+	if p.cfg.PM == PMStatic || n.waiting == 0 || n.total < p.cfg.MaxChildren && lacking == 0 {
 		p.crowded = p.crowded && n.waiting > 0
 		return false
 	}
@@ -110,6 +128,7 @@ func (p *Pool) startWorker() {
 		p.spawning--
 		p.mu.Unlock()
 		p.limit.giveBack()
+		p.children.giveBack()
 		p.expelEarly()
 		p.startFailed(fmt.Errorf("[pool %s] cannot start a worker: %v", p.cfg.Name, err))
 		return

@@ -36,8 +36,9 @@ type Pool struct {
 
 	statusSocket net.Listener // of fpm_get_status(); nil: none
 
-	limit   *ProcessLimit // shared with other pools; nil: none
-	crashed func()        // is told of crashes; may be nil
+	limit    *ProcessLimit // shared with other pools; nil: none
+	children *children     // shared with the pool's variants
+	crashed  func()        // is told of crashes; may be nil
 
 	wake     chan struct{} // capacity 1: something changed that the scaler should look at
 	stopping chan struct{} // closed by Stop
@@ -67,6 +68,7 @@ type Pool struct {
 
 // waiter is one Acquire in the queue.
 type waiter struct {
+	since time.Time
 	ready chan *Worker // capacity 1; nil tells that the pool is closed
 }
 
@@ -132,12 +134,14 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 	if cfg.Priority != nil {
 		priority = *cfg.Priority
 	}
-	return &Pool{
+	p := &Pool{
 		cfg: cfg, asked: asked, php: php, stamps: php.stamps(), log: log, dialer: d, dir: dir, kind: kind, why: why, late: late,
 		priority: priority, made: time.Now(),
 		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
 		workers: map[int]*Worker{}, early: map[int]Conn{},
-	}, nil
+	}
+	p.children = newChildren(cfg.MaxChildren, p)
+	return p, nil
 }
 
 // Engine names the engine in use and why it was chosen.
@@ -184,6 +188,12 @@ func (p *Pool) Start(ctx context.Context) error {
 	p.openStatus()
 	p.wg.Go(p.run)
 	want := p.limit.take(p.cfg.startServers())
+	if granted, _ := p.children.take(p, want, 0, time.Time{}); granted < want {
+		for range want - granted {
+			p.limit.giveBack()
+		}
+		want = granted
+	}
 	p.mu.Lock()
 	p.spawning += want
 	p.mu.Unlock()
@@ -261,7 +271,7 @@ func (p *Pool) Acquire(ctx context.Context) (*Worker, error) {
 		p.mu.Unlock()
 		return nil, ErrQueueFull
 	}
-	wt := &waiter{ready: make(chan *Worker, 1)}
+	wt := &waiter{since: time.Now(), ready: make(chan *Worker, 1)}
 	place := p.queue.PushBack(wt)
 	p.stats.MaxWaiting = max(p.stats.MaxWaiting, p.queue.Len())
 	p.mu.Unlock()
@@ -325,6 +335,7 @@ func (p *Pool) wait(ctx context.Context, wt *waiter, place *list.Element) (*Work
 		p.stats.QueueTimeouts++
 	}
 	p.mu.Unlock()
+	p.poke() // it may want fewer workers now
 	return nil, err
 }
 

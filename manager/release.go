@@ -89,6 +89,14 @@ func (p *Pool) settle(w *Worker) {
 		p.poke()
 		return
 	}
+	if p.children.yields(p) {
+		w.surplus = true
+		w.transition(StateStopping)
+		p.mu.Unlock()
+		p.end(w)
+		p.poke()
+		return
+	}
 	first := p.queue.Front()
 	if first != nil {
 		p.queue.Remove(first)

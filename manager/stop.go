@@ -52,6 +52,7 @@ func (p *Pool) Stop(ctx context.Context) {
 		p.statusSocket.Close()
 	}
 	p.wg.Wait()
+	p.children.leave(p)
 	p.slowlog.close()
 	p.closeEarly()
 	if err := p.dir.remove(); err != nil {

@@ -13,23 +13,31 @@ import (
 	"github.com/phpserve/phpserve/manager"
 )
 
-// maxVariants is how many different sets of PHP_VALUE and PHP_ADMIN_VALUE a pool keeps workers for, unless more are in use. Web
-// servers send those of their configuration, so there are few.
+// maxVariants is how many different sets of PHP_VALUE and PHP_ADMIN_VALUE a pool with as many workers keeps a PHP for. Web servers send
+// those of their configuration, so there are few.
 const maxVariants = 16
+
+// minVariants is how many there may be in a pool with fewer workers: a start of PHP for each request of web servers that send two sets or
+// three would be slow.
+const minVariants = 4
+
+// variantPatience is how often a request that waits for its set looks whether one has become free, of which nobody told.
+const variantPatience = time.Second
 
 // errVariant is a request with PHP_VALUE or PHP_ADMIN_VALUE for which no workers could be had.
 var errVariant = errors.New("cannot give the request workers with its PHP_VALUE and PHP_ADMIN_VALUE")
 
 // poolVariants are pools like one that runs, each with the php.ini settings that a web server sends with its requests. php-cgi
 // can take settings at its start only; this way they are set as php-fpm would set them, of any kind, and unlike there
-// (fpm_main.c:fastcgi_ini_parser) no other request sees them.
+// (fpm_main.c:fastcgi_ini_parser) no other request sees them. All share pm.max_children ([manager.Pool.ShareChildren]).
 type poolVariants struct {
 	s    *Server
 	base *manager.Pool
 
-	mu     sync.Mutex
-	closed bool
-	byText map[string]*variant
+	mu      sync.Mutex
+	closed  bool
+	byText  map[string]*variant
+	waiters []*variantWaiter // those that came first are first
 }
 
 // variant is one of them. Its start is nobody else's to wait for than of the requests that need it.
@@ -38,46 +46,160 @@ type variant struct {
 	use   *poolInUse // after start, or with poolVariants.mu; nil: none yet
 	err   error      // after start
 
-	used  time.Time // guarded by poolVariants.mu
-	users int       // requests that have no worker yet; guarded by poolVariants.mu
+	used    time.Time // guarded by poolVariants.mu
+	users   int       // requests that are in it or on their way; guarded by poolVariants.mu
+	leaving bool      // takes no more requests, to make room for another; guarded by poolVariants.mu
 }
 
-// acquire takes a worker with the two parameters' texts; its pool is started when they are new.
-func (v *poolVariants) acquire(ctx context.Context, values, adminValues string) (*manager.Worker, *poolInUse, error) {
+// variantWaiter is a request that waits for a place for its set.
+type variantWaiter struct {
+	key   string
+	ready chan *variant // capacity 1; nil tells that the pool is closed
+}
+
+// acquire takes a worker with the two parameters' texts; its pool is started when they are new. Without an error, leave is to be called when
+// the request is done.
+func (v *poolVariants) acquire(ctx context.Context, values, adminValues string) (w *manager.Worker, use *poolInUse, err error) {
 	key := values + "\x00" + adminValues
-	v.mu.Lock()
-	if v.closed {
-		v.mu.Unlock()
-		return nil, nil, manager.ErrPoolClosed
+	found, err := v.enter(ctx, key)
+	if err != nil {
+		return nil, nil, err
 	}
-	found := v.byText[key]
-	if found == nil {
-		v.makeRoom()
-		found = &variant{}
-		v.byText[key] = found
-	}
-	found.used = time.Now()
-	found.users++
-	v.mu.Unlock()
-	defer v.leave(found)
 	found.start.Do(func() {
 		use, err := v.make(values, adminValues)
 		v.mu.Lock()
 		found.use, found.err = use, err
 		v.mu.Unlock()
+		if use != nil {
+			use.leave = func() { v.leave(found) }
+		}
 	})
 	if found.err != nil {
 		v.forget(key, found) // the next request tries again
+		v.leave(found)
 		return nil, nil, found.err
 	}
-	worker, err := found.use.Acquire(ctx)
-	return worker, found.use, err
+	if w, err = found.use.Acquire(ctx); err != nil {
+		v.leave(found)
+		return nil, nil, err
+	}
+	return w, found.use, nil
 }
 
+// enter finds the set of a request, or room for it, for which the request waits in turn if need be.
+func (v *poolVariants) enter(ctx context.Context, key string) (*variant, error) {
+	v.mu.Lock()
+	if v.closed {
+		v.mu.Unlock()
+		return nil, manager.ErrPoolClosed
+	}
+	if x := v.admit(key, len(v.waiters) > 0); x != nil {
+		v.mu.Unlock()
+		return x, nil
+	}
+	cfg := v.base.Config()
+	if len(v.waiters) >= cfg.QueueSize {
+		v.mu.Unlock()
+		return nil, manager.ErrQueueFull
+	}
+	wt := &variantWaiter{key: key, ready: make(chan *variant, 1)}
+	v.waiters = append(v.waiters, wt)
+	v.serveWaiters()
+	v.mu.Unlock()
+	return v.wait(ctx, wt, cfg.QueueTimeout)
+}
+
+// wait waits for a place.
+func (v *poolVariants) wait(ctx context.Context, wt *variantWaiter, patience time.Duration) (*variant, error) {
+	deadline, look := time.NewTimer(patience), time.NewTicker(variantPatience)
+	defer deadline.Stop()
+	defer look.Stop()
+	var err error
+	for err == nil {
+		select {
+		case x := <-wt.ready:
+			if x == nil {
+				return nil, manager.ErrPoolClosed
+			}
+			return x, nil
+		case <-look.C: // a script whose client left has ended, for example
+			v.mu.Lock()
+			v.serveWaiters()
+			v.mu.Unlock()
+		case <-deadline.C:
+			err = manager.ErrQueueTimeout
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	v.mu.Lock()
+	v.waiters = slices.DeleteFunc(v.waiters, func(o *variantWaiter) bool { return o == wt })
+	v.mu.Unlock()
+	select {
+	case x := <-wt.ready: // at the same moment
+		if x != nil {
+			v.leave(x)
+		}
+	default:
+	}
+	return nil, err
+}
+
+// admit counts a request into its set, if that is there or has room. Others that wait for a place get it first. v.mu must be held.
+func (v *poolVariants) admit(key string, othersWait bool) *variant {
+	x := v.byText[key]
+	if x == nil && (othersWait || !v.makeRoom()) || x != nil && x.leaving {
+		return nil
+	}
+	if x == nil {
+		x = &variant{}
+		v.byText[key] = x
+	}
+	x.used = time.Now()
+	x.users++
+	return x
+}
+
+// serveWaiters gives places to those that wait, in turn. For the first that there is none for, the set that has been there for longest
+// without it takes no more requests. v.mu must be held.
+func (v *poolVariants) serveWaiters() {
+	for len(v.waiters) > 0 {
+		wt := v.waiters[0]
+		if x := v.byText[wt.key]; x != nil && x.leaving && x.idle() {
+			x.leaving = false // it is its own turn again
+		}
+		x := v.admit(wt.key, false)
+		if x == nil {
+			v.chooseLeaving(wt.key)
+			return
+		}
+		v.waiters = v.waiters[1:]
+		wt.ready <- x
+	}
+}
+
+// chooseLeaving has one set take no more requests, unless one does so already. v.mu must be held.
+func (v *poolVariants) chooseLeaving(but string) {
+	var oldest *variant
+	for key, x := range v.byText {
+		if x.leaving {
+			return
+		}
+		if key != but && (oldest == nil || x.used.Before(oldest.used)) {
+			oldest = x
+		}
+	}
+	if oldest != nil {
+		oldest.leaving = true
+	}
+}
+
+// leave is for a request that has done with its set.
 func (v *poolVariants) leave(x *variant) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	x.users--
+	v.serveWaiters()
 }
 
 // forget takes out what has no pool.
@@ -105,6 +227,7 @@ func (v *poolVariants) make(values, adminValues string) (*poolInUse, error) {
 	cfg.ClientValue, cfg.ClientAdminValue = php, admin
 	pool, err := v.s.newPool(cfg, v.base.PHP())
 	if err == nil {
+		pool.ShareChildren(v.base)
 		err = pool.Start(v.s.running)
 	}
 	if err != nil {
@@ -113,10 +236,11 @@ func (v *poolVariants) make(values, adminValues string) (*poolInUse, error) {
 	return newPoolInUse(pool), nil
 }
 
-// makeRoom ends pools that nothing uses, those first that were not used for the longest time, until there is room for another.
-// v.mu must be held.
-func (v *poolVariants) makeRoom() {
-	for len(v.byText) >= maxVariants {
+// makeRoom ends pools that nothing uses, those first that were not used for the longest time, until there is room for another. False: all
+// are in use. v.mu must be held.
+func (v *poolVariants) makeRoom() bool {
+	cfg := v.base.Config()
+	for len(v.byText) >= min(maxVariants, max(minVariants, cfg.MaxChildren)) {
 		oldest := ""
 		for key, x := range v.byText {
 			if x.idle() && (oldest == "" || x.used.Before(v.byText[oldest].used)) {
@@ -124,7 +248,7 @@ func (v *poolVariants) makeRoom() {
 			}
 		}
 		if oldest == "" {
-			return
+			return false
 		}
 		if gone := v.byText[oldest]; gone.use != nil {
 			v.base.Inherit(gone.use.Pool)
@@ -132,6 +256,7 @@ func (v *poolVariants) makeRoom() {
 		v.s.retire(v.s.cfg.ProcessControlTimeout, v.byText[oldest].stop)
 		delete(v.byText, oldest)
 	}
+	return true
 }
 
 // pools are those that have been started.
@@ -146,9 +271,9 @@ func (v *poolVariants) pools() (all []*manager.Pool) {
 	return all
 }
 
-// idle says whether no request is in the pool or on its way to it. poolVariants.mu must be held.
+// idle says whether no request is in the pool or on its way to it, nor a script whose client left. poolVariants.mu must be held.
 func (x *variant) idle() bool {
-	return x.users == 0 && (x.use == nil || x.use.Stats().Busy == 0)
+	return x.users == 0 && (x.use == nil || x.use.Status(false).Active == 0)
 }
 
 // stop ends a pool, whose start is waited for. One that has not begun to start never will.
@@ -163,6 +288,10 @@ func (x *variant) stop(ctx context.Context) {
 func (v *poolVariants) stop(ctx context.Context) {
 	v.mu.Lock()
 	v.closed = true
+	for _, wt := range v.waiters {
+		wt.ready <- nil
+	}
+	v.waiters = nil
 	all := slices.Collect(maps.Values(v.byText))
 	v.mu.Unlock()
 	var wg sync.WaitGroup

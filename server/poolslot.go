@@ -24,6 +24,7 @@ type poolInUse struct {
 	// trackFinished is request_terminate_timeout_track_finished.
 	trackFinished bool
 	variants      *poolVariants // nil for one of these
+	leave         func()        // of one of these: a request is done; else nil
 	// errorHeader is fastcgi.error_header, and messagesSeen says that PHP sends its messages here and to no file.
 	errorHeader  string
 	messagesSeen bool
@@ -51,7 +52,7 @@ func (s *poolSlot) acquire(ctx context.Context) (*manager.Worker, *poolInUse, er
 	return s.acquireWith(ctx, "", "")
 }
 
-// acquireWith is acquire for a request with the parameters PHP_VALUE and PHP_ADMIN_VALUE.
+// acquireWith is acquire for a request with the parameters PHP_VALUE and PHP_ADMIN_VALUE. poolInUse.done is to be called after it.
 func (s *poolSlot) acquireWith(ctx context.Context, values, adminValues string) (*manager.Worker, *poolInUse, error) {
 	for {
 		use := s.use.Load()
@@ -67,6 +68,13 @@ func (s *poolSlot) acquireWith(ctx context.Context, values, adminValues string) 
 			continue
 		}
 		return worker, use, err
+	}
+}
+
+// done is called when a request has done with a worker of acquireWith.
+func (u *poolInUse) done() {
+	if u.leave != nil {
+		u.leave()
 	}
 }
 

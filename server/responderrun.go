@@ -115,6 +115,7 @@ func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc
 		}
 		q.pool = pool
 		err = q.relay(ctx, worker, body, params)
+		pool.done()
 		we, again := mayRepeat(err, q.begun, repeated, q.method)
 		if !again {
 			return err
