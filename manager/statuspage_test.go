@@ -60,7 +60,7 @@ func TestMaxChildrenReachedCountsEpisodes(t *testing.T) {
 			t.Parallel()
 			p := &Pool{cfg: PoolConfig{PM: tt.pm, MaxChildren: 4}}
 			for _, n := range tt.seen {
-				p.noteCrowd(n)
+				p.noteCrowd(n, 0)
 			}
 			if p.stats.MaxChildrenReached != tt.want {
 				t.Errorf("counted %d, want %d", p.stats.MaxChildrenReached, tt.want)
