@@ -186,6 +186,7 @@ func TestFPMCaughtStreams(t *testing.T) {
 				{name: "16 KiB", script: write(`"of it" . str_repeat("0123456789abcdef", 1024) . "\n"`)},
 				{name: "60 kB", script: write(`"of it" . str_repeat("0123456789", 6000) . "\n"`)},
 				{name: "60 kB without an end", script: write(`"of it" . str_repeat("0123456789", 6000)`)},
+				{name: "php-fpm's own end of a line", script: write(`str_repeat("y", 1010) . "of it\0fscf\0of it behind"`)},
 				{name: "standard output", script: `file_put_contents('php://stdout', "output of it\n"); echo 1;`},
 				{name: "a program", script: `shell_exec('echo program of it >&2'); echo 1;`},
 			})

@@ -7,6 +7,10 @@ import (
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 )
 
+// endOfOutput ends a line of a worker's output as a newline does: php-fpm's workers write it themselves behind a request
+// (fpm_stdio.c:fpm_stdio_flush_child), and scripts can.
+const endOfOutput = "\x00fscf\x00"
+
 // said writes what a worker said, if catch_workers_output is on (fpm_stdio.c:fpm_stdio_child_said): each line by itself, whole.
 func (h *fpmHandler) said(pool string, message bool, values map[string]string) {
 	h.log.mu.Lock()
@@ -15,7 +19,11 @@ func (h *fpmHandler) said(pool string, message bool, values map[string]string) {
 	if !output.caught {
 		return
 	}
-	for i, line := range strings.Split(values["text"], "\n") {
+	text := values["text"]
+	if !message {
+		text = strings.ReplaceAll(strings.TrimSuffix(text, endOfOutput), endOfOutput, "\n")
+	}
+	for i, line := range strings.Split(text, "\n") {
 		if message && i == 0 {
 			line = "NOTICE: PHP message: " + line
 		}
