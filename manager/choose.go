@@ -17,6 +17,9 @@ func (c *PoolConfig) Check(ctx context.Context, php *PHP) (engine, why string, e
 	if err != nil {
 		return "", "", err
 	}
+	if err := c.FindINI(ctx, php); err != nil {
+		return "", "", fmt.Errorf("[pool %s] %v", c.Name, err)
+	}
 	if err := php.probe(ctx, c, owner); err != nil {
 		return "", "", fmt.Errorf("[pool %s] %v", c.Name, err)
 	}

@@ -45,6 +45,8 @@ type PoolConfig struct {
 	PHPINI string
 	// INIScanDir are the folders with further ini files, as PHP_INI_SCAN_DIR has them. Empty: php-cgi's own.
 	INIScanDir string
+	// FPMINI has PHP read the ini files that php-fpm of the same PHP reads, where PHPINI and INIScanDir say nothing else. Default false.
+	FPMINI bool
 	// NoPHPINI has PHP read no ini file but the pool's own settings (php-fpm -n).
 	NoPHPINI bool
 

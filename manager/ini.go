@@ -57,14 +57,21 @@ func (c *PoolConfig) iniEnv(own string) (env []string) {
 	if c.NoPHPINI {
 		return []string{"PHPRC=" + os.DevNull, "PHP_INI_SCAN_DIR=" + own}
 	}
-	if c.PHPINI != "" {
-		env = append(env, "PHPRC="+c.PHPINI)
+	if ini := cmp.Or(c.PHPINI, os.Getenv("PHPRC")); ini != "" {
+		env = append(env, "PHPRC="+ini)
 	}
-	dirs := cmp.Or(c.INIScanDir, os.Getenv("PHP_INI_SCAN_DIR"))
-	if own != "" {
+	dirs, set := c.INIScanDir, c.INIScanDir != ""
+	if !set {
+		dirs, set = os.LookupEnv("PHP_INI_SCAN_DIR")
+	}
+	switch {
+	case own == "":
+	case set && dirs == "": // no folder is to be looked at
+		dirs = own
+	default:
 		dirs += string(filepath.ListSeparator) + own // an empty first element stands for the folder that was compiled in
 	}
-	if dirs != "" {
+	if set || dirs != "" {
 		env = append(env, "PHP_INI_SCAN_DIR="+dirs)
 	}
 	return env

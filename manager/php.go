@@ -24,6 +24,7 @@ type PHP struct {
 	Version string // such as 8.2.36
 	facts   phpFacts
 	startup []string // what it writes to standard error before a script runs
+	ini     *compiledINI
 }
 
 // ErrNoPHP is returned by [FindPHP] when no php-cgi matches.
@@ -171,7 +172,7 @@ func inspectPHP(ctx context.Context, path string) (*PHP, error) {
 	case m[2] != "cgi-fcgi":
 		return nil, fmt.Errorf("cannot use PHP %q: it is the %s binary, phpserve needs php-cgi", path, m[2])
 	}
-	return &PHP{Path: resolved, Version: m[1]}, nil
+	return &PHP{Path: resolved, Version: m[1], ini: &compiledINI{}}, nil
 }
 
 // bareEnv is the environment for asking php-cgi something: nothing that would make it think it runs under a web server.

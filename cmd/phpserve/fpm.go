@@ -152,6 +152,9 @@ func (o *fpmOptions) askPHP(ctx context.Context, file string, stdout io.Writer, 
 	}
 	var pool manager.PoolConfig
 	o.setINI(&pool, file)
+	if err := pool.FindINI(ctx, php); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, php.Path, args...)
 	cmd.Env = pool.PHPEnvironment()
 	out, err := cmd.Output()

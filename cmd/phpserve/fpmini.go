@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,21 +9,20 @@ import (
 	"github.com/phpserve/phpserve/manager"
 )
 
-// setINI has the pool's PHP read the ini files of php-fpm, not those of php-cgi: -n, -c, or on Debian the ones beside the
-// configuration.
+// setINI has the pool's PHP read the ini files of php-fpm, not those of php-cgi: -n, -c, PHPRC, PHP_INI_SCAN_DIR, or where php-fpm looks
+// for them by itself. A conf.d beside the configuration comes before that: an installation that was moved as a whole.
 func (o *fpmOptions) setINI(p *manager.PoolConfig, config string) {
+	p.FPMINI, p.NoPHPINI = true, o.noINI
 	if o.noINI {
-		p.NoPHPINI = true
 		return
 	}
 	dir := absolute(filepath.Dir(config)) // PHP is started in another folder
 	if info, err := os.Stat(filepath.Join(dir, "conf.d")); err == nil && info.IsDir() {
 		p.PHPINI, p.INIScanDir = dir, filepath.Join(dir, "conf.d")
 	}
-	if o.ini == "" {
-		return
+	if ini := cmp.Or(o.ini, os.Getenv("PHPRC")); ini != "" {
+		p.PHPINI = absolute(ini)
 	}
-	p.PHPINI = absolute(o.ini)
 }
 
 // iniDefines are the settings of -d, NAME=VALUE; without a value 1 is meant (fpm_main.c:main).
