@@ -6,9 +6,6 @@ import (
 	"strings"
 )
 
-// stderrLimit is how much of one request's FCGI_STDERR is logged, in bytes.
-const stderrLimit = 64 << 10
-
 // phpMessages splits what PHP wrote to FCGI_STDERR into its messages. php-cgi ends each with a line break, but messages
 // hold line breaks of their own: the stack trace of an uncaught exception.
 func phpMessages(text string) []string {
@@ -56,8 +53,8 @@ func phpLevel(message string) slog.Level {
 }
 
 // logPHP logs the messages of one request, each as one record.
-func logPHP(log *slog.Logger, x *exchange, text string) {
-	for _, m := range phpMessages(text) {
+func logPHP(log *slog.Logger, x *exchange, messages []string) {
+	for _, m := range messages {
 		log.LogAttrs(context.Background(), phpLevel(m), "php message", slog.String("pool", x.pool), slog.Int("pid", x.pid),
 			slog.String("script", x.script), slog.String("request_id", x.id), slog.String("text", m))
 	}

@@ -31,8 +31,8 @@ type relay struct {
 	bodyAt   int    // where in raw the head ends
 	finished bool   // the script called fastcgi_finish_request()
 	ended    bool   // END_REQUEST was seen
-	stderr   []byte // since the last message was logged
-	stderrN  int    // bytes of FCGI_STDERR in all
+	sent     bool   // the request was
+	messages messageBuffer
 	said     string // the beginning of FCGI_STDERR, for the error page
 
 	deadline time.Time // by request_terminate_timeout; zero: none
@@ -68,6 +68,7 @@ func (y *relay) run(req *fastcgi.Request) error {
 	if err := y.conn.Send(req); err != nil {
 		return y.fail(y.readError(err))
 	}
+	y.sent = true
 	for !y.headDone || !y.complete() && len(y.raw) < gatherLimit && y.moreSoon() {
 		err := y.step(y.collect)
 		if y.gathered(err) {
@@ -175,12 +176,27 @@ func (y *relay) readError(err error) error { return failureOf(err, y.timedOut.Lo
 func (y *relay) fail(err error) error {
 	outcome := manager.Broken
 	if errors.Is(err, errClientGone) {
+		if y.sent {
+			y.desert()
+			return err
+		}
 		outcome = manager.Aborted
 	}
 	worker := y.worker
 	y.release(outcome)
 	explain(err, worker)
 	return err
+}
+
+// desert leaves the script to itself, because its client has left.
+func (y *relay) desert() {
+	y.abort.disarm()
+	x := *y.x // which ends with the handler
+	d := &deserted{
+		conn: y.conn, worker: y.worker, token: y.token, messages: y.messages, timer: y.timer, body: y.body,
+		log: func(messages []string) { logPHP(y.s.log, &x, messages) },
+	}
+	y.s.tails.Go(d.listen)
 }
 
 // release gives the worker back.

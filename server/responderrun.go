@@ -10,7 +10,6 @@ import (
 	"math"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,11 +34,12 @@ type responderRequest struct {
 	release   func() // lets the connection go on
 	released  bool   // the response has ended, the script has not
 
-	begun     bool        // a byte of the response is out
-	headDone  bool        // its head is
-	tail      []byte      // the last bytes of a head that is not done
-	finishing bool        // the script called fastcgi_finish_request() before it said anything
-	said      bool        // a message of PHP is out
+	begun     bool   // a byte of the response is out
+	headDone  bool   // its head is
+	tail      []byte // the last bytes of a head that is not done
+	finishing bool   // the script called fastcgi_finish_request() before it said anything
+	said      bool   // a message of PHP is out
+	messages  messageBuffer
 	timer     *time.Timer // request_terminate_timeout; nil: none
 	timedOut  atomic.Bool
 	errors    *errorHeader // nil: there is none
@@ -236,7 +236,6 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 				worker.PID(), manager.PrintableName(begun.Script), begun.Method, begun.Target(), time.Since(started).Seconds()))
 			worker.Kill("request_terminate_timeout")
 		})
-		defer q.timer.Stop()
 	}
 	q.worker, q.errors = worker, newErrorHeader(q.pool)
 	worker.Begin(begun)
@@ -246,7 +245,9 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	}
 	var abort aborter
 	abort.arm(ctx, conn)
+	share := body.share()
 	err := conn.Send(&fastcgi.Request{Params: params, Body: body.reader(), BodyLen: body.size, KeepConn: true})
+	sent := err == nil
 	for ended := false; err == nil && !ended; {
 		var rec fastcgi.Record
 		if !q.released && !conn.Buffered() { // behind its response the connection is the next request's
@@ -256,13 +257,21 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 			}
 		}
 		if rec, err = conn.Next(); err == nil {
-			ended, err = q.pass(rec, &abort)
+			ended, err = q.pass(rec, conn.Buffered(), &abort)
 		}
 	}
 	if err != nil && !errors.Is(err, errClientGone) {
 		err = failureOf(err, q.timedOut.Load(), &abort)
 	}
 	abort.disarm()
+	if errors.Is(err, errClientGone) && sent {
+		q.desert(conn, share)
+		return err
+	}
+	q.logMessages(q.messages.rest())
+	if q.timer != nil {
+		q.timer.Stop()
+	}
 	switch {
 	case err == nil && conn.Reusable():
 		worker.Release(manager.Done)
@@ -271,6 +280,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	default:
 		worker.Release(manager.Broken)
 	}
+	share.close()
 	explain(err, worker)
 	return err
 }
@@ -293,12 +303,17 @@ func (q *responderRequest) uri() string {
 }
 
 // pass hands one record on.
-func (q *responderRequest) pass(rec fastcgi.Record, abort *aborter) (ended bool, err error) {
+func (q *responderRequest) pass(rec fastcgi.Record, more bool, abort *aborter) (ended bool, err error) {
+	if rec.Type != fastcgi.TypeStderr {
+		if err := q.passMessages(q.messages.rest()); err != nil {
+			return false, err
+		}
+	}
 	switch rec.Type {
 	case fastcgi.TypeEndRequest:
 		return true, nil
 	case fastcgi.TypeStderr:
-		return false, q.passStderr(rec.Content, abort)
+		return false, q.passStderr(rec.Content, more, abort)
 	case fastcgi.TypeStdout:
 		if q.released {
 			return false, nil
@@ -338,39 +353,6 @@ func (q *responderRequest) send(p []byte) error {
 		return errClientGone
 	}
 	return nil
-}
-
-// passStderr hands PHP's messages on in php-fpm's form (fpm_main.c:sapi_cgi_log_fastcgi), and ends the response where the
-// script said so.
-func (q *responderRequest) passStderr(p []byte, abort *aborter) error {
-	p, signals := takeSignals(p, q.pool.token)
-	if signals.peak > 0 {
-		q.trace.memory = int64(signals.peak)
-		q.worker.Peak(signals.peak)
-	}
-	for _, m := range phpMessages(string(p)) {
-		q.errors.note(m)
-		q.target.log.Log(context.Background(), phpLevel(m), "php message", "pid", q.trace.pid, "script", q.script.Filename, "text", m)
-		if q.released {
-			continue
-		}
-		text := "PHP message: " + m
-		if q.said {
-			text = "; " + text
-		}
-		q.said = true
-		if err := q.in.WriteStderr([]byte(strings.TrimRight(text, "\n"))); err != nil {
-			return errClientGone
-		}
-	}
-	if !signals.finish || q.released {
-		return nil
-	}
-	if !q.headDone { // the response is empty, and PHP sends its head now
-		q.finishing = true
-		return nil
-	}
-	return q.finish(abort)
 }
 
 // finish ends the response while the script goes on: the connection is free for the web server's next request, and what that

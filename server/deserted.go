@@ -1,0 +1,65 @@
+package server
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/manager"
+)
+
+// desertedOutput is how long a script whose client has left may go on once it writes output. Most scripts are done then. Its next
+// output fails, by which PHP learns that nobody is there and ends a script that does not want to go on (ignore_user_abort); what it
+// says behind that is lost, because php-cgi has no other way for it.
+const desertedOutput = time.Second
+
+// deserted is a script whose client has left. What it says is still heard, so that the log has it.
+type deserted struct {
+	conn     *fastcgi.Conn
+	worker   *manager.Worker
+	token    []byte
+	messages messageBuffer
+	timer    *time.Timer // request_terminate_timeout; nil: none
+	body     *body       // its own share
+	log      func(messages []string)
+}
+
+// listen hears a script to its end, or until it has written output for a while, and gives the worker back.
+func (d *deserted) listen() {
+	outcome := manager.Done
+	writes := false
+	for {
+		rec, err := d.conn.Next()
+		if err != nil {
+			if outcome = manager.Broken; errors.Is(err, os.ErrDeadlineExceeded) {
+				outcome = manager.Aborted
+			}
+			break
+		}
+		if rec.Type == fastcgi.TypeStderr {
+			said, signals := takeSignals(rec.Content, d.token)
+			if signals.peak > 0 {
+				d.worker.Peak(signals.peak)
+			}
+			d.log(d.messages.add(said, d.conn.Buffered()))
+		}
+		if rec.Type == fastcgi.TypeStdout && !writes {
+			writes = true
+			_ = d.conn.NetConn().SetReadDeadline(time.Now().Add(desertedOutput)) // an error is its end, which Next tells
+		}
+		if rec.Type == fastcgi.TypeEndRequest {
+			_ = d.conn.NetConn().SetReadDeadline(time.Time{}) // as above
+			break
+		}
+	}
+	d.log(d.messages.rest())
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	if outcome == manager.Done && !d.conn.Reusable() {
+		outcome = manager.Aborted
+	}
+	d.worker.Release(outcome)
+	d.body.close()
+}
