@@ -230,5 +230,5 @@ func appendJSONLine(b []byte, x *exchange, r *http.Request) []byte {
 	if err != nil || !utf8.Valid(line) {
 		panic(fmt.Sprintf("internal error: access record: %v", err)) // json.Marshal replaces invalid UTF-8
 	}
-	return append(append(b, line...), '\n')
+	return append(linelog.AppendVisibleJSON(b, line), '\n')
 }

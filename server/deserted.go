@@ -20,13 +20,18 @@ type deserted struct {
 	worker   *manager.Worker
 	token    []byte
 	messages messageBuffer
-	timer    *time.Timer // request_terminate_timeout; nil: none
-	body     *body       // its own share
+	deadline time.Time // by request_terminate_timeout; zero: none
+	body     *body     // its own share
 	log      func(messages []string)
 }
 
 // listen hears a script to its end, or until it has written output for a while, and gives the worker back.
 func (d *deserted) listen() {
+	if !d.deadline.IsZero() {
+		defer time.AfterFunc(time.Until(d.deadline), func() {
+			d.worker.Kill("request_terminate_timeout, behind a client that left")
+		}).Stop()
+	}
 	outcome := manager.Done
 	writes := false
 	for {
@@ -54,9 +59,6 @@ func (d *deserted) listen() {
 		}
 	}
 	d.log(d.messages.rest())
-	if d.timer != nil {
-		d.timer.Stop()
-	}
 	if outcome == manager.Done && !d.conn.Reusable() {
 		outcome = manager.Aborted
 	}

@@ -279,16 +279,20 @@ func (f *accessFormat) appendLine(b []byte, r *fpmAccessRecord, limit int) []byt
 	return append(b, '\n')
 }
 
-// appendVisible writes a value so that it cannot forge a line (CWE-117): control characters become \xHH, where php-fpm writes
-// them as they are. All else stays as it came, for the tools that read php-fpm's logs.
+// appendVisible writes a value so that it can neither forge a line (CWE-117) nor steer a terminal (CWE-150): each byte of what is not
+// shown becomes \xHH, where php-fpm writes it as it is. All else stays as it came, for the tools that read php-fpm's logs.
 func appendVisible(b []byte, s string) []byte {
 	const hex = "0123456789ABCDEF"
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c == 0x7f {
-			b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		if strconv.IsPrint(r) && (r != utf8.RuneError || size > 1) {
+			b = append(b, s[:size]...)
 		} else {
-			b = append(b, c)
+			for i := range size {
+				b = append(b, '\\', 'x', hex[s[i]>>4], hex[s[i]&15])
+			}
 		}
+		s = s[size:]
 	}
 	return b
 }

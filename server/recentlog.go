@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -83,9 +84,9 @@ func (h *recentHandler) Enabled(ctx context.Context, level slog.Level) bool {
 func (h *recentHandler) Handle(ctx context.Context, r slog.Record) error {
 	if r.Level >= slog.LevelWarn && !strings.HasSuffix(r.Message, manager.SlowNotice) {
 		attrs := make(map[string]string, r.NumAttrs()+len(h.attrs))
-		text := shorten(r.Message)
+		text := shorten(linelog.VisibleLines(r.Message))
 		take := func(a slog.Attr) bool {
-			value := shorten(a.Value.Resolve().String())
+			value := shorten(linelog.VisibleLines(a.Value.Resolve().String()))
 			switch {
 			case a.Key == "text" && r.Message == "php message":
 				text = value

@@ -191,9 +191,12 @@ func (y *relay) fail(err error) error {
 // desert leaves the script to itself, because its client has left.
 func (y *relay) desert() {
 	y.abort.disarm()
+	if y.timer != nil {
+		y.timer.Stop()
+	}
 	x := *y.x // which ends with the handler
 	d := &deserted{
-		conn: y.conn, worker: y.worker, token: y.token, messages: y.messages, timer: y.timer, body: y.body,
+		conn: y.conn, worker: y.worker, token: y.token, messages: y.messages, deadline: y.deadline, body: y.body,
 		log: func(messages []string) { logPHP(y.s.log, &x, messages) },
 	}
 	y.s.tails.Go(d.listen)

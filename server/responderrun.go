@@ -265,7 +265,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	}
 	abort.disarm()
 	if errors.Is(err, errClientGone) && sent {
-		q.desert(conn, share)
+		q.desert(conn, share, begun.Deadline)
 		return err
 	}
 	q.logMessages(q.messages.rest())

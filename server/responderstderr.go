@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
 )
@@ -62,9 +63,12 @@ func (q *responderRequest) logMessages(messages []string) {
 }
 
 // desert leaves the script to itself, because the web server has left.
-func (q *responderRequest) desert(conn *fastcgi.Conn, body *body) {
+func (q *responderRequest) desert(conn *fastcgi.Conn, body *body, deadline time.Time) {
+	if q.timer != nil {
+		q.timer.Stop()
+	}
 	d := &deserted{
-		conn: conn, worker: q.worker, token: q.pool.token, messages: q.messages, timer: q.timer, body: body, log: q.logMessages,
+		conn: conn, worker: q.worker, token: q.pool.token, messages: q.messages, deadline: deadline, body: body, log: q.logMessages,
 	}
 	q.p.s.tails.Go(d.listen)
 }

@@ -11,6 +11,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/phpserve/phpserve/linelog"
 )
 
 // ContentSecurityPolicy is the Content-Security-Policy header under which the
@@ -86,7 +88,7 @@ func (p ErrorPage) view() view {
 		Status:    p.Status,
 		Reason:    http.StatusText(p.Status),
 		Sentence:  sentence(p.Status),
-		RequestID: visible(clip(p.RequestID, maxRequestID)),
+		RequestID: linelog.Visible(clip(p.RequestID, maxRequestID)),
 		Server:    p.Status >= 500,
 	}
 	if v.Reason == "" {
@@ -101,19 +103,19 @@ func (p ErrorPage) view() view {
 // visible returns a copy of d that shows control characters instead of obeying them.
 func (d *ErrorDetail) visible() *ErrorDetail {
 	shown := ErrorDetail{
-		Method:          visible(d.Method),
-		URL:             visible(d.URL),
-		Summary:         visible(d.Summary),
-		Hint:            visible(d.Hint),
-		Script:          visible(d.Script),
-		Pool:            visible(d.Pool),
+		Method:          linelog.Visible(d.Method),
+		URL:             linelog.Visible(d.URL),
+		Summary:         linelog.Visible(d.Summary),
+		Hint:            linelog.Visible(d.Hint),
+		Script:          linelog.Visible(d.Script),
+		Pool:            linelog.Visible(d.Pool),
 		PID:             d.PID,
-		Stderr:          visibleLines(strings.TrimRight(d.Stderr, "\r\n")),
-		DocumentRoot:    visible(d.DocumentRoot),
-		FrontController: visible(d.FrontController),
+		Stderr:          linelog.VisibleLines(strings.TrimRight(d.Stderr, "\r\n")),
+		DocumentRoot:    linelog.Visible(d.DocumentRoot),
+		FrontController: linelog.Visible(d.FrontController),
 	}
 	for _, s := range d.Steps {
-		shown.Steps = append(shown.Steps, Step{Path: visible(s.Path), Result: visible(s.Result), OK: s.OK})
+		shown.Steps = append(shown.Steps, Step{Path: linelog.Visible(s.Path), Result: linelog.Visible(s.Result), OK: s.OK})
 	}
 	return &shown
 }

@@ -223,7 +223,9 @@ func (l *fpmLog) Close() {
 }
 
 // Print writes one message; the level counts.
-func (l *fpmLog) Print(level fpmconf.Level, text string) { l.print(level, text, 0) }
+func (l *fpmLog) Print(level fpmconf.Level, text string) {
+	l.print(level, linelog.VisibleLines(text), 0)
+}
 
 // print is Print for the place that pc is in, which log_level = debug tells.
 func (l *fpmLog) print(level fpmconf.Level, text string, pc uintptr) {
@@ -354,14 +356,14 @@ func (h *fpmHandler) Handle(_ context.Context, r slog.Record) error {
 		h.startup(values["text"], r.PC)
 		return nil
 	case manager.MessageNoEffect, manager.MessageDiffers:
-		h.log.print(fpmLevel(r.Level), "[pool "+pool+"] "+values["why"], r.PC)
+		h.log.print(fpmLevel(r.Level), linelog.Visible("[pool "+pool+"] "+values["why"]), r.PC)
 		return nil
 	case eventStarted, eventEnded:
 		level, text := workerEvent(r.Message, values)
-		h.log.print(level, "[pool "+pool+"] "+text, r.PC)
+		h.log.print(level, linelog.Visible("[pool "+pool+"] "+text), r.PC)
 		return nil
 	}
-	text := r.Message + rest.String()
+	text := linelog.Visible(r.Message + rest.String())
 	if pool != "" && !strings.HasPrefix(r.Message, "[pool ") {
 		text = "[pool " + pool + "] " + text
 	}
@@ -376,6 +378,6 @@ func (h *fpmHandler) startup(text string, pc uintptr) {
 	h.log.startup[text] = true
 	h.log.mu.Unlock()
 	if !told {
-		h.log.print(fpmconf.LevelNotice, "PHP message: "+text, pc)
+		h.log.print(fpmconf.LevelNotice, "PHP message: "+linelog.VisibleLines(text), pc)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/linelog"
 )
 
 // endOfOutput ends a line of a worker's output as a newline does: php-fpm's workers write it themselves behind a request
@@ -23,7 +24,7 @@ func (h *fpmHandler) said(pool string, message bool, values map[string]string) {
 	if !message {
 		text = strings.ReplaceAll(strings.TrimSuffix(text, endOfOutput), endOfOutput, "\n")
 	}
-	for i, line := range strings.Split(text, "\n") {
+	for i, line := range strings.Split(linelog.VisibleLines(text), "\n") {
 		if message && i == 0 {
 			line = "NOTICE: PHP message: " + line
 		}

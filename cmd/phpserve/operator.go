@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 )
@@ -48,11 +49,11 @@ func report(stderr io.Writer, err error) int {
 		fmt.Fprintln(stderr, "Usage: "+fpmCommand+" [flags]") // as php-fpm begins
 	}
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(stderr, "phpserve: error: %s\n", line)
+		fmt.Fprintf(stderr, "phpserve: error: %s\n", linelog.Visible(line))
 	}
 	for line := range strings.SplitSeq(hintFor(err), "\n") {
 		if line != "" {
-			fmt.Fprintf(stderr, "phpserve: hint: %s\n", line)
+			fmt.Fprintf(stderr, "phpserve: hint: %s\n", linelog.Visible(line))
 		}
 	}
 	var usage *usageError

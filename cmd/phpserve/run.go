@@ -309,7 +309,7 @@ func newLogger(s *settings, w io.Writer) (*slog.Logger, error) {
 		return slog.New(slog.NewTextHandler(w, options)), nil
 	case "json":
 		options.ReplaceAttr = durationsInSeconds
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		return slog.New(slog.NewJSONHandler(linelog.VisibleJSON{To: w}, options)), nil
 	}
 	return nil, fmt.Errorf("log.format must be one of text, json, not %q", s.LogFormat)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -47,7 +48,14 @@ func newStatusCommand(stdout io.Writer) *cobra.Command {
 				query.Set("full", "1")
 			}
 			return askControlFor(cmd.Context(), path, http.MethodGet, "/page?"+query.Encode(), nil, func(resp *http.Response) error {
-				_, err := io.Copy(stdout, resp.Body)
+				if format != string(manager.StatusText) { // which are escaped as they are
+					_, err := io.Copy(stdout, resp.Body)
+					return err
+				}
+				text, err := io.ReadAll(resp.Body)
+				if err == nil {
+					_, err = io.WriteString(stdout, linelog.VisibleLines(string(text)))
+				}
 				return err
 			})
 		},

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/mattn/go-runewidth"
+	"github.com/phpserve/phpserve/linelog"
 )
 
 // View implements tea.Model.
@@ -20,7 +20,7 @@ func (m *topModel) View() string {
 		if before, ok := m.before[p.Name]; ok && p.Accepted >= before {
 			rate = fmt.Sprintf("%.0f", float64(p.Accepted-before)/topInterval.Seconds())
 		}
-		add("%-16s %-9s %7s %6d %6d %8d %9d %6d %9d", plainText(p.Name), p.PM, rate, p.Active, p.Idle, p.Waiting, p.Accepted, p.Slow, p.Reached)
+		add("%-16s %-9s %7s %6d %6d %8d %9d %6d %9d", linelog.Visible(p.Name), p.PM, rate, p.Active, p.Idle, p.Waiting, p.Accepted, p.Slow, p.Reached)
 	}
 	add("")
 	add("  %7s %-10s %-9s %9s %6s %8s %9s  %s", "PID", "POOL", "STATE", "TIME", "CPU %", "MEMORY", "REQUESTS", "REQUEST")
@@ -36,8 +36,8 @@ func (m *topModel) View() string {
 		if w.PID == m.chosen {
 			mark = ">"
 		}
-		add("%s %7d %-10s %-9s %9s %6.1f %8s %9d  %s", mark, w.PID, plainText(w.Pool), w.State, (time.Duration(w.Micros) * time.Microsecond).Round(time.Millisecond),
-			w.CPU, shortBytes(w.Memory), w.Requests, plainText(w.Method+" "+w.URI))
+		add("%s %7d %-10s %-9s %9s %6.1f %8s %9d  %s", mark, w.PID, linelog.Visible(w.Pool), w.State, (time.Duration(w.Micros) * time.Microsecond).Round(time.Millisecond),
+			w.CPU, shortBytes(w.Memory), w.Requests, linelog.Visible(w.Method+" "+w.URI))
 	}
 	for len(lines) < m.height-len(foot) {
 		lines = append(lines, "")
@@ -50,40 +50,30 @@ func (m *topModel) foot() (lines []string) {
 	if m.stack != "" {
 		lines = append(lines, "")
 		for line := range strings.SplitSeq(m.stack, "\n") {
-			lines = append(lines, m.fit(plainText(line)))
+			lines = append(lines, m.fit(linelog.Visible(line)))
 		}
 		lines = lines[:min(len(lines), max(4, m.height/2))]
 	}
 	keys := fmt.Sprintf("arrows choose  t stack  k recycle  s sort (%s)  / filter  p pause  q quit", topSorts[m.sort].name)
 	switch {
 	case m.typing:
-		keys = "filter: " + plainText(m.filter) + "_"
+		keys = "filter: " + linelog.Visible(m.filter) + "_"
 	case m.confirm != 0:
 		keys = fmt.Sprintf("recycle worker %d? its request fails if it runs one. y: yes, other keys: no", m.confirm)
 	case m.err != nil:
-		keys = "cannot reach phpserve, trying again: " + plainText(m.err.Error())
+		keys = "cannot reach phpserve, trying again: " + linelog.Visible(m.err.Error())
 	case m.said != "":
-		keys = plainText(m.said)
+		keys = linelog.Visible(m.said)
 	case m.paused:
 		keys = "paused, p goes on.  " + keys
 	case m.filter != "":
-		keys = "filter: " + plainText(m.filter) + " (Esc: none)  " + keys
+		keys = "filter: " + linelog.Visible(m.filter) + " (Esc: none)  " + keys
 	}
 	return append(lines, m.fit(keys))
 }
 
 // fit cuts a line to the width of the terminal.
 func (m *topModel) fit(line string) string { return runewidth.Truncate(line, m.width, "…") }
-
-// plainText is text that cannot steer a terminal.
-func plainText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '?'
-		}
-		return r
-	}, s)
-}
 
 // shortBytes is a size for a narrow column.
 func shortBytes(n uint64) string {

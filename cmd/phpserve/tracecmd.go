@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/spf13/cobra"
 )
 
@@ -43,7 +44,7 @@ func newTraceCommand(stdout io.Writer) *cobra.Command {
 					text = []byte("no worker runs a request\n")
 				}
 				if err == nil {
-					_, err = stdout.Write(text)
+					_, err = io.WriteString(stdout, linelog.VisibleLines(string(text)))
 				}
 				return err
 			})

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"github.com/phpserve/phpserve/linelog"
 )
 
 // Measures of the flame graph, in its own units.
@@ -149,7 +151,7 @@ func markup(s string) string { return html.EscapeString(printable(s)) }
 
 // printable is one line of valid UTF-8.
 func printable(s string) string {
-	clean := []rune(oneLine(string([]rune(s))))
+	clean := []rune(linelog.Visible(string([]rune(s))))
 	for i, r := range clean {
 		if r == 0xfffe || r == 0xffff {
 			clean[i] = utf8.RuneError

@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/phpserve/phpserve/linelog"
 )
 
 // Slow is one slow request, for a slow log.
@@ -41,7 +43,7 @@ func WriteSlowLog(w io.Writer, s Slow) error {
 	if s.Err != nil {
 		b.WriteString("+++ dump failed\n")
 	} else {
-		fmt.Fprintf(&b, "script_filename = %s\n", cut(s.Stack.Script))
+		fmt.Fprintf(&b, "script_filename = %s\n", linelog.Visible(cut(s.Stack.Script)))
 		s.frames(&b)
 	}
 	_, err := w.Write(b.Bytes())
@@ -58,14 +60,14 @@ func (s Slow) frames(b *bytes.Buffer) {
 		if i == depth || f.Call == CallMain {
 			return
 		}
-		name := cut(f.Function)
+		name := linelog.Visible(cut(f.Function))
 		switch {
 		case f.bare:
 			name = "???"
 		case name == "": // also the first frame of a fiber
 			name = "[INCLUDE_OR_EVAL]"
 		}
-		file, line := cut(f.CallFile), f.CallLine
+		file, line := linelog.Visible(cut(f.CallFile)), f.CallLine
 		if f.blind {
 			file, line = "", 0
 		}
@@ -86,7 +88,7 @@ func cut(s string) string {
 // each frame the line that runs or waits there, down to the main script.
 func WriteReport(w io.Writer, s Slow) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "\n%s [pool %s] pid %d", s.Time.Format("[02-Jan-2006 15:04:05]"), oneLine(s.Pool), s.Stack.PID)
+	fmt.Fprintf(&b, "\n%s [pool %s] pid %d", s.Time.Format("[02-Jan-2006 15:04:05]"), linelog.Visible(s.Pool), s.Stack.PID)
 	if s.Running > 0 {
 		fmt.Fprintf(&b, " running for %.3fs", s.Running.Seconds())
 	}
@@ -98,12 +100,12 @@ func WriteReport(w io.Writer, s Slow) error {
 		{"script", s.Stack.Script},
 	} {
 		if v.value != "" {
-			fmt.Fprintf(&b, "%s = %s\n", v.name, oneLine(v.value))
+			fmt.Fprintf(&b, "%s = %s\n", v.name, linelog.Visible(v.value))
 		}
 	}
 	switch {
 	case s.Err != nil:
-		fmt.Fprintf(&b, "no stack: %s\n", oneLine(s.Err.Error()))
+		fmt.Fprintf(&b, "no stack: %s\n", linelog.Visible(s.Err.Error()))
 	case len(s.Stack.Frames) == 0:
 		b.WriteString("no stack: no script is running\n")
 	default:
@@ -124,12 +126,12 @@ func (s Slow) calls(b *bytes.Buffer) {
 			s.Stack.Truncated = true
 			break
 		}
-		fmt.Fprintf(b, "#%d %s", n, oneLine(f.Name()))
+		fmt.Fprintf(b, "#%d %s", n, linelog.Visible(f.Name()))
 		if f.Function != "" {
-			fmt.Fprintf(b, "(%s)", oneLine(f.arguments()))
+			fmt.Fprintf(b, "(%s)", linelog.Visible(f.arguments()))
 		}
 		if f.File != "" {
-			fmt.Fprintf(b, " %s:%d", oneLine(f.File), f.Line)
+			fmt.Fprintf(b, " %s:%d", linelog.Visible(f.File), f.Line)
 		}
 		b.WriteByte('\n')
 		n++
@@ -153,17 +155,4 @@ func (f Frame) arguments() string {
 		parts = append(parts, fmt.Sprintf("%d more", f.MoreArgs))
 	}
 	return strings.Join(parts, ", ")
-}
-
-// oneLine keeps what clients and scripts choose from making lines of their own, or steering a terminal.
-func oneLine(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			fmt.Fprintf(&b, `\x%02x`, r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }
