@@ -194,10 +194,10 @@ func (y *relay) desert() {
 	if y.timer != nil {
 		y.timer.Stop()
 	}
-	x := *y.x // which ends with the handler
+	x := &exchange{pool: y.x.pool, pid: y.x.pid, script: y.x.script, id: y.x.id} // y.x is the handler's
 	d := &deserted{
 		conn: y.conn, worker: y.worker, token: y.token, messages: y.messages, deadline: y.deadline, body: y.body,
-		log: func(messages []string) { logPHP(y.s.log, &x, messages) },
+		log: func(messages []string) { logPHP(y.s.log, x, messages) },
 	}
 	y.s.tails.Go(d.listen)
 }
