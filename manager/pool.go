@@ -117,6 +117,9 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 	if warning != "" {
 		log.Warn(MessageNoEffect, "why", warning)
 	}
+	for _, unknown := range cfg.unknownSettings(php) {
+		log.Warn(MessageNoEffect, "why", unknown)
+	}
 	for _, differs := range []string{php.lackingWarning(&cfg), cfg.observerWarning(php)} {
 		if differs != "" {
 			log.Warn(MessageDiffers, "why", differs)
