@@ -96,7 +96,7 @@ func testFPMTerminateTimeoutTracksFinished(t *testing.T, engine string) {
 		t.Run(track, func(t *testing.T) {
 			t.Parallel()
 			patient.UnderLimit(t, time.Second, func(limit time.Duration) (tooSlow bool) {
-				s := startEngine(t, engine, poolWith("request_terminate_timeout = "+limit.String(), "request_terminate_timeout_track_finished = "+track), map[string]string{
+				s := startEngine(t, engine, poolWith("request_terminate_timeout = "+seconds(limit), "request_terminate_timeout_track_finished = "+track), map[string]string{
 					"s.php": fmt.Sprintf(`<?php echo "out"; fastcgi_finish_request(); usleep(%d); file_put_contents('DIR/tail', 'ran');`, 2*limit.Microseconds()),
 				})
 				answer := s.ask("www.sock", nil, "")

@@ -100,7 +100,7 @@ func TestFPMTerminateTimeout(t *testing.T) { underBothEngines(t, testFPMTerminat
 
 func testFPMTerminateTimeout(t *testing.T, engine string) {
 	patient.UnderLimit(t, time.Second, func(limit time.Duration) (tooSlow bool) {
-		s := startEngine(t, engine, poolWith("request_terminate_timeout = "+limit.String()), map[string]string{"s.php": `<?php sleep(100000); echo "late";`})
+		s := startEngine(t, engine, poolWith("request_terminate_timeout = "+seconds(limit)), map[string]string{"s.php": `<?php sleep(100000); echo "late";`})
 		before := s.pid("www.sock")
 		if answer := s.ask("www.sock", map[string]string{"REQUEST_METHOD": "POST"}, ""); !strings.HasPrefix(answer, "Status: 504 ") {
 			t.Errorf("got %s", answer)

@@ -288,6 +288,9 @@ func bothSides(t *testing.T, config string, requests []sideRequest) (fpm, own *s
 	return fpm, own
 }
 
+// seconds is a time as php-fpm's configuration has it.
+func seconds(d time.Duration) string { return strconv.Itoa(int(d.Seconds())) + "s" }
+
 // underBothEngines runs a test with either engine.
 func underBothEngines(t *testing.T, test func(t *testing.T, engine string)) {
 	t.Parallel()

@@ -60,7 +60,7 @@ func TestFPMLogsWorkersAsPHPFPM(t *testing.T) {
 	t.Parallel()
 	patient.UnderLimit(t, time.Second, func(limit time.Duration) (tooSlow bool) {
 		config := "[global]\nerror_log = DIR/error.log\nlog_level = notice\n[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 1\n" +
-			"pm.max_requests = 2\nrequest_terminate_timeout = " + limit.String() + "\n"
+			"pm.max_requests = 2\nrequest_terminate_timeout = " + seconds(limit) + "\n"
 		files := map[string]string{"s.php": `<?php echo 1;`, "long.php": `<?php sleep(100000);`}
 		var logs [2][]string
 		for i, name := range []string{"php-fpm", "phpserve"} {
