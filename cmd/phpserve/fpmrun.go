@@ -128,7 +128,7 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 		early.line(fpmconf.LevelError, errFPMConfig.Error())
 		return &saidError{err, exitConfig}
 	}
-	m.logger = slog.New(m.log.Handler())
+	m.logger = slog.New(countRepeats(m.log.Handler()))
 	if m.systemd, err = newSystemdNotifier(conf.Global.SystemdInterval, conf.Global.SystemdWatchdog); err != nil {
 		return err
 	}

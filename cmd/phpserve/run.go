@@ -108,7 +108,7 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	p.warn(logger)
 	again := &runReloader{old: p, flags: flags, dir: dir, findPHP: findPHP}
 	again.output.Store(&p.output)
-	logger = filterOutput(logger, &again.output, lines.AwaitRoom)
+	logger = filterOutput(slog.New(countRepeats(logger.Handler())), &again.output, lines.AwaitRoom)
 	note := ""
 	if !l.isSet("listen") {
 		note = nextFreePort(&p.config)

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestRepeatedLinesAreCountedAndNotRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		log := slog.New(countRepeats(slog.NewTextHandler(&b, nil))).With("pool", "www")
+		for i := range 5000 {
+			log.Warn(fmt.Sprintf("child %d, script '/%d.php' is slow", i, i), "pid", i)
+			log.Info("php message", "text", "the same")
+		}
+		log.With("pool", "other").Warn("child 1, script '/1.php' is slow")
+		if n := strings.Count(b.String(), "is slow"); n != repeatBurst+1 {
+			t.Errorf("%d lines are written at once", n)
+		}
+		time.Sleep(repeatWindow + time.Second)
+		synctest.Wait()
+		if want := fmt.Sprintf("… %d more times in the last 10s", 5000-repeatBurst); !strings.Contains(b.String(), want) {
+			t.Errorf("no %q in %.3000s", want, b.String())
+		}
+		if n := strings.Count(b.String(), "the same"); n != 5000 {
+			t.Errorf("%d of a script's own messages", n)
+		}
+		b.Reset()
+		log.Warn("child 7, script '/7.php' is slow")
+		if !strings.Contains(b.String(), "child 7") {
+			t.Error("the first of a new window is not written")
+		}
+		time.Sleep(repeatWindow + time.Second)
+	})
+}
