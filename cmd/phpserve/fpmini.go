@@ -17,12 +17,19 @@ func (o *fpmOptions) setINI(p *manager.PoolConfig, config string) {
 		return
 	}
 	dir := absolute(filepath.Dir(config)) // PHP is started in another folder
-	if info, err := os.Stat(filepath.Join(dir, "conf.d")); err == nil && info.IsDir() {
+	if info, err := os.Stat(filepath.Join(dir, "conf.d")); err == nil && info.IsDir() && !isPoolFolder(filepath.Join(dir, "conf.d")) {
 		p.PHPINI, p.INIScanDir = dir, filepath.Join(dir, "conf.d")
 	}
 	if ini := cmp.Or(o.ini, os.Getenv("PHPRC")); ini != "" {
 		p.PHPINI = absolute(ini)
 	}
+}
+
+// isPoolFolder says that a conf.d holds pools for an include, and no ini files: others than Debian name that folder so.
+func isPoolFolder(dir string) bool {
+	pools, _ := filepath.Glob(filepath.Join(dir, "*.conf")) // the pattern is ours
+	ini, _ := filepath.Glob(filepath.Join(dir, "*.ini"))
+	return len(pools) > 0 && len(ini) == 0
 }
 
 // iniDefines are the settings of -d, NAME=VALUE; without a value 1 is meant (fpm_main.c:main).
