@@ -10,6 +10,9 @@ import (
 const (
 	maxArgs   = 8  // arguments of one call that are shown
 	maxString = 32 // bytes of a string that are shown
+
+	// maxLooked is how many bytes of a string are looked at for something secret.
+	maxLooked = 512
 )
 
 // argument is one that is to be read, and for which frame.
@@ -18,6 +21,7 @@ type argument struct {
 	value uint64 // zval
 	name  uint64 // zend_arg_info, or 0
 	user  bool   // whether its name is a zend_string, not a C string
+	mask  bool   // #[\SensitiveParameter]
 }
 
 // arguments adds to the frames what their calls were given. The values are not part of the snapshot: one that changed since is shown as
@@ -29,10 +33,19 @@ func (d *decoder) arguments(raw []rawFrame, functions []*function, frames []Fram
 		if f == nil || frames[i].Function == "" {
 			continue
 		}
+		hidden, err := d.sensitive(f)
+		if err != nil {
+			return err
+		}
 		shown := min(uint64(r.numArgs), maxArgs)
 		frames[i].MoreArgs = int(min(r.numArgs, math.MaxUint16)) - int(shown)
 		for n := range shown {
-			all = append(all, d.argument(i, n, r.address, f))
+			a := d.argument(i, n, r.address, f)
+			a.mask = hidden.has(n, f)
+			if position, ok := secretArguments[strings.ToLower(frames[i].Function)]; ok && frames[i].Class == "" && !a.user {
+				a.mask = a.mask || n == position
+			}
+			all = append(all, a)
 		}
 	}
 	values := make([]piece, len(all))
@@ -48,10 +61,13 @@ func (d *decoder) arguments(raw []rawFrame, functions []*function, frames []Fram
 			return err
 		}
 		arg := Arg{Name: name, Value: Masked}
-		if !secret(name) {
+		if !a.mask && !secret(name) {
 			if arg.Value, err = d.value(values[i].data, known, true); err != nil {
 				return err
 			}
+		}
+		if before := frames[a.frame].Args; len(before) > 0 && namesSecret(before[len(before)-1].Value) {
+			arg.Value = Masked
 		}
 		frames[a.frame].Args = append(frames[a.frame].Args, arg)
 	}
@@ -174,11 +190,14 @@ func (d *decoder) text(address uint64, known bool) (string, error) {
 	if length == 0 {
 		return `""`, nil
 	}
-	p := []piece{{address + strVal, make([]byte, min(length, maxString))}}
+	p := []piece{{address + strVal, make([]byte, min(length, maxLooked))}}
 	if err := copyAll(d.memory, p); err != nil || p[0].data == nil {
 		return "?", err
 	}
-	s := strconv.Quote(string(p[0].data))
+	if secretText(string(p[0].data)) {
+		return Masked, nil
+	}
+	s := strconv.Quote(string(p[0].data[:min(length, maxString)]))
 	if length > maxString {
 		s += "..."
 	}

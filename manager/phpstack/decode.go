@@ -193,7 +193,7 @@ func (d *decoder) copyShorter(pieces []piece) error {
 	}
 	for i := range pieces {
 		if pieces[i].data == nil {
-			p := []piece{{pieces[i].address, make([]byte, fnArgInfo+8)}}
+			p := []piece{{pieces[i].address, make([]byte, fnAttributes+8)}}
 			if err := copyAll(d.memory, p); err != nil {
 				return err
 			}

@@ -1,7 +1,5 @@
 package phpstack
 
-import "strings"
-
 // Call is how the code of a frame came to run.
 type Call int
 
@@ -106,19 +104,4 @@ type Stack struct {
 	Frames []Frame
 	// Truncated says that there are more frames, outside of the last.
 	Truncated bool
-}
-
-// secret says whether a parameter's name tells that its value must not be shown: one of php's own (password_hash, PDO, mysqli,
-// SoapClient, openssl_*) or any like them.
-func secret(parameter string) bool {
-	name := strings.ToLower(strings.ReplaceAll(parameter, "_", ""))
-	for _, word := range []string{
-		"pass", "pwd", "secret", "token", "apikey", "accesskey", "privatekey", "encryptionkey", "credential", "authorization",
-		"cookie", "sessionid",
-	} {
-		if strings.Contains(name, word) {
-			return true
-		}
-	}
-	return false
 }
