@@ -69,7 +69,7 @@ func newCertificates(c *Config, log *slog.Logger) (*certificates, error) {
 	}
 	var leaves []*x509.Certificate
 	for _, f := range c.TLS.Certificates {
-		file, err := openFileCertificate(f, log)
+		file, err := openFileCertificate(f, c.hosts(), log)
 		if err != nil {
 			return nil, err
 		}

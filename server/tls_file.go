@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,6 +17,7 @@ const fileCheckInterval = time.Second
 // fileCertificate is a certificate of the operator, which is read again when its files change.
 type fileCertificate struct {
 	CertificateFile
+	hosts  []string // of the sites, for what a new certificate no longer covers
 	log    *slog.Logger
 	loaded atomic.Pointer[tls.Certificate] // the last that was good
 
@@ -35,16 +37,13 @@ type fileStamp struct {
 }
 
 // openFileCertificate reads a pair for the first time.
-func openFileCertificate(f CertificateFile, log *slog.Logger) (*fileCertificate, error) {
+func openFileCertificate(f CertificateFile, hosts []string, log *slog.Logger) (*fileCertificate, error) {
 	stamp := f.stamp() // before reading: a change in between is then seen at the next check
 	cert, err := f.load()
 	if err != nil {
 		return nil, err
 	}
-	if time.Now().After(cert.Leaf.NotAfter) {
-		log.Warn("certificate has expired", "cert", f.Cert, "not_after", cert.Leaf.NotAfter)
-	}
-	c := &fileCertificate{CertificateFile: f, log: log, checked: time.Now(), stamp: stamp}
+	c := &fileCertificate{CertificateFile: f, hosts: hosts, log: log, checked: time.Now(), stamp: stamp}
 	c.loaded.Store(cert)
 	return c, nil
 }
@@ -73,6 +72,9 @@ func (c *fileCertificate) reloadLocked() {
 	if err != nil {
 		c.log.Error("cannot reload certificate, the old one stays in use", "cert", c.Cert, "error", err)
 		return
+	}
+	for _, text := range slices.Concat(certificateTroubles(cert, time.Now()), noLongerCovered(c.loaded.Load().Leaf, cert.Leaf, c.hosts)) {
+		c.log.Warn("the new certificate may not do", "cert", c.Cert, "why", text)
 	}
 	c.loaded.Store(cert)
 	c.log.Info("certificate reloaded", "cert", c.Cert, "not_after", cert.Leaf.NotAfter)

@@ -612,7 +612,7 @@ func TestChangedCertificateFilesAreReadAgain(t *testing.T) {
 	pair, next := ca.issue("old", "a.test"), ca.issue("new", "a.test")
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
-		f, err := openFileCertificate(pair, slog.New(slog.NewTextHandler(&text, nil)))
+		f, err := openFileCertificate(pair, nil, slog.New(slog.NewTextHandler(&text, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -61,6 +61,7 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 	if err := errors.Join(append(p.wrong, l.locate(p.config.Validate()))...); err != nil {
 		return nil, &configError{err}
 	}
+	p.warnings = append(p.warnings, p.config.CertificateWarnings()...)
 	if err := p.canEnter(l); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,164 @@
+//go:debug rsa1024min=0
+
+package server
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCertificateWarningsNameHostAndFile: what browsers would warn of is told before a visitor sees it.
+func TestCertificateWarningsNameHostAndFile(t *testing.T) {
+	t.Parallel()
+	ca := newTestCA(t)
+	tests := []struct {
+		name, host string
+		names      []string
+		change     func(*x509.Certificate)
+		chain      func(leaf []byte) [][]byte // behind or in the place of the leaf; nil: the authority behind it
+		key        any
+		want       []string // parts of the warnings; none: no warning
+	}{
+		{name: "it covers the host", host: "example.com", names: []string{"example.com"}},
+		{name: "in another case", host: "Example.COM", names: []string{"example.com"}},
+		{name: "another host", host: "www.example.test", names: []string{"example.test"}, want: []string{`no certificate covers "www.example.test" of hosts`}},
+		{name: "a wildcard", host: "a.example.com", names: []string{"*.example.com"}},
+		{name: "a wildcard is one level", host: "a.b.example.test", names: []string{"*.example.test"}, want: []string{`"a.b.example.test" of hosts, and none is to be had automatically: browsers will warn; the files cover *.example.test`}},
+		{name: "a wildcard is not its parent", host: "example.test", names: []string{"*.example.test"}, want: []string{`"example.test"`}},
+		{name: "a wildcard site", host: "*.example.com", names: []string{"*.example.com"}},
+		{name: "a wildcard site without its certificate", host: "*.example.com", names: []string{"a.example.com"}, want: []string{`"*.example.com"`}},
+		{name: "an address", host: "192.0.2.1", names: []string{"192.0.2.1"}},
+		{name: "an address that is no name", host: "192.0.2.1", names: []string{"example.com"}, want: []string{`"192.0.2.1"`}},
+		{name: "no name at all", host: "example.test", want: []string{"names no host (subjectAltName)", `no certificate covers "example.test"`}},
+		{name: "expired", host: "example.com", names: []string{"example.com"}, want: []string{"has expired at"}, change: func(c *x509.Certificate) {
+			c.NotBefore, c.NotAfter = time.Now().Add(-48*time.Hour), time.Now().Add(-time.Hour)
+		}},
+		{name: "not yet valid", host: "example.com", names: []string{"example.com"}, want: []string{"is not valid before"}, change: func(c *x509.Certificate) {
+			c.NotBefore = time.Now().Add(time.Hour)
+		}},
+		{name: "for clients", host: "example.com", names: []string{"example.com"}, want: []string{"is not for servers"}, change: func(c *x509.Certificate) {
+			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		}},
+		{name: "without its authority", host: "example.com", names: []string{"example.com"}, chain: func(leaf []byte) [][]byte { return [][]byte{leaf} },
+			want: []string{`the certificate of "Test CA" is missing behind it`}},
+		{name: "another authority behind it", host: "example.com", names: []string{"example.com"}, chain: func(leaf []byte) [][]byte {
+			return [][]byte{leaf, newTestCA(t).cert.Raw}
+		}, want: []string{`certificate number 2, "Test CA", did not sign number 1`}},
+		{name: "a short RSA key", host: "example.com", names: []string{"example.com"}, key: shortKey(t), want: []string{"has an RSA key of 1024 bits"}},
+		{name: "a short elliptic key", host: "example.com", names: []string{"example.com"}, key: ellipticKey(t), want: []string{"has an elliptic key of 224 bits"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := ca.issueAs(t, tt.names, tt.key, tt.change, tt.chain)
+			c := tlsSites([]string{"https://127.0.0.1:0"}, []string{tt.host})
+			c.TLS.Auto = false
+			c.TLS.Certificates = []CertificateFile{f}
+			got := c.CertificateWarnings()
+			if len(got) != len(tt.want) {
+				t.Errorf("%q; want %q", got, tt.want)
+			}
+			for _, want := range tt.want {
+				if !slices.ContainsFunc(got, func(text string) bool { return strings.Contains(text, want) && strings.HasPrefix(text, "tls.certificates: ") }) {
+					t.Errorf("%q; want %q", got, want)
+				}
+			}
+			c.Listen = []string{"127.0.0.1:0"}
+			if got := c.CertificateWarnings(); got != nil {
+				t.Errorf("without https: %q", got)
+			}
+		})
+	}
+}
+
+func shortKey(t *testing.T) *rsa.PrivateKey {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func ellipticKey(t *testing.T) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P224(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// issueAs writes a certificate that is changed first, with a key and a chain.
+func (ca *testCA) issueAs(t *testing.T, names []string, key any, change func(*x509.Certificate), chain func([]byte) [][]byte) CertificateFile {
+	t.Helper()
+	f := ca.issue(strings.NewReplacer("*", "x", "/", "x").Replace(t.Name()[strings.LastIndexByte(t.Name(), '/')+1:]), names...)
+	cert, err := f.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := *cert.Leaf
+	template.SerialNumber, template.Subject = big.NewInt(7), pkix.Name{CommonName: "leaf"}
+	if change != nil {
+		change(&template)
+	}
+	var public any
+	switch k := key.(type) {
+	case *rsa.PrivateKey:
+		public = &k.PublicKey
+	case *ecdsa.PrivateKey:
+		public = &k.PublicKey
+	default:
+		k2 := newKey(t)
+		key, public = k2, &k2.PublicKey
+	}
+	leaf, err := x509.CreateCertificate(rand.Reader, &template, ca.cert, public, ca.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ders := [][]byte{leaf, ca.cert.Raw}
+	if chain != nil {
+		ders = chain(leaf)
+	}
+	var text []byte
+	for _, der := range ders {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, f.Cert, text)
+	writeFile(t, f.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	return f
+}
+
+// TestNewCertificateThatLeavesAHostOut is told when the file changes.
+func TestNewCertificateThatLeavesAHostOut(t *testing.T) {
+	t.Parallel()
+	ca := newTestCA(t)
+	before, err := ca.issue("before", "example.com", "www.example.com").load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, err := ca.issue("now", "example.com").load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts := []string{"example.com", "WWW.example.com", "other.example.com"}
+	if got := noLongerCovered(before.Leaf, now.Leaf, hosts); len(got) != 1 || !strings.Contains(got[0], `"www.example.com" any more: it is for example.com`) {
+		t.Errorf("%q", got)
+	}
+	if got := noLongerCovered(now.Leaf, before.Leaf, hosts); got != nil {
+		t.Errorf("%q", got)
+	}
+}
