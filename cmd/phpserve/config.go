@@ -4,10 +4,12 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -224,10 +226,44 @@ func textHook(_, to reflect.Type, data any) (any, error) {
 	if !ok {
 		return data, nil
 	}
-	if err := u.UnmarshalText([]byte(fmt.Sprint(data))); err != nil {
+	text, err := numberText(data)
+	if err == nil {
+		err = u.UnmarshalText([]byte(text))
+	}
+	if err != nil {
 		return nil, err
 	}
 	return target.Elem().Interface(), nil
+}
+
+// maxExact is the number up to which a float64 holds every whole number: JSON, and YAML's 1e6, know no other numbers.
+const maxExact = 1 << 53
+
+// numberText is a value of a file in the way that it is written by people: not 1e+06.
+func numberText(data any) (string, error) {
+	switch n := data.(type) {
+	case float64:
+		if math.Abs(n) > maxExact {
+			return "", fmt.Errorf("%v is too large for a number of this file to be exact: write its digits in quotes", n)
+		}
+		return strconv.FormatFloat(n, 'f', -1, 64), nil
+	case bool:
+		return "", fmt.Errorf("%v is yes or no, and not a number", n)
+	}
+	return fmt.Sprint(data), nil
+}
+
+// isWhole says whether a number of a file is one that an int holds.
+func isWhole(data any) bool {
+	switch n := data.(type) {
+	case float64:
+		return math.Abs(n) <= maxExact && n == math.Trunc(n)
+	case uint64:
+		return n <= math.MaxInt
+	case bool:
+		return false
+	}
+	return true
 }
 
 // listHook splits a variable's value into a list: at line breaks if it has any, else at commas.
@@ -260,8 +296,7 @@ func strictHook(from, to reflect.Type, data any) (any, error) {
 	case to == reflect.TypeFor[fileMode]() && from.Kind() != reflect.String:
 		return nil, fmt.Errorf("%v is a number: write the octal digits of a mode in quotes, such as \"0660\"", data)
 	case to.Kind() == reflect.Bool && from.Kind() != reflect.Bool && from.Kind() != reflect.String,
-		to.Kind() == reflect.Int && from.Kind() == reflect.Bool,
-		to.Kind() == reflect.Int && from.Kind() == reflect.Float64 && data.(float64) != float64(int64(data.(float64))):
+		to.Kind() == reflect.Int && !isWhole(data):
 		return nil, fmt.Errorf("%v is not %s", data, kindName(to))
 	case to.Kind() == reflect.Slice && from.Kind() != reflect.Slice && from.Kind() != reflect.String:
 		return nil, fmt.Errorf("%v is not a list; for a list of one write [%v]", data, data)
