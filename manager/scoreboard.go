@@ -52,6 +52,11 @@ type ProcessStatus struct {
 	Usage Usage
 }
 
+// Working says whether a request runs, or what a script does behind its response.
+func (w *ProcessStatus) Working() bool {
+	return w.State == statusReading || w.State == statusRunning || w.State == statusFinishing
+}
+
 // The states of a worker in php-fpm's words.
 const (
 	statusCreating  = "Creating"

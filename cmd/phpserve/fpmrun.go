@@ -291,25 +291,28 @@ func (m *fpmMaster) stop(word string, signals <-chan os.Signal) {
 	if m.part.isStandIn() {
 		m.server.LeaveSockets()
 	}
+	began := time.Now()
 	again, done := make(chan os.Signal, 1), make(chan struct{})
 	defer close(done)
 	go func() {
 		for {
 			select {
 			case sig := <-signals:
-				if a := fpmAction(sig); a == fpmTerminate || a == fpmFinish {
+				if a := fpmAction(sig); (a == fpmTerminate || a == fpmFinish) && time.Since(began) >= secondSignal {
 					if m.standIn != nil {
 						m.standIn.cut()
 					}
-					again <- sig
-					return
+					select {
+					case again <- sig:
+					default: // one is enough
+					}
 				}
 			case <-done:
 				return
 			}
 		}
 	}()
-	stop(m.server, &plan{config: m.config}, again, m.logger)
+	stop(m.server, &plan{config: m.config}, again, m.logger, isTerminal(os.Stderr)) // php-fpm says nothing, but nobody reads its log while he waits
 }
 
 // reopenLog opens the error log anew.

@@ -203,7 +203,7 @@ func (m *fpmMaster) handOver(signals <-chan os.Signal) {
 	again, drained := make(chan os.Signal, 1), make(chan struct{})
 	go func() {
 		defer close(drained)
-		stop(m.server, &plan{config: m.config}, again, m.logger)
+		stop(m.server, &plan{config: m.config}, again, m.logger, false)
 	}()
 	for {
 		select {

@@ -37,7 +37,9 @@ of the document root.
 Settings come from phpserve.yaml (or .yml, .toml, .json) in this folder or from --config, then from PHPSERVE_* variables,
 then from flags; each is stronger than the one before.
 
-SIGTERM or Ctrl-C lets running requests finish; a second one ends them at once. SIGUSR1 opens the access log anew.`,
+SIGTERM, SIGQUIT or Ctrl-C lets running requests finish; another one, half a second later or more, ends them at once.
+SIGHUP or SIGUSR2 reads the configuration again, SIGUSR1 opens the access log anew. When the terminal that phpserve was
+started in closes, it stops.`,
 		Example: `  phpserve run                                    guess the document root, http://localhost:8000
   phpserve run ./public --open                    and show the site in the browser
   phpserve run ./public --listen 0.0.0.0:8080     let other machines in
@@ -78,12 +80,9 @@ func addFlags(f *pflag.FlagSet) {
 
 // runServer serves until a signal ends it.
 func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout, stderr io.Writer, findPHP phpFinder) error {
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
-	reopen := make(chan os.Signal, 1)
-	notifyReopen(reopen)
-	defer signal.Stop(reopen)
+	asked := newRunSignals()
+	defer asked.close()
+	signals := asked.stop
 
 	goOnWithoutReaders()
 	buryForeign()
@@ -133,8 +132,8 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 		reload: again.reload,
 	})
 	defer control.close()
-	err = untilStopped(ctx, s, p, signals, reopen, logger)
-	stop(s, p, signals, logger)
+	err = untilStopped(ctx, again, p, asked)
+	stop(s, p, signals, logger, true)
 	return err
 }
 
@@ -187,27 +186,6 @@ func (r *runReloader) replace(ctx context.Context, pool string) (changes server.
 	return changes, err
 }
 
-// untilStopped waits until a signal, or a failure, which it returns, ends the serving.
-func untilStopped(ctx context.Context, s *server.Server, p *plan, signals, reopen <-chan os.Signal, logger *slog.Logger) error {
-	for {
-		select {
-		case <-reopen:
-			if err := s.Reopen(); err != nil {
-				logger.Error("cannot open a log anew", "error", err)
-			} else {
-				logger.Info("access log opened anew")
-			}
-		case sig := <-signals:
-			logger.Info("stopping", "signal", sig.String(), "process_control_timeout", p.config.ProcessControlTimeout)
-			return nil
-		case broken := <-s.Failed():
-			return broken
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
 // startUnlessSignalled starts the server; a signal meanwhile ends the attempt.
 func startUnlessSignalled(ctx context.Context, s *server.Server, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -225,25 +203,6 @@ func startUnlessSignalled(ctx context.Context, s *server.Server, signals <-chan 
 		s.Stop(ctx)
 		return context.Cause(ctx)
 	}
-}
-
-// stop lets running requests finish for process_control_timeout, or until a second signal.
-func stop(s *server.Server, p *plan, signals <-chan os.Signal, logger *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), p.config.ProcessControlTimeout)
-	defer cancel()
-	stopped := make(chan struct{})
-	go func() {
-		s.Stop(ctx)
-		close(stopped)
-	}()
-	select {
-	case <-stopped:
-		return
-	case sig := <-signals:
-		logger.Warn("ending at once", "signal", sig.String())
-		cancel()
-	}
-	<-stopped
 }
 
 // nextFreePort moves the default address to the next port that nobody listens on, and says so.
