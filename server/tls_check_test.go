@@ -68,7 +68,9 @@ func TestCertificateWarningsNameHostAndFile(t *testing.T) {
 				t.Errorf("%q; want %q", got, tt.want)
 			}
 			for _, want := range tt.want {
-				if !slices.ContainsFunc(got, func(text string) bool { return strings.Contains(text, want) && strings.HasPrefix(text, "tls.certificates: ") }) {
+				if !slices.ContainsFunc(got, func(text string) bool {
+					return strings.Contains(text, want) && strings.HasPrefix(text, "tls.certificates: ")
+				}) {
 					t.Errorf("%q; want %q", got, want)
 				}
 			}
