@@ -31,13 +31,20 @@ func (c *PoolConfig) iniFile(at iniPlaces, php *PHP) (string, error) {
 	during := func(admin []string) []string {
 		return append(slices.DeleteFunc(slices.Clone(admin), StartOnlyINI), own...)
 	}
-	if len(slashes) > 0 {
+	debugs := php.iniAfter(c, debuggerStart)
+	if debugs != "" { // while PHP starts it holds for the preloaded script; scripts of sites have it by their folders
+		b.set("", []string{debuggerStart + "=no"})
+		if !slices.ContainsFunc(admin, func(kv string) bool { return strings.HasPrefix(kv, debuggerStart+"=") }) {
+			own = append(own, debuggerStart+"="+debugs)
+		}
+	}
+	if len(slashes) > 0 || debugs != "" {
 		// For what begins with two slashes and for scripts directly in the root folder, where a section [PATH=/] does not hold: PHP
 		// looks for the values of a folder in the same table in which it keeps those of NAME[KEY]=VALUE under NAME
 		// (main/php_ini.c:php_ini_parser_cb, php_ini_activate_per_dir).
 		b.set("/", during(slashes))
 	}
-	if len(admin) > 0 {
+	if len(admin) > 0 || debugs != "" {
 		for _, folder := range folders {
 			b.section(folder, during(admin))
 		}
@@ -47,6 +54,9 @@ func (c *PoolConfig) iniFile(at iniPlaces, php *PHP) (string, error) {
 	}
 	return b.String(), b.err
 }
+
+// debuggerStart says whether Xdebug debugs each script, or which.
+const debuggerStart = "xdebug.start_with_request"
 
 // bootSettings hold for phpserve's own scripts: nothing of what operators and tenants set may disturb them.
 var bootSettings = []string{

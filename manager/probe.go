@@ -72,7 +72,7 @@ func (c *PoolConfig) probeSettings() (args []string) {
 			}
 		}
 	}
-	for _, name := range []string{"disable_functions", "open_basedir", "auto_prepend_file", "auto_append_file"} {
+	for _, name := range []string{"disable_functions", "open_basedir", "auto_prepend_file", "auto_append_file", debuggerStart} {
 		args = append(args, "-d", "phpserve["+name+"]=${"+name+"}")
 	}
 	for _, kv := range append(probeOff, "display_startup_errors=0") {
