@@ -110,6 +110,9 @@ type SiteConfig struct {
 	Root string
 	// FrontController is the script, relative to Root, for URLs that name no file. Empty: none.
 	FrontController string
+	// MissingFiles are the endings of URLs that look like files: where there is no such file they get 404, and the front
+	// controller is not asked. Empty: it is asked for every URL.
+	MissingFiles []string
 	// Index are the file names tried for a folder, in order.
 	Index []string
 	// PathInfo is "auto", "off" or "required".
@@ -284,6 +287,11 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 	}
 	if len(s.ScriptExtensions) == 0 {
 		bad("script_extensions must name at least one, such as .php")
+	}
+	for _, ext := range s.MissingFiles {
+		if len(ext) < 2 || ext[0] != '.' || strings.ContainsAny(ext[1:], "./\\ ") {
+			bad("file_extensions: %q must be a dot and letters, such as .css", ext)
+		}
 	}
 	for _, ext := range s.ScriptExtensions {
 		if len(ext) < 2 || ext[0] != '.' || strings.ContainsAny(ext[1:], "./\\") {

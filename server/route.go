@@ -153,6 +153,10 @@ func (t *router) elsewhere(urlPath string) (*target, error) {
 		t.note(urlPath, "there is no front controller to ask", false)
 		return nil, errNotFound
 	}
+	if len(s.missing) > 0 && s.looksLikeFile(urlPath) {
+		t.note(urlPath, "looks like a file and is none; with missing_files: front_controller the front controller would be asked", false)
+		return nil, errNotFound
+	}
 	name := "/" + s.cfg.FrontController
 	f, err := s.root.lookup(name)
 	if errors.Is(err, errOutsideRoot) {

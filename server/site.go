@@ -14,6 +14,7 @@ type site struct {
 	static  *staticFiles
 	php     *poolSlot
 	links   refusedLinks
+	missing map[string]bool // SiteConfig.MissingFiles, in lower case; empty: the front controller answers for every URL
 }
 
 // newSite opens the document root of a site.
@@ -40,8 +41,13 @@ func newSite(cfg SiteConfig, php *poolSlot) (*site, error) {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
 	protect.isComposers = func() bool { return isComposers(root) }
+	missing := map[string]bool{}
+	for _, ext := range cfg.MissingFiles {
+		missing[asciiLower(ext)] = true
+	}
 	return &site{
-		cfg: cfg, root: root, php: php,
+		missing: missing,
+		cfg:     cfg, root: root, php: php,
 		protect: protect, static: newStaticFiles(root, types),
 	}, nil
 }

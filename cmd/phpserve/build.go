@@ -46,7 +46,7 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 	} else if first.Root != "" {
 		first.Root, p.rootWhy = l.relative("root", first.Root), rootConfigured
 	} else {
-		root, why, err := guessRoot(".")
+		root, why, err := guessRoot(".", first.Index)
 		if err != nil {
 			return nil, &configError{err}
 		}
@@ -177,7 +177,7 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 		} else if p.rootWhy == rootConfigured {
 			where = l.where("", "root")
 		}
-		if err := checkRoot(site.Root); err != nil && where != "" {
+		if err := checkRoot(&site); err != nil && where != "" {
 			hint := hintFor(err)
 			if !exists(site.Root) {
 				hint = "root is the folder that holds index.php"
@@ -187,6 +187,13 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 		c, err := siteConfig(&site)
 		if err != nil {
 			return err
+		}
+		if odd, hint, grave := oddRoot(&site); grave && where == "" {
+			return &hintError{fmt.Errorf("cannot serve %s: %s", site.Root, odd), hint}
+		} else if grave {
+			p.warnings = append(p.warnings, fmt.Sprintf("%s: odd document root %s: %s", where, site.Root, odd))
+		} else if odd != "" {
+			p.warnings = append(p.warnings, odd)
 		}
 		p.warnings = append(p.warnings, c.LinkWarnings()...)
 		p.config.Sites = append(p.config.Sites, c)
@@ -201,7 +208,7 @@ func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: string(s.FollowSymlinks), Deny: s.Deny,
 		Charset: s.Charset, Types: s.Types, MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: strings.ToLower(s.Pool),
 	}
-	if err := checkRoot(s.Root); err != nil {
+	if err := checkRoot(s); err != nil {
 		return c, err
 	}
 	root, err := filepath.Abs(s.Root)
@@ -229,6 +236,17 @@ func siteConfig(s *siteSettings) (server.SiteConfig, error) {
 			}
 		}
 		c.FrontController = filepath.ToSlash(filepath.Clean(rel))
+	}
+	switch s.MissingFiles {
+	case missingNotFound:
+		c.MissingFiles = s.FileExtensions
+	case missingAuto:
+		if s.FrontController == frontAuto && frameworkOf(root) == "" {
+			c.MissingFiles = s.FileExtensions
+		}
+	case missingFront:
+	default:
+		return c, fmt.Errorf("missing_files must be one of %s, %s, %s, not %q", missingAuto, missingFront, missingNotFound, s.MissingFiles)
 	}
 	return c, nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/phpserve/phpserve/safefile"
@@ -16,7 +17,7 @@ import (
 var publicFolders = []string{"public", "web", "docroot", "htdocs"}
 
 // guessRoot finds the document root of the project in dir: what composer.json says, a usual folder, or dir itself.
-func guessRoot(dir string) (root, why string, err error) {
+func guessRoot(dir string, index []string) (root, why string, err error) {
 	if public, err := composerPublicDir(dir); err != nil {
 		return "", "", err
 	} else if public != "" {
@@ -29,6 +30,13 @@ func guessRoot(dir string) (root, why string, err error) {
 		}
 		if isDir(path) {
 			return path, "the usual folder", nil
+		}
+	}
+	if indexIn(dir, index) == "" {
+		for _, name := range moreFolders {
+			if path := filepath.Join(dir, name); indexIn(path, index) != "" && linkOnTheWay(dir, name) == nil {
+				return path, "the only usual folder with an index file", nil
+			}
 		}
 	}
 	return dir, "this folder", nil
@@ -54,8 +62,9 @@ func linkOnTheWay(dir, guess string) error {
 }
 
 // checkRoot refuses a document root that is missing, or that is the root of a project and not its public folder: its
-// sources, secrets and dependencies would be served.
-func checkRoot(root string) error {
+// sources, secrets and dependencies would be served. Who names a front controller knows the folder.
+func checkRoot(s *siteSettings) error {
+	root := s.Root
 	info, err := os.Stat(root)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -71,11 +80,11 @@ func checkRoot(root string) error {
 			"name the folder: phpserve run " + filepath.Dir(root),
 		}
 	}
-	if !exists(filepath.Join(root, "composer.json")) || exists(filepath.Join(root, "index.php")) || exists(filepath.Join(root, "index.html")) {
+	if !exists(filepath.Join(root, "composer.json")) || s.FrontController != frontAuto || indexIn(root, s.Index) != "" {
 		return nil
 	}
 	hint := "name the folder that is meant for the public: phpserve run DIR"
-	for _, name := range publicFolders {
+	for _, name := range slices.Concat(publicFolders, moreFolders) {
 		if isDir(filepath.Join(root, name)) {
 			hint = "serve its public folder: phpserve run " + filepath.Join(root, name)
 			break

@@ -31,7 +31,7 @@ func newRunCommand(stdout, stderr io.Writer, findPHP phpFinder) *cobra.Command {
 		Long: `Serve a PHP site over HTTP or HTTPS. DIR is its document root, the folder that holds index.php.
 
 Without DIR the document root is what composer.json names in extra.public-dir, else the first of public, web, docroot
-and htdocs that exists, else this folder. URLs that name no file go to the front controller, by default the index.php
+and htdocs that exists, else the first of www, html, httpdocs and their like with an index file, else this folder. URLs that name no file go to the front controller, by default the index.php
 of the document root.
 
 Settings come from phpserve.yaml (or .yml, .toml, .json) in this folder or from --config, then from PHPSERVE_* variables,

@@ -48,6 +48,8 @@ type siteSettings struct {
 	Hosts            []string `mapstructure:"hosts"`
 	Root             string   `mapstructure:"root"`
 	FrontController  string   `mapstructure:"front_controller"`
+	MissingFiles     string   `mapstructure:"missing_files"`
+	FileExtensions   []string `mapstructure:"file_extensions"`
 	Index            []string `mapstructure:"index"`
 	PathInfo         string   `mapstructure:"path_info"`
 	ScriptExtensions []string `mapstructure:"script_extensions"`
@@ -125,6 +127,13 @@ const (
 	frontOff  = "off"
 )
 
+// Who answers for a URL that looks like a file and is none (missing_files).
+const (
+	missingAuto     = "auto" // nobody, if the front controller is a guess and belongs to no known framework
+	missingFront    = "front_controller"
+	missingNotFound = "not_found"
+)
+
 // defaultSettings are the defaults of the packages, in the spelling of the configuration.
 func defaultSettings() settings {
 	c, site, pool := server.DefaultConfig(), server.DefaultSiteConfig(), manager.DefaultPoolConfig(runtime.NumCPU())
@@ -141,7 +150,7 @@ func defaultSettings() settings {
 			Redirect: c.TLS.Redirect, RedirectPort: c.TLS.RedirectPort, Challenges: []string{}, Certificates: []certificate{},
 		},
 		Site: siteSettings{
-			Hosts: []string{}, FrontController: frontAuto, Index: site.Index, PathInfo: site.PathInfo,
+			Hosts: []string{}, FrontController: frontAuto, MissingFiles: missingAuto, FileExtensions: server.DefaultFileExtensions(), Index: site.Index, PathInfo: site.PathInfo,
 			ScriptExtensions: site.ScriptExtensions, CGI: site.CGI, ResolveSymlinks: site.ResolveSymlinks,
 			FollowSymlinks: linkRule(site.FollowSymlinks), Deny: site.Deny,
 			Charset: site.Charset, Types: []string{}, MaxBodySize: size(site.MaxBodySize), FastCGIParam: []string{},
