@@ -11,11 +11,15 @@ func DefaultFileExtensions() []string {
 		".php .php3 .php4 .php5 .php7 .php8 .phtml .phar .inc .asp .aspx .ashx .jsp .jspx .do .cfm .cgi .pl .py .rb .sh .bat .ps1 .env .bak .old .sql .sqlite .log .ini .conf .yml .yaml .lock")
 }
 
-// looksLikeFile says whether the last segment of a path ends like a file, or any segment is named like a script.
+// looksLikeFile says whether the last segment of a path ends like a file, or, where scripts may have PATH_INFO, any segment is
+// named like a script.
 func (s *site) looksLikeFile(urlPath string) bool {
 	last := urlPath[strings.LastIndexByte(urlPath, '/')+1:]
 	if dot := strings.LastIndexByte(last, '.'); dot > 0 && s.missing[asciiLower(last[dot:])] {
 		return true
+	}
+	if s.cfg.PathInfo == PathInfoOff {
+		return s.isScript(last)
 	}
 	for segment := range strings.SplitSeq(urlPath, "/") {
 		if s.isScript(segment) {
