@@ -78,7 +78,7 @@ func defaultDenied() []deniedGroup {
 func DefaultDeny() (entries []string) {
 	for _, g := range defaultDenied() {
 		entries = append(entries, strings.Fields(g.files)...)
-		for _, folder := range strings.Fields(g.folders) {
+		for folder := range strings.FieldsSeq(g.folders) {
 			entries = append(entries, strings.TrimSuffix(folder, "/")+"/")
 		}
 	}

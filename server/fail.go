@@ -104,8 +104,7 @@ func judge(err error) verdict {
 // fail answers a request with an error.
 func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step) {
 	v := judge(err)
-	var link *linkError
-	if errors.As(err, &link) {
+	if link, ok := errors.AsType[*linkError](err); ok {
 		x.site.links.log(s.log, link)
 	}
 	x.err = err

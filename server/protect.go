@@ -160,10 +160,10 @@ func defaultRules() (rules []denyRule) {
 		return strings.ContainsAny(strings.TrimPrefix(entry, "*."), "*?")
 	}
 	for _, g := range defaultDenied() {
-		for _, entry := range strings.Fields(g.files) {
+		for entry := range strings.FieldsSeq(g.files) {
 			rules = append(rules, denyRule{entry: entry, files: true, spares: spares(entry)})
 		}
-		for _, entry := range strings.Fields(g.folders) {
+		for entry := range strings.FieldsSeq(g.folders) {
 			rules = append(rules, denyRule{entry: strings.TrimSuffix(entry, "/") + "/", folders: true, composers: entry == deniedComposer})
 		}
 	}
@@ -265,7 +265,7 @@ func (p *protection) deniedTarget(root, real, urlPath string, folder bool) (rule
 		if !denied && !more && !folder && !p.isScript(urlPath) && p.isSource(appendFolded(nil, segment)) {
 			rule, denied = ruleSource, true // a script, which would be sent as it is
 		}
-		if denied && !(rule == ruleSource && p.isScript(urlPath)) {
+		if denied && (rule != ruleSource || !p.isScript(urlPath)) {
 			return rule, true
 		}
 	}
