@@ -46,13 +46,28 @@ func runtimeBase(owner *credential) string {
 		return os.TempDir()
 	}
 	// Another user could not reach into a runtime folder of ours.
-	if base := os.Getenv("XDG_RUNTIME_DIR"); base != "" && owner == nil {
+	if base := os.Getenv("XDG_RUNTIME_DIR"); base != "" && owner == nil && usableBase(base) {
 		return base
 	}
 	if info, err := os.Stat(systemRuntime); err == nil && info.IsDir() && os.Geteuid() == 0 {
 		return systemRuntime
 	}
 	return os.TempDir()
+}
+
+// usableBase says whether a folder for the files of one user is that of this one, and short enough for the names of sockets in it
+// (sun_path of unix(7) holds 108 bytes). Of one that is not, the folder for temporary files takes the place.
+func usableBase(base string) bool {
+	const longest = 48 // bytes, so that phpserve's folder, whose name has that of the pool, and a socket fit
+	info, err := os.Stat(base)
+	if err != nil || !info.IsDir() || !isOwn(info) || info.Mode().Perm()&0o022 != 0 || !filepath.IsAbs(base) || len(base) > longest {
+		return false
+	}
+	probe, err := os.MkdirTemp(base, "phpserve-probe-")
+	if err != nil {
+		return false
+	}
+	return os.Remove(probe) == nil
 }
 
 // systemRuntime is where the files of running system services belong (FHS 3.0 section 3.15). Only root can make any there.

@@ -77,14 +77,24 @@ func controlDir() string {
 	if os.Geteuid() == 0 {
 		return "/run/phpserve"
 	}
-	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && usableRuntime(dir) {
 		return filepath.Join(dir, "phpserve")
 	}
 	return filepath.Join(os.TempDir(), fmt.Sprintf("phpserve-%d", os.Getuid()))
 }
 
+// usableRuntime says whether XDG_RUNTIME_DIR is a folder that only this user can change, and short enough for the name of a socket.
+func usableRuntime(dir string) bool {
+	const longest = 70 // bytes: a socket's name has at most 107 (unix(7)), of which phpserve/control-PID.sock needs the rest
+	info, err := os.Stat(dir)
+	return err == nil && info.IsDir() && info.Mode().Perm()&0o022 == 0 && info.Mode().Perm()&0o300 == 0o300 && ownedByMe(info) && filepath.IsAbs(dir) && len(dir) <= longest
+}
+
 // openControlOr opens the socket. Who cannot have one goes without, with a warning: it is no reason not to serve.
 func openControlOr(logger *slog.Logger, c controlled) *control {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); os.Geteuid() != 0 && dir != "" && !usableRuntime(dir) {
+		logger.Warn("XDG_RUNTIME_DIR cannot be used: it must be a folder that belongs to this user alone, with a short name", "folder", dir, "instead", controlDir())
+	}
 	s, err := openControl(c)
 	if err != nil {
 		logger.Warn("there is no control socket", "error", err)
