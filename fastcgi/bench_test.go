@@ -8,7 +8,7 @@ import (
 // BenchmarkRoundTripMemory is our own code alone: no system call, no scheduler.
 func BenchmarkRoundTripMemory(b *testing.B) {
 	wire := append(stdout("Content-type: text/html; charset=UTF-8\r\n\r\nHello"), end()...)
-	c := NewConn(&memConn{in: wire, loop: true})
+	c := counting(&memConn{in: wire, loop: true})
 	benchmarkRoundTrip(b, c)
 }
 
@@ -30,7 +30,7 @@ func BenchmarkRoundTripUnix(b *testing.B) {
 			}
 		}
 	}()
-	c := NewConn(near)
+	c := counting(near)
 	benchmarkRoundTrip(b, c)
 	_ = c.Close()
 	<-done
@@ -43,7 +43,7 @@ func BenchmarkLargeAnswer(b *testing.B) {
 	for range 16 {
 		wire = append(wire, AppendRecord(nil, TypeStdout, 1, make([]byte, 65528))...)
 	}
-	c := NewConn(&memConn{in: append(wire, end()...), loop: true})
+	c := counting(&memConn{in: append(wire, end()...), loop: true})
 	b.SetBytes(int64(len(wire)))
 	benchmarkRoundTrip(b, c)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
@@ -39,9 +40,10 @@ type Conn struct {
 
 	// id is that of the current request. php-cgi does not multiplex, it only
 	// echoes the id (php-src main/fastcgi.c:fcgi_read_request): a new one for
-	// every request tells its answer from what another process still says to the
-	// one before, such as a child that the script forked.
+	// every request, which nobody can guess, tells its answer from what another
+	// process says there, such as a child that the script forked.
 	id       uint16
+	nextID   func(last uint16) uint16
 	state    connState
 	keep     bool  // the request asked for FCGI_KEEP_CONN
 	answered bool  // a byte of the answer was received
@@ -86,7 +88,7 @@ func NewConn(nc net.Conn) *Conn {
 		// Best effort: only an early answer to a half-read small body needs it.
 		_ = b.SetWriteBuffer(3 * inlineBody)
 	}
-	return &Conn{nc: nc, in: make([]byte, maxRecord)}
+	return &Conn{nc: nc, in: make([]byte, maxRecord), nextID: unguessable}
 }
 
 // Send sends a request: BEGIN_REQUEST, PARAMS, STDIN. With a body of at most
@@ -107,9 +109,7 @@ func (c *Conn) Send(r *Request) error {
 	} else if length < 0 {
 		panic("internal error: fastcgi request with a body of unknown length")
 	}
-	if c.id++; c.id == 0 { // 0 is for management records, FastCGI 1.0 §3.3
-		c.id = 1
-	}
+	c.id = c.nextID(c.id)
 	c.out = appendRequest(c.out[:0], c.id, r)
 	if length > inlineBody {
 		c.begin(r)
@@ -132,6 +132,16 @@ func (c *Conn) Send(r *Request) error {
 		return c.fail(&ConnError{Op: "send request", Unsent: n == 0, Err: err})
 	}
 	return nil
+}
+
+// unguessable is a request id that nobody can guess (math/rand/v2 draws from ChaCha8 with a seed of the system) and that is not the
+// last one. 0 is for management records, FastCGI 1.0 §3.3.
+func unguessable(last uint16) uint16 {
+	for {
+		if id := uint16(rand.Uint32()); id != 0 && id != last {
+			return id
+		}
+	}
 }
 
 func (c *Conn) begin(r *Request) {

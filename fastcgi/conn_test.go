@@ -43,7 +43,7 @@ func TestSendGivesTheBytesOfTheSpecification(t *testing.T) {
 func TestSendWritesASmallRequestOnce(t *testing.T) {
 	for _, n := range []int{0, 1, MaxContent, inlineBody} {
 		m := &memConn{in: end()}
-		c := NewConn(m)
+		c := counting(m)
 		mustSend(t, c, &Request{Params: make([]byte, 500), Body: bytes.NewReader(make([]byte, n)), BodyLen: int64(n)})
 		if m.wrote != 1 {
 			t.Errorf("body of %d bytes: %d writes", n, m.wrote)
@@ -87,7 +87,7 @@ func TestNextAssemblesRecordsFromAnyReads(t *testing.T) {
 		stdout("a"), padded(TypeStdout, []byte(big), 255), padded(TypeStderr, []byte("e"), 7), stdout(big), end(),
 	}, nil)
 	for _, chunk := range []int{0, 1, 7, 4096, 65536} {
-		c := NewConn(&memConn{in: wire, chunk: chunk})
+		c := counting(&memConn{in: wire, chunk: chunk})
 		mustSend(t, c, &Request{KeepConn: true})
 		a := mustCollect(t, c)
 		if a.stdout.String() != "a"+big+big || a.stderr.String() != "e" {
@@ -119,7 +119,7 @@ func TestBufferedTellsWhetherNextWouldRead(t *testing.T) {
 }
 
 func TestBufferedIsTrueForABadRecord(t *testing.T) {
-	c := NewConn(&memConn{in: append(stdout("x"), 9, 9, 9, 9, 9, 9, 9, 9)})
+	c := counting(&memConn{in: append(stdout("x"), 9, 9, 9, 9, 9, 9, 9, 9)})
 	mustSend(t, c, &Request{})
 	if _, err := c.Next(); err != nil || !c.Buffered() {
 		t.Errorf("Buffered %v, %v", c.Buffered(), err)
@@ -171,7 +171,7 @@ func TestMisuseOfAConnPanics(t *testing.T) {
 			f()
 		})
 	}
-	c := NewConn(&memConn{in: end()})
+	c := counting(&memConn{in: end()})
 	mustPanic("Next before Send", func() { _, _ = c.Next() })
 	mustPanic("body of unknown length", func() { _ = c.Send(&Request{Body: strings.NewReader(""), BodyLen: -1}) })
 	mustSend(t, c, &Request{})
@@ -189,15 +189,6 @@ func TestAnswerToTheRequestBeforeIsNotTakenForTheNext(t *testing.T) {
 	_, err := c.Next()
 	if foreign, ok := errors.AsType[*ProtocolError](err); !ok || !foreign.Foreign {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestRequestIDIsNeverThatOfManagementRecords(t *testing.T) {
-	c := withPeer(t, expectRequest(0), send(of(1, stdout("x"), end())))
-	c.id = 65535
-	mustSend(t, c, &Request{KeepConn: true})
-	if a := mustCollect(t, c); a.stdout.String() != "x" {
-		t.Errorf("got %q", a.stdout.String())
 	}
 }
 
@@ -251,7 +242,7 @@ func TestWorkerThatHangsUpOnALargeBodyMayHaveAnswered(t *testing.T) {
 func TestShortBodyIsABodyErrorAndNotTheWorkers(t *testing.T) {
 	t.Run("small, before anything is sent", func(t *testing.T) {
 		m := &memConn{in: end()}
-		c := NewConn(m)
+		c := counting(m)
 		err := c.Send(&Request{Body: strings.NewReader("ab"), BodyLen: 3, KeepConn: true})
 		var e *BodyError
 		if !errors.As(err, &e) || !errors.Is(err, io.ErrUnexpectedEOF) || SafeToRetry(err) {
@@ -317,7 +308,7 @@ func TestPassedReadDeadlineIsNotFinal(t *testing.T) {
 
 func TestSendOnAConnectionTheWorkerHasClosedIsSafeToRetry(t *testing.T) {
 	near, far := socketPair(t)
-	c := NewConn(near)
+	c := counting(near)
 	defer c.Close()
 	_ = far.Close()
 	err := c.Send(&Request{})
@@ -334,7 +325,7 @@ func TestSendOnAConnectionTheWorkerHasClosedIsSafeToRetry(t *testing.T) {
 
 func TestAnUnusuallyLargeWriteBufferIsNotKept(t *testing.T) {
 	m := &memConn{in: end(), loop: true}
-	c := NewConn(m)
+	c := counting(m)
 	mustSend(t, c, &Request{Params: make([]byte, 2*keepBuffer), KeepConn: true})
 	mustCollect(t, c)
 	if cap(c.out) > keepBuffer {
@@ -344,7 +335,7 @@ func TestAnUnusuallyLargeWriteBufferIsNotKept(t *testing.T) {
 
 func TestSmallRoundTripDoesNotAllocate(t *testing.T) {
 	m := &memConn{in: append(stdout("Content-type: text/html\r\n\r\nhi"), end()...), loop: true}
-	c := NewConn(m)
+	c := counting(m)
 	body := bytes.NewReader(make([]byte, 2000))
 	r := &Request{Params: make([]byte, 900), Body: body, BodyLen: 2000, KeepConn: true}
 	allocs := testing.AllocsPerRun(1000, func() {

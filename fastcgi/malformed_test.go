@@ -31,7 +31,7 @@ func TestMalformedAnswerIsAProtocolError(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c := NewConn(&memConn{in: append(stdout("before"), tt.wire...)})
+			c := counting(&memConn{in: append(stdout("before"), tt.wire...)})
 			mustSend(t, c, &Request{KeepConn: true})
 			a, err := collect(c)
 			var e *ProtocolError
@@ -53,7 +53,7 @@ func TestFullPaddingOnEveryRecordIsAccepted(t *testing.T) {
 	wire := bytes.Join([][]byte{
 		padded(TypeStdout, []byte(content), 255), padded(TypeStdout, nil, 255), padded(TypeStdout, []byte(content), 255), padded(TypeEndRequest, make([]byte, 8), 255),
 	}, nil)
-	c := NewConn(&memConn{in: wire})
+	c := counting(&memConn{in: wire})
 	mustSend(t, c, &Request{KeepConn: true})
 	if a := mustCollect(t, c); a.stdout.String() != content+content || !c.Reusable() {
 		t.Errorf("got %d bytes, reusable %v", a.stdout.Len(), c.Reusable())
@@ -63,7 +63,7 @@ func TestFullPaddingOnEveryRecordIsAccepted(t *testing.T) {
 func TestTruncatedAnswerIsAnUnexpectedEOF(t *testing.T) {
 	whole := append(stdout("hello"), end()...)
 	for n := range whole {
-		c := NewConn(&memConn{in: whole[:n]})
+		c := counting(&memConn{in: whole[:n]})
 		mustSend(t, c, &Request{KeepConn: true})
 		_, err := collect(c)
 		var e *ConnError
@@ -95,7 +95,7 @@ func FuzzConnNext(f *testing.F) {
 	f.Add([]byte("\x01\x03\x00\x01\x00\x07\x01\x00xxxxxxxx"), 1)
 	f.Add(bytes.Repeat(padded(TypeStderr, nil, 255), 257), 0)
 	f.Fuzz(func(t *testing.T, wire []byte, chunk int) {
-		c := NewConn(&memConn{in: wire, chunk: max(chunk, 0)})
+		c := counting(&memConn{in: wire, chunk: max(chunk, 0)})
 		mustSend(t, c, &Request{KeepConn: true})
 		var again []byte // what was understood, encoded anew
 		for {

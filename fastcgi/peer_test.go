@@ -133,7 +133,7 @@ func withPeerOn(t testing.TB, near, far net.Conn, steps ...step) *Conn {
 		}
 		done <- nil
 	}()
-	c := NewConn(near)
+	c := counting(near)
 	t.Cleanup(func() {
 		if err := <-done; err != nil {
 			t.Errorf("peer: %v", err)
@@ -255,3 +255,29 @@ func (m *memConn) RemoteAddr() net.Addr             { return &net.UnixAddr{} }
 func (m *memConn) SetDeadline(time.Time) error      { return nil }
 func (m *memConn) SetReadDeadline(time.Time) error  { return nil }
 func (m *memConn) SetWriteDeadline(time.Time) error { return nil }
+
+// counting returns a Conn whose requests have the ids 1, 2, 3 and so on, which a scripted peer can know.
+func counting(nc net.Conn) *Conn {
+	c := NewConn(nc)
+	c.nextID = func(last uint16) uint16 { return max(last+1, 1) }
+	return c
+}
+
+// Who cannot read the requests of a connection cannot answer them either.
+func TestRequestIDsCannotBeGuessedAndDoNotRepeatAtOnce(t *testing.T) {
+	seen, rising, last := map[uint16]bool{}, 0, uint16(0)
+	const n = 4000
+	for range n {
+		id := NewConn(nil).nextID(last)
+		if id == 0 || id == last {
+			t.Fatalf("id %d after %d", id, last)
+		}
+		if id == last+1 {
+			rising++
+		}
+		seen[id], last = true, id
+	}
+	if len(seen) < n*9/10 || rising > 10 { // of 65535; about 3877 and 0 are to be expected
+		t.Errorf("%d different ids among %d, %d of them follow the last", len(seen), n, rising)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"runtime"
 	"syscall"
 )
 
@@ -15,16 +14,15 @@ type child struct {
 	exit exitStatus    // valid after done
 }
 
-// startChild starts php-cgi with the listening socket as its standard input, which is how php-cgi enters FastCGI mode
-// (sapi/cgi/cgi_main.c:main), and both outputs going to out. deathSignal is
-// sent to it when phpserve dies. It inherits the files of more, too.
-func startChild(p *Pool, socket, out *os.File, deathSignal syscall.Signal, more ...*os.File) (*child, error) {
-	args, err := p.cfg.command(p.php.Path)
+// startChild starts a php-cgi that makes and listens on a socket, with both outputs going to out. Its standard input is empty, and
+// so is that of the programs that scripts start. It inherits the files of more, too.
+func startChild(p *Pool, socket string, out *os.File, more ...*os.File) (*child, error) {
+	args, err := p.cfg.command(p.php.Path, "-b", socket)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = socket, out, out
+	cmd.Stdout, cmd.Stderr = out, out // and the null device as standard input
 	cmd.ExtraFiles = more
 	cmd.Dir = p.cfg.startDir()
 	cmd.Env = p.cfg.environment(p.dir)
@@ -32,29 +30,34 @@ func startChild(p *Pool, socket, out *os.File, deathSignal syscall.Signal, more 
 	if p.late {
 		user = user.keepingRoot()
 	}
-	cmd.SysProcAttr = sysProcAttr(user, deathSignal)
+	cmd.SysProcAttr = sysProcAttr(user, syscall.SIGKILL)
 	ch := &child{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
-	go func() {
+	go offMainThread(func() {
 		// The parent-death signal fires when the thread that started the child ends, prctl(2): keep it until then.
 		// It ends with this goroutine, as a locked one that is never unlocked does.
-		runtime.LockOSThread()
 		ResetThread(p.priority)
 		unblockSignals()
 		err := cmd.Start()
+		if err == nil {
+			p.orphans.adopt(cmd.Process.Pid)
+		}
 		started <- err
 		if err != nil {
 			return
 		}
 		_ = cmd.Wait() // how it ended is in ProcessState
+		p.orphans.forget(cmd.Process.Pid)
 		ch.exit = exitStatusOf(cmd.ProcessState)
 		close(ch.done)
-	}()
+	})
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("[pool %s] cannot start %s: %v", p.cfg.Name, p.php.Path, err)
 	}
 	return ch, nil
 }
+
+func (ch *child) pid() int { return ch.cmd.Process.Pid }
 
 // kill ends the child at once and waits for its end.
 func (ch *child) kill() {

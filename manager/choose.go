@@ -62,7 +62,14 @@ func chooseEngine(c *PoolConfig, php *PHP) (engine, why string, err error) {
 }
 
 // zygoteObstacle says why this PHP cannot run the zygote engine in a pool; empty if it can.
-func (p *PHP) zygoteObstacle(c *PoolConfig) string { return p.obstacle(c, "need", "missing") }
+func (p *PHP) zygoteObstacle(c *PoolConfig) string {
+	for _, class := range functionList(p.iniAfter(c, "disable_classes") + "," + p.facts["disable_classes"]) {
+		if strings.EqualFold(class, "SplFileObject") {
+			return class + " is in disable_classes"
+		}
+	}
+	return p.obstacle(c, "need", "missing")
+}
 
 // lateDropObstacle says why workers of this PHP cannot give up root by themselves; empty if they can.
 func (p *PHP) lateDropObstacle(c *PoolConfig) string {

@@ -15,6 +15,7 @@ func (p *Pool) watch(w *Worker) {
 		select {
 		case <-w.proc.done:
 			p.buried(w)
+			w.heirs.close()
 			p.limit.giveBack()
 			p.children.giveBack()
 			if signal := w.proc.status.signal; p.crashed != nil && (signal == "SIGSEGV" || signal == "SIGBUS") {

@@ -4,19 +4,21 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
+	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // Dialer speaks FastCGI to php-cgi for the manager; package server implements it.
 type Dialer interface {
-	// Greet connects, runs script on the new connection, which it keeps alive, and returns what the script printed.
+	// Greet runs script on a new connection, which it owns from then on and keeps alive, and returns what the script printed.
 	// It returns when ctx ends.
-	Greet(ctx context.Context, network, addr, script string) (conn Conn, output string, err error)
-	// Launch connects and sends a request for script with params, without FCGI_KEEP_CONN and with the write side of the
-	// connection shut down. Reading the result yields what the script prints, on either stream, until the request ends.
-	Launch(ctx context.Context, network, addr, script string, params map[string]string) (io.ReadCloser, error)
+	Greet(ctx context.Context, nc net.Conn, script string) (conn Conn, output string, err error)
+	// Launch sends a request for script with params on a new connection, which it owns from then on, without FCGI_KEEP_CONN and
+	// with the write side of the connection shut down. Reading the result yields what the script prints, on either stream,
+	// until the request ends.
+	Launch(nc net.Conn, script string, params map[string]string) (io.ReadCloser, error)
 }
 
 // Conn is the connection of a worker.
@@ -38,22 +40,14 @@ type engine interface {
 	nudge()
 	// lost is closed when the engine can make no more workers; those it made go on as nobody's children.
 	lost() <-chan struct{}
+	// retire has the engine make no more workers: it is lost. The spawn engine, which is nothing that could be used up, goes on.
+	retire()
 	// close ends every process of the engine and waits for their ends.
 	close()
 }
 
-// endpoint is where unattached workers accept a connection: one for all workers of a zygote, one per spawned worker.
-type endpoint struct {
-	network, addr string
-	greetings     map[*greeting]struct{} // under way; guarded by Pool.mu
-}
-
 // greeting is one attempt to connect to whichever worker accepts at an endpoint.
 type greeting struct{ cancel context.CancelFunc }
-
-func newEndpoint(network, addr string) *endpoint {
-	return &endpoint{network: network, addr: addr, greetings: map[*greeting]struct{}{}}
-}
 
 // process is one PHP worker process.
 type process struct {
@@ -67,14 +61,15 @@ type process struct {
 	status exitStatus    // valid after done
 	said   string        // its last words, if it has an output of its own; valid after done
 
-	mu     sync.Mutex  // guards handle
-	handle *os.Process // a pidfd where the system has them, so that no recycled pid is ever signalled; nil after the exit
+	mu     sync.Mutex     // guards handle
+	handle *processHandle // nil after the exit
 }
 
+// newProcess takes hold of a process. Its error says that the process could not be looked for, or is not there: see [isGone].
 func newProcess(pid int, e *endpoint) (*process, error) {
-	handle, err := os.FindProcess(pid)
+	handle, err := openProcess(pid)
 	if err != nil {
-		return nil, fmt.Errorf("cannot find worker %d: %v", pid, err)
+		return nil, fmt.Errorf("cannot get hold of process %d: %w", pid, err)
 	}
 	return &process{pid: pid, endpoint: e, started: time.Now(), handle: handle, done: make(chan struct{})}, nil
 }
@@ -83,10 +78,7 @@ func newProcess(pid int, e *endpoint) (*process, error) {
 func (p *process) exited(s exitStatus) {
 	p.once.Do(func() {
 		p.status = s
-		p.mu.Lock()
-		_ = p.handle.Release() // the pidfd would stay until the next garbage collection
-		p.handle = nil
-		p.mu.Unlock()
+		p.letGo()
 		if p.output != nil {
 			p.output.workerEnded(p.pid)
 		}
@@ -94,7 +86,17 @@ func (p *process) exited(s exitStatus) {
 	})
 }
 
-// awaitEnd waits for the end of a worker that is nobody's child any more, and records it.
+// letGo gives the handle back.
+func (p *process) letGo() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.handle != nil {
+		p.handle.close()
+		p.handle = nil
+	}
+}
+
+// awaitEnd waits until the process has ended, or its end has been reported. It does not bury it.
 func (p *process) awaitEnd() {
 	p.mu.Lock()
 	handle := p.handle
@@ -102,19 +104,15 @@ func (p *process) awaitEnd() {
 	if handle == nil {
 		return // reported already
 	}
-	if err := handle.WithHandle(awaitHandle); err != nil { // the system has no such handles, or it has ended
-		awaitByPolling(p.pid)
-	}
-	buryOrphan(p.pid)
-	p.exited(exitStatus{})
+	handle.wait(p.done)
 }
 
 // signal sends s unless the process is known to be gone.
-func (p *process) signal(s os.Signal) {
+func (p *process) signal(s syscall.Signal) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.handle != nil {
-		_ = p.handle.Signal(s) // it may have ended this moment: then there is nobody to tell
+		p.handle.signal(s) // it may have ended this moment: then there is nobody to tell
 	}
 }
 
@@ -136,4 +134,14 @@ func (s exitStatus) String() string {
 		return "ended on signal: " + s.signal
 	}
 	return fmt.Sprintf("exited with code %d", s.code)
+}
+
+// outsideOrphans calls f, which runs a program, so that the program is not taken for one that phpserve has inherited.
+func outsideOrphans(f func()) {
+	done := make(chan struct{})
+	go offMainThread(func() {
+		defer close(done)
+		f()
+	})
+	<-done
 }

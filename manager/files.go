@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 )
 
 //go:embed runtime/*.php
@@ -37,6 +38,8 @@ type runtimeDir struct {
 	owner *credential
 	locks []*os.File // say that the folder is in use, see stale_unix.go
 	guest *guest     // what workers in a chroot need instead; nil without a chroot
+
+	serial atomic.Uint64 // of the folders of processes
 }
 
 // runtimeBase is the folder for runtime folders: TMPDIR if it is set, the user's or the system's for such files, else the one
@@ -123,7 +126,7 @@ func (d *runtimeDir) write(c *PoolConfig, php *PHP, lateDrop bool) error {
 	if lateDrop {
 		at.lateUser = d.owner.name
 	}
-	preload := d.preload(c, php)
+	preload := d.preload(c, php, lateDrop)
 	if preload != "" {
 		at.preload = d.file(preloadFile)
 	}

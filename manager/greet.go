@@ -5,13 +5,19 @@ import (
 	"fmt"
 	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// greeted finds the worker's pid in what worker.php printed, whatever the operator's own files printed around it.
+// greeted finds the worker's pid in what worker.php printed, whatever the operator's own files printed around it. It is needed
+// only where the kernel does not tell who wrote that.
 var greeted = regexp.MustCompile(`phpserve-worker:(\d+);`)
+
+// attached is a connection on which a worker has answered its greeting.
+type attached struct {
+	conn Conn
+	wire *wire
+}
 
 // greet connects to an unattached worker at w's endpoint: w itself, or another that waits there too, in whose stead w is
 // then met by that one's greeting.
@@ -29,9 +35,8 @@ func (p *Pool) greet(w *Worker) {
 	p.mu.Unlock()
 	p.wg.Go(func() {
 		defer cancel()
-		conn, output, err := p.dialer.Greet(ctx, at.network, at.addr, p.dir.workerScript())
-		m := greeted.FindStringSubmatch(output)
-		if pid, convErr := strconv.Atoi(strings.Join(m[min(1, len(m)):], "")); convErr == nil && w.proc.output != nil {
+		pid, a, err := p.meet(ctx, at)
+		if err == nil && w.proc.output != nil {
 			w.proc.output.requestEnded(pid) // one whose client left may have been before
 		}
 		if err == nil && p.kind == EngineSpawn {
@@ -39,38 +44,13 @@ func (p *Pool) greet(w *Worker) {
 		}
 		p.mu.Lock()
 		delete(at.greetings, g)
-		if err == nil && m != nil {
-			pid, _ := strconv.Atoi(m[1]) // digits only
-			other := p.workers[pid]
-			switch {
-			case other == nil && p.spawning > 0:
-				p.early[pid] = conn
-				p.mu.Unlock()
-			case other == nil:
-				e := p.engine
-				p.mu.Unlock()
-				p.expel(e, pid, conn)
-				p.greet(w)
-			case !other.unattached():
-				p.mu.Unlock()
-				conn.Close()
-			default:
-				other.conn = conn
-				p.failures, p.retryAt = 0, time.Time{}
-				p.settle(other) // unlocks
-				p.announce()
-			}
+		if err == nil {
+			p.met(w, pid, a) // unlocks
 			return
 		}
 		p.mu.Unlock()
-		if conn != nil {
-			conn.Close()
-		}
 		if ctx.Err() != nil {
 			return // the worker that was left over has ended
-		}
-		if err == nil {
-			err = fmt.Errorf("it answered %q", output)
 		}
 		// A worker that ended says better why than its connection does.
 		p.nudge()
@@ -79,21 +59,81 @@ func (p *Pool) greet(w *Worker) {
 			return // buried tells
 		case <-time.After(exitReportWait):
 		}
-		p.greetingFailed(w, fmt.Errorf("cannot greet a worker: %v", err))
+		p.greetingFailed(w, fmt.Errorf("cannot greet a worker: %w", err))
 	})
+}
+
+// meet connects to whoever accepts at an endpoint and finds out which process that is.
+func (p *Pool) meet(ctx context.Context, at *endpoint) (pid int, a attached, err error) {
+	if a.wire, err = at.dial(ctx); err != nil {
+		return 0, a, err
+	}
+	conn, output, err := p.dialer.Greet(ctx, a.wire, p.dir.workerScript())
+	if err != nil {
+		return 0, a, err
+	}
+	a.conn = conn
+	if a.wire.writer > 0 {
+		return a.wire.writer, a, nil // what it says does not matter
+	}
+	m := greeted.FindStringSubmatch(output)
+	if m == nil {
+		conn.Close()
+		return 0, a, fmt.Errorf("the system does not tell who answers, and the answer is %q", output)
+	}
+	pid, _ = strconv.Atoi(m[1]) // digits only
+	return pid, a, nil
+}
+
+// met gives a connection to the worker that answered on it. p.mu must be held; it unlocks.
+func (p *Pool) met(w *Worker, pid int, a attached) {
+	other := p.workers[pid]
+	switch {
+	case other == nil && p.spawning > 0:
+		p.early[pid] = a
+		p.mu.Unlock()
+	case other == nil:
+		e := p.engine
+		p.mu.Unlock()
+		if p.expel(e, pid, a.conn) {
+			p.greet(w)
+		} else {
+			p.greetingFailed(w, fmt.Errorf("cannot greet a worker: process %d, which is none, answers in its place", pid))
+		}
+	case !other.unattached():
+		p.mu.Unlock()
+		a.conn.Close()
+	default:
+		p.attach(other, a) // unlocks
+		p.announce()
+	}
+}
+
+// attach gives an unattached worker its connection. p.mu must be held; it unlocks.
+func (p *Pool) attach(w *Worker, a attached) {
+	w.conn, w.wire, w.inherited = a.conn, a.wire, p.orphans.count()
+	w.wire.stranger = w.answeredBy
+	p.failures, p.retryAt = 0, time.Time{}
+	p.settle(w) // unlocks
 }
 
 // expel ends a php-cgi that nobody asked for and that answered a worker's greeting: what a script forked takes itself for a
 // worker when the script ends.
-func (p *Pool) expel(e engine, pid int, conn Conn) {
+//
+// It says whether the way is free: not where the process is none of the pool's.
+func (p *Pool) expel(e engine, pid int, conn Conn) bool {
 	conn.Close()
-	if stranger, err := newProcess(pid, nil); err == nil {
-		if e.owns(stranger) { // else it is a worker that has ended meanwhile, or the pid is made up
-			p.log.Warn("a process that a script forked took the place of a worker and is ended", "pid", pid)
-			stranger.signal(syscall.SIGKILL)
-		}
-		stranger.exited(exitStatus{}) // only to give the handle back
+	stranger, err := newProcess(pid, nil)
+	if err != nil {
+		return isGone(err)
 	}
+	defer stranger.letGo()
+	if !e.owns(stranger) && !p.orphans.has(pid) {
+		return !processExists(pid) // a worker that has ended meanwhile, or the pid is made up
+	}
+	p.log.Warn("a process that a script forked took the place of a worker and is ended", "pid", pid)
+	stranger.signal(syscall.SIGKILL)
+	return true
 }
 
 // expelEarly expels the processes that answered a greeting and are none of those that were being made.
@@ -104,7 +144,7 @@ func (p *Pool) expelEarly() {
 		return
 	}
 	early, e := p.early, p.engine
-	p.early = map[int]Conn{}
+	p.early = map[int]attached{}
 	var left []*Worker
 	for _, w := range p.workers {
 		if w.unattached() {
@@ -112,8 +152,8 @@ func (p *Pool) expelEarly() {
 		}
 	}
 	p.mu.Unlock()
-	for pid, conn := range early {
-		p.expel(e, pid, conn)
+	for pid, a := range early {
+		p.expel(e, pid, a.conn)
 	}
 	for _, w := range left[:min(len(left), len(early))] { // of one endpoint: a spawned worker's is made after its process
 		p.greet(w)
@@ -142,5 +182,5 @@ func (p *Pool) greetingFailed(w *Worker, err error) {
 		victim.proc.signal(syscall.SIGKILL)
 	}
 	p.nudge()
-	p.startFailed(fmt.Errorf("[pool %s] %v", p.cfg.Name, err))
+	p.startFailed(fmt.Errorf("[pool %s] %w", p.cfg.Name, err))
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"time"
 )
 
@@ -30,6 +31,8 @@ func (p *Pool) run() {
 		select {
 		case <-p.wake:
 		case <-tick.C:
+			p.orphans.bury()
+			p.endStuck()
 		case <-lost:
 			p.rollOver()
 		case <-p.stopping:
@@ -123,6 +126,12 @@ func (p *Pool) startWorker() {
 	ctx, cancel := context.WithTimeout(context.Background(), workerStartTimeout)
 	defer cancel()
 	proc, err := e.spawn(ctx)
+	var left *heirs
+	if err == nil {
+		if left, err = openHeirs(proc.pid); err != nil {
+			proc.signal(syscall.SIGKILL)
+		}
+	}
 	if err != nil {
 		p.mu.Lock()
 		p.spawning--
@@ -130,10 +139,10 @@ func (p *Pool) startWorker() {
 		p.limit.giveBack()
 		p.children.giveBack()
 		p.expelEarly()
-		p.startFailed(fmt.Errorf("[pool %s] cannot start a worker: %v", p.cfg.Name, err))
+		p.startFailed(fmt.Errorf("[pool %s] cannot start a worker: %w", p.cfg.Name, err))
 		return
 	}
-	w := &Worker{pool: p, proc: proc, generation: generation, since: proc.started, limit: p.requestLimit()}
+	w := &Worker{pool: p, proc: proc, generation: generation, since: proc.started, limit: p.requestLimit(), heirs: left}
 	w.log = p.log.With("pid", proc.pid)
 	p.mu.Lock()
 	p.spawning--
@@ -144,11 +153,9 @@ func (p *Pool) startWorker() {
 	p.workers[proc.pid] = w
 	p.count[StateStarting]++
 	p.stats.Started++
-	if conn, ok := p.early[proc.pid]; ok {
+	if a, ok := p.early[proc.pid]; ok {
 		delete(p.early, proc.pid)
-		w.conn = conn
-		p.failures, p.retryAt = 0, time.Time{}
-		p.settle(w) // unlocks
+		p.attach(w, a) // unlocks
 		p.announce()
 	} else {
 		p.mu.Unlock()

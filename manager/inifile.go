@@ -69,6 +69,8 @@ var bootSettings = []string{
 	"variables_order=EGPCS", "auto_globals_jit=1", "filter.default=unsafe_raw",
 	// Where they belong to root they write no file: the pool's user may have put a link there.
 	"error_log=", "html_errors=0",
+	// What goes wrong belongs into phpserve's message. The first worker ends the connection of the zygote's request.
+	"error_reporting=32767", "display_errors=1", "ignore_user_abort=1",
 	// A debugger or profiler that waits for its user would hold up the whole pool.
 	"xdebug.start_with_request=no", "xdebug.start_upon_error=no",
 }
@@ -102,6 +104,9 @@ func (c *PoolConfig) startSettings(at iniPlaces, php *PHP) (own []string) {
 	}
 	if user := preloadUser(c, php, at.lateUser); user != "" {
 		own = append(own, "opcache.preload_user="+user)
+	}
+	if at.lateUser != "" { // root would load what the pool's user has put there
+		own = append(own, "opcache.file_cache=", "opcache.file_cache_only=0")
 	}
 	if off := php.disabledFunctions(c); off != "" {
 		own = append(own, "disable_functions="+off)

@@ -9,13 +9,27 @@ import (
 	"strings"
 )
 
-// Workers give up root in one of two ways. Mostly php-cgi is started as the pool's user, as any program is. In a pool with a
-// late drop the zygote stays root, as the master of php-fpm does, and each forked worker gives root up before it serves
-// (runtime/zygote.php). Only so can a worker enter a folder in which there is no PHP (chroot(2)), and only so does the kernel
-// mark it as not dumpable: what is executed after the change of user can be dumped and traced by that user (prctl(2),
-// PR_SET_DUMPABLE).
+// PHP gives up root in one of two ways. Mostly php-cgi is started as the pool's user, as any program is. In a pool with a late
+// drop the zygote is started as root, and gives root up itself, once, before its first worker exists (runtime/zygote.php). Only so
+// can a worker be in a folder in which there is no PHP (chroot(2)), and only so does the kernel mark it, and what it forks, as not
+// dumpable: what is executed after the change of user can be dumped and traced by that user (prctl(2), PR_SET_DUMPABLE).
+//
+// As long as it is root's, the zygote must meet nothing that tenants could have prepared. There is no worker yet that could write to
+// the memory it shares. What an operator has preloaded (opcache.preload) or cached in files (opcache.file_cache) comes from tenants,
+// so it is left out.
 
-// lateDrop says whether the pool's zygote stays root. warning is what the operator wants and cannot have.
+// lateDropWarnings are the settings that a pool with a late drop goes without.
+func (c *PoolConfig) lateDropWarnings(php *PHP) (warnings []string) {
+	if php.iniAfter(c, "opcache.preload") != "" {
+		warnings = append(warnings, "opcache.preload has no effect in a pool with a chroot or with process.dumpable = no: PHP starts as root there, and must not load what tenants wrote")
+	}
+	if php.iniAfter(c, "opcache.file_cache") != "" {
+		warnings = append(warnings, "opcache.file_cache has no effect in a pool with a chroot or with process.dumpable = no: PHP starts as root there, and must not load what tenants wrote")
+	}
+	return warnings
+}
+
+// lateDrop says whether the pool's zygote is started as root. warning is what the operator wants and cannot have.
 func (c *PoolConfig) lateDrop(engine string, php *PHP, owner *credential) (late bool, warning string) {
 	if c.Chroot != "" {
 		if c.Dumpable != nil && *c.Dumpable {

@@ -10,10 +10,10 @@ import (
 // coreBlock is the unit of "ulimit -c" in bytes (POSIX.1-2017, ulimit, as shells extend it).
 const coreBlock = 512
 
-// command is what starts php-cgi. With limits it is a shell that takes them on and then becomes php-cgi: they must be set by
+// command is what starts php-cgi with arguments. With limits it is a shell that takes them on and then becomes php-cgi: they must be set by
 // the process itself, because in a container even root may not change those of another user's (CAP_SYS_RESOURCE of
 // capabilities(7)). As in php-fpm one that the system refuses is reported by the shell and ends nothing.
-func (c *PoolConfig) command(php string) (args []string, err error) {
+func (c *PoolConfig) command(php ...string) (args []string, err error) {
 	script := ""
 	if c.RlimitFiles > 0 {
 		script += fmt.Sprintf("ulimit -n %d; ", c.RlimitFiles)
@@ -25,7 +25,7 @@ func (c *PoolConfig) command(php string) (args []string, err error) {
 		script += "ulimit -c " + strconv.FormatInt((c.RlimitCore+coreBlock-1)/coreBlock, 10) + "; "
 	}
 	if script == "" {
-		return []string{php}, nil
+		return php, nil
 	}
-	return []string{"/bin/sh", "-c", script + `exec "$0"`, php}, nil
+	return append([]string{"/bin/sh", "-c", script + `exec "$0" "$@"`}, php...), nil
 }

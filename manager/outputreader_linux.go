@@ -1,13 +1,9 @@
 package manager
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -110,17 +106,3 @@ func (r *outputReader) waiting() int {
 func (r *outputReader) SetReadDeadline(t time.Time) error { return r.file.SetReadDeadline(t) }
 
 func (r *outputReader) Close() error { return r.file.Close() }
-
-// parentOf is the parent of a process, which may have ended and waits to be buried.
-func parentOf(pid int) (int, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
-	}
-	// The second field is the program's name in brackets, which may hold anything: proc_pid_stat(5).
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(fields) < 2 {
-		return 0, fmt.Errorf("/proc/%d/stat is not as it should be", pid)
-	}
-	return strconv.Atoi(fields[1])
-}

@@ -35,6 +35,7 @@ type Pool struct {
 	slowRequests atomic.Uint64
 
 	statusSocket net.Listener // of fpm_get_status(); nil: none
+	orphans      *orphans     // of scripts; nil before the first engine
 
 	limit    *ProcessLimit // shared with other pools; nil: none
 	children *children     // shared with the pool's variants
@@ -52,14 +53,14 @@ type Pool struct {
 	generation int
 	workers    map[int]*Worker
 	count      [StateDead + 1]int
-	idle       []*Worker    // least recently used first; taken from the end
-	queue      list.List    // of *waiter, oldest first
-	early      map[int]Conn // connections of workers that greeted before their fork was reported
-	spawning   int          // processes asked for that do not exist yet
-	toReplace  int          // workers that ended and were not too many
-	failures   int          // failed starts in a row
-	retryAt    time.Time    // no start before it
-	lastErr    error        // of the last failed start
+	idle       []*Worker        // least recently used first; taken from the end
+	queue      list.List        // of *waiter, oldest first
+	early      map[int]attached // connections of workers that greeted before their fork was reported
+	spawning   int              // processes asked for that do not exist yet
+	toReplace  int              // workers that ended and were not too many
+	failures   int              // failed starts in a row
+	retryAt    time.Time        // no start before it
+	lastErr    error            // of the last failed start
 	stats      Stats
 	memoryPeak uint64
 	crowded    bool          // requests wait and there are pm.max_children workers
@@ -120,6 +121,11 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 	for _, unknown := range cfg.unknownSettings(php) {
 		log.Warn(MessageNoEffect, "why", unknown)
 	}
+	if late {
+		for _, warning := range cfg.lateDropWarnings(php) {
+			log.Warn(MessageNoEffect, "why", warning)
+		}
+	}
 	for _, differs := range []string{php.lackingWarning(&cfg), cfg.observerWarning(php)} {
 		if differs != "" {
 			log.Warn(MessageDiffers, "why", differs)
@@ -141,7 +147,7 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		cfg: cfg, asked: asked, php: php, stamps: php.stamps(), log: log, dialer: d, dir: dir, kind: kind, why: why, late: late,
 		priority: priority, made: time.Now(),
 		wake: make(chan struct{}, 1), stopping: make(chan struct{}), changed: make(chan struct{}),
-		workers: map[int]*Worker{}, early: map[int]Conn{},
+		workers: map[int]*Worker{}, early: map[int]attached{},
 	}
 	p.children = newChildren(cfg.MaxChildren, p)
 	return p, nil
@@ -226,12 +232,19 @@ func (p *Pool) Start(ctx context.Context) error {
 
 // startEngine starts the next engine and makes it the current one.
 func (p *Pool) startEngine(ctx context.Context) error {
+	if p.orphans == nil {
+		o, err := newOrphans(p.dir.owner)
+		if err != nil {
+			return fmt.Errorf("[pool %s] cannot start: %w", p.cfg.Name, err)
+		}
+		p.orphans = o
+	}
 	p.mu.Lock()
 	generation := p.generation + 1
 	p.mu.Unlock()
 	var e engine
 	if p.kind == EngineZygote {
-		z, err := newZygote(ctx, p, generation)
+		z, err := newZygote(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -253,6 +266,15 @@ func (p *Pool) startEngine(ctx context.Context) error {
 // Acquire returns a free worker, waiting for one in the pool's queue if need be. The caller gives it back with
 // Worker.Release. Errors: ErrQueueFull, ErrQueueTimeout, ErrPoolClosed, or the cause of ctx's end.
 func (p *Pool) Acquire(ctx context.Context) (*Worker, error) {
+	for {
+		w, err := p.acquire(ctx)
+		if err != nil || w.silent() {
+			return w, err
+		}
+	}
+}
+
+func (p *Pool) acquire(ctx context.Context) (*Worker, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()

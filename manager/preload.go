@@ -50,14 +50,11 @@ func (p *PHP) preloadObstacle(c *PoolConfig) string {
 func (c *PoolConfig) runsAsRoot() bool { return c.User == "" && c.AllowRoot }
 
 // preloadUser is opcache.preload_user, without which a PHP of root does not preload; empty: as it is. lateUser is whom workers with a late
-// drop become. Then PHP starts as root, and what the operator has preloaded is run by the pool's user; phpserve's own script makes no
-// difference, for there is no worker yet.
+// drop become. Then PHP starts as root, and preloads phpserve's own script alone.
 func preloadUser(c *PoolConfig, p *PHP, lateUser string) string {
 	own := p.iniAfter(c, "opcache.preload")
 	switch {
-	case lateUser != "" && own != "":
-		return lateUser
-	case os.Geteuid() != 0 || own != "" || lateUser == "" && !c.runsAsRoot():
+	case os.Geteuid() != 0 || lateUser == "" && own != "" || lateUser == "" && !c.runsAsRoot():
 		return ""
 	}
 	root, err := user.LookupId("0")
@@ -109,7 +106,7 @@ func (p *PHP) missing(c *PoolConfig, names []string) string {
 
 // preload is the script for opcache.preload: phpserve's functions, and then what the operator has preloaded. It is empty where PHP
 // cannot preload.
-func (d *runtimeDir) preload(c *PoolConfig, php *PHP) string {
+func (d *runtimeDir) preload(c *PoolConfig, php *PHP, late bool) string {
 	if php.preloadObstacle(c) != "" {
 		return ""
 	}
@@ -120,7 +117,8 @@ func (d *runtimeDir) preload(c *PoolConfig, php *PHP) string {
 		}
 	}
 	text = strings.NewReplacer("@TOKEN@", d.token, "@STATUS@", strings.TrimPrefix(d.statusAddress(), "@")).Replace(text)
-	if own := php.iniAfter(c, "opcache.preload"); own != "" {
+	// Not where PHP starts as root: what an operator has preloaded is the scripts of tenants, who could prepare for root what it loads.
+	if own := php.iniAfter(c, "opcache.preload"); own != "" && !late {
 		text += fmt.Sprintf("\n// opcache.preload of php.ini or of the pool\nrequire %s;\n", phpString(own))
 	}
 	return text

@@ -30,7 +30,9 @@ func (p *PHP) probe(ctx context.Context, c *PoolConfig, owner *credential) error
 	cmd.SysProcAttr = sysProcAttr(owner, 0)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	var out []byte
+	var err error
+	outsideOrphans(func() { out, err = cmd.Output() })
 	facts := phpFacts{}
 	for line := range strings.Lines(string(out)) {
 		kv, ok := strings.CutPrefix(strings.TrimSpace(line), "phpserve:")
@@ -72,7 +74,7 @@ func (c *PoolConfig) probeSettings() (args []string) {
 			}
 		}
 	}
-	for _, name := range []string{"disable_functions", "open_basedir", "auto_prepend_file", "auto_append_file", debuggerStart} {
+	for _, name := range []string{"disable_functions", "disable_classes", "open_basedir", "auto_prepend_file", "auto_append_file", debuggerStart} {
 		args = append(args, "-d", "phpserve["+name+"]=${"+name+"}")
 	}
 	for _, kv := range append(probeOff, "display_startup_errors=0") {

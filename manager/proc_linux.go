@@ -80,24 +80,31 @@ func peerPID(c *net.UnixConn) (int, error) {
 	return int(cred.Pid), nil
 }
 
-// awaitHandle waits for the end of the process of a pidfd.
-func awaitHandle(pidfd uintptr) {
-	for {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, -1)
-		if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
-			return
-		}
+// parentOf is the process that made another. Its error says that it could not be looked, or that the process is gone: isGone.
+func parentOf(pid int) (int, error) {
+	fields, err := statOf(pid)
+	if err != nil {
+		return 0, err
 	}
+	return strconv.Atoi(fields[1])
 }
 
-// isChildOf says whether the process was made by parent. It is asked after the process has its handle, so that the answer is
-// about that very process; one that has ended and been buried meanwhile can do nobody harm.
-func (p *process) isChildOf(parent int) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-		return true
+// isStopped says whether a process has been stopped by a signal (SIGSTOP) or is held by a tracer.
+func isStopped(pid int) (bool, error) {
+	fields, err := statOf(pid)
+	return err == nil && (fields[0] == "T" || fields[0] == "t"), err
+}
+
+// statOf are the fields of a process from the third on, its state: proc_pid_stat(5).
+func statOf(pid int) ([]string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil, err
 	}
-	// The second field is the program's name in brackets, which may hold anything: proc_pid_stat(5).
+	// The second field is the program's name in brackets, which may hold anything.
 	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	return err == nil && len(fields) > 1 && fields[1] == strconv.Itoa(parent)
+	if len(fields) < 2 {
+		return nil, fmt.Errorf("/proc/%d/stat says %q", pid, text)
+	}
+	return fields, nil
 }

@@ -14,11 +14,10 @@ func dieWithParent(*syscall.SysProcAttr, syscall.Signal) {}
 
 func peerPID(*net.UnixConn) (int, error) { return 0, errors.ErrUnsupported }
 
-// awaitHandle is not called: only Linux has handles of processes.
-func awaitHandle(uintptr) {}
+func isStopped(int) (bool, error) { return false, errors.ErrUnsupported }
 
-// isChildOf is not asked here. What a zygote says is believed: a script that could make it lie runs as the same user.
-func (*process) isChildOf(int) bool { return true }
+// checkDropped is not asked here: late drops need Linux.
+func checkDropped(int, *credential) error { return nil }
 
 // lifeline does nothing: only Linux has the means. The zygote still ends its workers with its control connection.
 type lifeline struct{}

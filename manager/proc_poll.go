@@ -3,26 +3,19 @@
 package manager
 
 import (
-	"os"
+	"errors"
 	"syscall"
-	"time"
 )
 
-// awaitByPolling waits for the end of a process that is nobody's child, where the system offers no event for it.
-func awaitByPolling(pid int) {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for range tick.C {
-		if syscall.Kill(pid, 0) == syscall.ESRCH {
-			return
-		}
-		buryOrphan(pid)
-	}
-}
+// processExists says whether there is a process, be it a dead one that nobody has buried yet.
+func processExists(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
-// buryOrphan takes note of the end of a worker that phpserve inherited, as process 1 of a container.
-func buryOrphan(pid int) {
-	if os.Getpid() == 1 {
-		_, _ = syscall.Wait4(pid, nil, syscall.WNOHANG, nil) // ECHILD: it is somebody else's
+// bury takes note of the end of a worker that phpserve has inherited from its zygote. It must have ended; who is somebody else's
+// child stays as it is, with an unknown end.
+func bury(pid int) exitStatus {
+	var status syscall.WaitStatus
+	if got, err := syscall.Wait4(pid, &status, syscall.WNOHANG, nil); err != nil || got != pid {
+		return exitStatus{}
 	}
+	return fromWaitStatus(status)
 }

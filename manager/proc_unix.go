@@ -3,13 +3,9 @@
 package manager
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -62,7 +58,8 @@ func (c *PoolConfig) CanEnter(path string) error {
 	}
 	cmd := exec.Command("/bin/ls", "-d", path+"/.")
 	cmd.SysProcAttr = sysProcAttr(cred, 0)
-	if err := cmd.Run(); err != nil {
+	outsideOrphans(func() { err = cmd.Run() })
+	if err != nil {
 		return fmt.Errorf("user %q, whom PHP runs as, cannot enter %s", cred.name, path)
 	}
 	return nil
@@ -79,55 +76,28 @@ func sysProcAttr(owner *credential, deathSignal syscall.Signal) *syscall.SysProc
 	return attr
 }
 
-// listenPool opens the listening socket of a pool's workers. php-cgi needs it in blocking mode, and Go never accepts on
-// it, so it is made without package net.
-func listenPool(path string) (*os.File, error) {
-	fail := func(err error) (*os.File, error) { return nil, fmt.Errorf("cannot listen on %s: %v", path, err) }
-	syscall.ForkLock.RLock()
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-	if err == nil {
-		unix.CloseOnExec(fd)
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return fail(err)
-	}
-	f := os.NewFile(uintptr(fd), path)
-	setSocketMode(fd, 0o600)
-	if len(path) >= len(unix.RawSockaddrUnix{}.Path) {
-		f.Close()
-		return fail(errors.New("the path is longer than a socket's may be; set TMPDIR to a shorter one"))
-	}
-	if err = unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err == nil {
-		err = unix.Listen(fd, 511)
+// maxSocketPath is the longest path of a socket in bytes, unix(7).
+const maxSocketPath = len(unix.RawSockaddrUnix{}.Path) - 1
+
+// makePipe makes a named pipe that maker, nil for phpserve's own user, may open, and opens it for both directions: so that
+// this never waits for the other end, fifo(7).
+func makePipe(path string, maker *credential) (*os.File, error) {
+	err := unix.Mkfifo(path, 0o600)
+	if err == nil && maker != nil {
+		err = os.Lchown(path, int(maker.uid), int(maker.gid)) // follows no link
 	}
 	if err != nil {
+		return nil, fmt.Errorf("cannot make a pipe to the zygote: %v", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open a pipe to the zygote: %v", err)
+	}
+	if info, err := f.Stat(); err != nil || info.Mode().Type() != os.ModeNamedPipe {
 		f.Close()
-		return fail(err)
+		return nil, fmt.Errorf("cannot open a pipe to the zygote: %s is none any more", path)
 	}
 	return f, nil
-}
-
-// setSocketMode gives a socket the mode of the file that bind will make, before it has a name. Where the system does not take
-// a mode (BSD, macOS), that of the folder holds alone.
-func setSocketMode(fd int, mode uint32) { _ = unix.Fchmod(fd, mode) }
-
-// listenControl opens the socket for the zygote to dial back on; acceptReady checks that it is the zygote who does.
-func listenControl(path string, owner *credential) (net.Listener, error) {
-	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		return c.Control(func(fd uintptr) { setSocketMode(int(fd), 0o600) })
-	}}
-	l, err := config.Listen(context.Background(), "unix", path)
-	if err == nil && owner != nil {
-		err = os.Lchown(path, int(owner.uid), int(owner.gid)) // follows no link
-	}
-	if err != nil {
-		if l != nil {
-			l.Close()
-		}
-		return nil, fmt.Errorf("cannot listen on %s: %v", filepath.Base(path), err)
-	}
-	return l, nil
 }
 
 // inGroup says whether a process is in a process group. As isChildOf it is asked after the process has its handle.
@@ -138,6 +108,9 @@ func (p *process) inGroup(leader int) bool {
 
 // exitStatusOf tells how a child of phpserve ended.
 func exitStatusOf(ps *os.ProcessState) exitStatus {
+	if ps == nil {
+		return exitStatus{} // somebody else has buried it
+	}
 	return fromWaitStatus(ps.Sys().(syscall.WaitStatus))
 }
 
@@ -153,3 +126,9 @@ func fromWaitStatus(ws syscall.WaitStatus) exitStatus {
 
 // terminate lets an idle php-cgi exit by itself (main/fastcgi.c:fcgi_signal_handler).
 const terminate = syscall.SIGTERM
+
+// stopSignal stops a process, which it cannot prevent, and continueSignal has it go on.
+const (
+	stopSignal     = syscall.SIGSTOP
+	continueSignal = syscall.SIGCONT
+)

@@ -29,27 +29,35 @@ func (c *PoolConfig) CanEnter(string) error { return nil }
 
 func sysProcAttr(*credential, syscall.Signal) *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
 
-func listenPool(string) (*os.File, error) {
-	return nil, fmt.Errorf("cannot hand a listening socket to php-cgi: %w", errors.ErrUnsupported)
-}
+// maxSocketPath is the longest path of a socket in bytes.
+const maxSocketPath = 107
 
-func listenControl(string, *credential) (net.Listener, error) {
+func makePipe(string, *credential) (*os.File, error) {
 	return nil, fmt.Errorf("cannot run the zygote engine: %w", errors.ErrUnsupported)
 }
 
 func peerPID(*net.UnixConn) (int, error) { return 0, errors.ErrUnsupported }
 
-func awaitHandle(uintptr) {}
+func processExists(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err == nil {
+		_ = p.Release() // never fails
+	}
+	return err == nil
+}
 
-func awaitByPolling(int) {}
-
-func buryOrphan(int) {}
+func bury(int) exitStatus { return exitStatus{} }
 
 func (*process) inGroup(int) bool { return false }
 
-func (*process) isChildOf(int) bool { return true }
+func isStopped(int) (bool, error) { return false, errors.ErrUnsupported }
+
+func checkDropped(int, *credential) error { return nil }
 
 func exitStatusOf(ps *os.ProcessState) exitStatus {
+	if ps == nil {
+		return exitStatus{}
+	}
 	return exitStatus{known: true, code: ps.ExitCode()}
 }
 
@@ -66,3 +74,9 @@ func (*lifeline) inherited() []*os.File { return nil }
 func (*lifeline) hold(int) error        { return nil }
 func (*lifeline) letGo()                {}
 func (*lifeline) close()                {}
+
+// These are never sent: nobody can tell here whether a process has run.
+const (
+	stopSignal     = syscall.Signal(0)
+	continueSignal = syscall.Signal(0)
+)

@@ -22,8 +22,9 @@ const (
 func (w *Worker) Release(o Outcome) {
 	p := w.pool
 	var cpu time.Duration
+	inherited := false
 	if o == Done {
-		cpu = w.cpuTime()
+		cpu, inherited = w.cpuTime(), w.hasHeirs()
 		if w.proc.output != nil {
 			w.proc.output.requestEnded(w.proc.pid)
 		}
@@ -51,6 +52,14 @@ func (w *Worker) Release(o Outcome) {
 			time.AfterFunc(time.Until(deadline), func() { w.expire(served) })
 		}
 		p.greet(w)
+	case inherited:
+		// Whoever has the worker's end of the connection shall read no other request there.
+		w.account.end(w.request, cpu)
+		w.transition(StateDetached)
+		w.conn = nil
+		p.mu.Unlock()
+		conn.Close()
+		p.greet(w)
 	case o == Broken:
 		kill := w.markKilled("its connection broke")
 		p.mu.Unlock()
@@ -64,6 +73,12 @@ func (w *Worker) Release(o Outcome) {
 		w.account.end(w.request, cpu)
 		p.settle(w) // unlocks
 	}
+}
+
+// hasHeirs says whether something that the worker's scripts have started may have inherited its connection: a child that lives,
+// or one whose parent has ended during the request, and whom phpserve has got.
+func (w *Worker) hasHeirs() bool {
+	return w.heirs.any() || w.pool.orphans.count() != w.inherited // in this order: a child may become an orphan in between
 }
 
 // expire kills a worker that still runs the request whose client left: the last of served.

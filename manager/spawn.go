@@ -2,10 +2,8 @@ package manager
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"sync"
-	"syscall"
 )
 
 // spawnEngine starts one php-cgi per worker, each with a socket of its own. The workers do not share an opcache.
@@ -13,9 +11,8 @@ type spawnEngine struct {
 	pool *Pool
 	wg   sync.WaitGroup
 
-	mu     sync.Mutex // guards the fields below
-	serial int
-	procs  map[*process]*child
+	mu    sync.Mutex // guards procs
+	procs map[*process]*child
 }
 
 func newSpawn(p *Pool) *spawnEngine {
@@ -24,39 +21,36 @@ func newSpawn(p *Pool) *spawnEngine {
 
 func (s *spawnEngine) spawn(context.Context) (*process, error) {
 	p := s.pool
-	s.mu.Lock()
-	s.serial++
-	addr := p.dir.file(fmt.Sprintf("w-%d.sock", s.serial))
-	s.mu.Unlock()
-	socket, err := listenPool(addr)
+	folder, err := p.dir.newProcessFolder(p.dir.owner)
 	if err != nil {
 		return nil, err
 	}
-	defer socket.Close()
 	out := newOutput(p.log, p.php.startup...)
 	out.own = true
 	line, err := newLifeline()
 	if err != nil {
-		_ = os.Remove(addr)
+		folder.remove()
 		return nil, err
 	}
 	ch, err := out.start(func(f *os.File) (*child, error) {
-		return startChild(p, socket, f, syscall.SIGKILL, line.inherited()...)
+		return startChild(p, folder.socket(), f, line.inherited()...)
 	}, &s.wg)
 	if err != nil {
 		line.close()
-		_ = os.Remove(addr)
+		folder.remove()
 		return nil, err
 	}
-	proc, err := newProcess(ch.cmd.Process.Pid, newEndpoint("unix", addr))
+	proc, err := newProcess(ch.pid(), newEndpoint(folder, ch.pid()))
 	if err == nil {
-		err = line.hold(ch.cmd.Process.Pid) // what its scripts start ends with phpserve, too
+		if err = line.hold(ch.pid()); err != nil { // what its scripts start ends with phpserve, too
+			proc.letGo()
+		}
 	}
 	if err != nil {
 		ch.kill()
 		out.finish()
 		line.close()
-		_ = os.Remove(addr)
+		folder.remove()
 		return nil, err
 	}
 	proc.output = out
@@ -68,7 +62,7 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 		endStrangers(proc.pid, p.php.Path)
 		out.finish()
 		line.letGo()
-		_ = os.Remove(addr)
+		folder.remove()
 		s.mu.Lock()
 		delete(s.procs, proc)
 		s.mu.Unlock()
@@ -92,6 +86,8 @@ func (s *spawnEngine) owns(proc *process) bool {
 func (s *spawnEngine) nudge() {} // the kernel tells
 
 func (s *spawnEngine) lost() <-chan struct{} { return nil } // there is nothing to lose
+
+func (s *spawnEngine) retire() {}
 
 func (s *spawnEngine) close() {
 	s.mu.Lock()

@@ -85,6 +85,13 @@ func isLeftGuest(dir *os.Root) bool {
 
 // isOwn says whether a file belongs to the user of phpserve.
 func isOwn(info os.FileInfo) bool {
-	st, ok := info.Sys().(*syscall.Stat_t)
-	return ok && int(st.Uid) == os.Geteuid()
+	return ownerOf(info) == os.Geteuid()
+}
+
+// ownerOf is the user that a file belongs to.
+func ownerOf(info os.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
 }

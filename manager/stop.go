@@ -48,11 +48,14 @@ func (p *Pool) Stop(ctx context.Context) {
 	if e != nil {
 		e.close()
 	}
+	p.orphans.end()
 	if p.statusSocket != nil {
 		p.statusSocket.Close()
 	}
 	p.wg.Wait()
 	p.children.leave(p)
+	p.orphans.end() // of an engine before
+	p.orphans.close()
 	p.slowlog.close()
 	p.closeEarly()
 	if err := p.dir.remove(); err != nil {
@@ -60,14 +63,21 @@ func (p *Pool) Stop(ctx context.Context) {
 	}
 }
 
+// stops says whether the pool is being stopped.
+func (p *Pool) stops() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // closeEarly closes the connections of workers that nobody asked for.
 func (p *Pool) closeEarly() {
 	p.mu.Lock()
 	early := p.early
-	p.early = map[int]Conn{}
+	p.early = map[int]attached{}
 	p.mu.Unlock()
-	for _, conn := range early {
-		conn.Close()
+	for _, a := range early {
+		a.conn.Close()
 	}
 }
 

@@ -34,6 +34,6 @@ func endStrangers(group int, php string) {
 		if err == nil && os.SameFile(exe, program) && stranger.inGroup(group) {
 			stranger.signal(syscall.SIGKILL)
 		}
-		stranger.exited(exitStatus{}) // only to give the handle back
+		stranger.letGo()
 	}
 }

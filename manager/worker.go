@@ -1,9 +1,11 @@
 package manager
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -73,6 +75,7 @@ type Worker struct {
 	since     time.Time // of the state
 	idleSince time.Time // before AcquireIdle took it; else zero
 	conn      Conn      // as the Dialer made it; nil while not attached
+	wire      *wire     // below conn
 	request   Request
 	requests  int // served so far
 	limit     int // pm.max_requests with its jitter; 0: none
@@ -80,6 +83,11 @@ type Worker struct {
 	surplus   bool // ended because there were too many
 	account   accounting
 	slowTimer *time.Timer // of request_slowlog_timeout
+	untouched bool        // it was killed before it had read a byte of its request
+	runs      bool        // it has been seen to run its request
+
+	heirs     *heirs // what its scripts left; nil: the system does not tell
+	inherited uint64 // of orphans.count, when its connection was new
 }
 
 // PID is the process id of the worker.
@@ -123,12 +131,40 @@ func (w *Worker) unattached() bool { return w.state == StateStarting || w.state 
 
 // Begin tells the pool what the worker is about to run.
 func (w *Worker) Begin(r Request) {
-	cpu := w.cpuTime()
+	cpu, _ := processorTime(w.proc.pid) // an error is a process that is gone, or a system that does not tell
 	w.pool.mu.Lock()
-	w.request = r
+	w.request, w.runs = r, false
 	w.account.begin(cpu)
 	w.watchSlow()
 	w.pool.mu.Unlock()
+}
+
+// silent says that nothing has come from the worker since its last answer. One from which something has is ended.
+func (w *Worker) silent() bool {
+	err := w.wire.quiet()
+	if !errors.Is(err, errUnasked) {
+		return true // also one that has ended meanwhile: the request shows it
+	}
+	w.log.Error("something came from an idle worker, and the worker is ended: a script has forked and both go on, or it has started " +
+		"a program that writes where it should not")
+	w.Kill(err.Error())
+	w.conn.Close()
+	w.pool.nudge()
+	return false
+}
+
+// Untouched says that the worker was ended before it had read a byte of its request, which can so be given to another.
+func (w *Worker) Untouched() bool {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	return w.untouched
+}
+
+// answeredBy ends a worker on whose connection another process has written.
+func (w *Worker) answeredBy(pid int) {
+	w.log.Error("another process wrote on the worker's connection, and the worker is ended: a script has forked and both go on, "+
+		"or it has started a program that writes where it should not", "writer", pid)
+	w.Kill("process " + strconv.Itoa(pid) + " wrote on its connection")
 }
 
 // Kill ends the worker's process at once; cause is logged with its exit.

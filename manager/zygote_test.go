@@ -4,8 +4,8 @@ package manager
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"runtime"
@@ -15,30 +15,32 @@ import (
 	"github.com/phpserve/phpserve/internal/patient"
 )
 
-// reportTo makes a zygote engine whose zygote is a sleeping process, and a running listen; what the test writes to the
-// returned connection is what that zygote says.
-func reportTo(t *testing.T) (z *zygoteEngine, says net.Conn) {
+// reportTo makes a zygote engine whose zygote is a sleeping process, and a running listen; what the test writes to says is what
+// that zygote answers. Nobody reads its commands.
+func reportTo(t *testing.T) (z *zygoteEngine, says io.Writer) {
 	t.Helper()
 	cmd := exec.Command("sleep", "60")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ch := &child{cmd: cmd, done: make(chan struct{})}
+	answers, says := io.Pipe()
+	unread, control := io.Pipe()
 	ended := make(chan struct{})
 	go func() {
 		_ = cmd.Wait() // killed
 		close(ch.done)
+		answers.Close()
+		unread.Close()
 		close(ended)
 	}()
 	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
-	ours, theirs := net.Pipe()
-	t.Cleanup(func() { theirs.Close() })
 	z = &zygoteEngine{
-		log: slog.New(slog.DiscardHandler), child: ch, control: ours, gone: make(chan struct{}),
+		log: slog.New(slog.DiscardHandler), child: ch, control: control, answers: answers, gone: make(chan struct{}),
 		procs: map[int]*process{}, commands: make(chan byte, commandQueue),
 	}
 	z.wg.Go(z.listen)
-	return z, theirs
+	return z, says
 }
 
 // A script can make another process of its user say anything (ptrace(2)); phpserve may be root and signal any process.
@@ -97,6 +99,6 @@ func TestStoppedZygoteKeepsNobodyWaiting(t *testing.T) {
 	if _, err := z.spawn(t.Context()); err == nil {
 		t.Error("a full queue gave a worker")
 	}
-	z.hangUp()
+	z.retire()
 	z.wg.Wait()
 }

@@ -36,11 +36,7 @@ func bootParams(script string, more map[string]string) []byte {
 }
 
 // Greet implements manager.Dialer.
-func (dialer) Greet(ctx context.Context, network, addr, script string) (manager.Conn, string, error) {
-	nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, "", err
-	}
+func (dialer) Greet(ctx context.Context, nc net.Conn, script string) (manager.Conn, string, error) {
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
 	conn := fastcgi.NewConn(nc)
@@ -56,11 +52,7 @@ func (dialer) Greet(ctx context.Context, network, addr, script string) (manager.
 }
 
 // Launch implements manager.Dialer.
-func (dialer) Launch(ctx context.Context, network, addr, script string, params map[string]string) (io.ReadCloser, error) {
-	nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
+func (dialer) Launch(nc net.Conn, script string, params map[string]string) (io.ReadCloser, error) {
 	conn := fastcgi.NewConn(nc)
 	if err := conn.Send(&fastcgi.Request{Params: bootParams(script, params)}); err != nil {
 		conn.Close()
@@ -78,17 +70,22 @@ func (dialer) Launch(ctx context.Context, network, addr, script string, params m
 
 // launched reads what the script of Launch prints.
 type launched struct {
-	conn *fastcgi.Conn
-	rest []byte
+	conn  *fastcgi.Conn
+	rest  []byte
+	ended bool
 }
 
 func (l *launched) Read(p []byte) (int, error) {
 	for len(l.rest) == 0 {
+		if l.ended {
+			return 0, io.EOF
+		}
 		rec, err := l.conn.Next()
 		if err != nil {
 			return 0, err
 		}
 		if rec.Type == fastcgi.TypeEndRequest {
+			l.ended = true
 			return 0, io.EOF
 		}
 		l.rest = rec.Content

@@ -23,7 +23,7 @@ func TestHostileScriptCannotChangeTheRuntimeFolder(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine string) {
 		ts := startServer(t, engine, map[string]string{"evil.php": `<?php
 			$dir = dirname((new ReflectionFunction('fastcgi_finish_request'))->getFileName());
-			foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator($dir, FilesystemIterator::SKIP_DOTS), 1) as $file) {
+			foreach (new RecursiveIteratorIterator(new RecursiveDirectoryIterator($dir, FilesystemIterator::SKIP_DOTS), 1, RecursiveIteratorIterator::CATCH_GET_CHILD) as $file) {
 				if (@chmod($file, 0777) || @rename($file, "$file.moved") || is_file($file) && @file_put_contents($file, '<?php') !== false) {
 					echo "changed $file\n";
 				}

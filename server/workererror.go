@@ -48,6 +48,7 @@ func explain(err error, worker *manager.Worker) {
 		select {
 		case <-worker.Done():
 			we.how = worker.ExitText()
+			we.unsent = we.unsent || worker.Untouched()
 		case <-time.After(exitReportWait):
 		}
 	}

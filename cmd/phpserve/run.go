@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/phpserve/phpserve/linelog"
+	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -201,6 +202,7 @@ func startUnlessSignalled(ctx context.Context, s *server.Server, signals <-chan 
 			return err
 		}
 		s.Stop(ctx)
+		manager.EndDescendants()
 		return context.Cause(ctx)
 	}
 }

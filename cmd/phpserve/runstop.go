@@ -29,6 +29,7 @@ func stop(s *server.Server, p *plan, signals <-chan os.Signal, logger *slog.Logg
 	stopped := make(chan struct{})
 	go func() {
 		s.Stop(ctx)
+		manager.EndDescendants()
 		close(stopped)
 	}()
 	next := time.NewTimer(secondSignal)

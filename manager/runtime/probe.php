@@ -1,12 +1,12 @@
 <?php
 // Run once from the command line: what can this PHP do, with the ini files that the pool's workers will read? phpserve has turned off what
 // could keep this script from running, and gives it what was set as phpserve.NAME (manager/probe.go).
-$need = ['pcntl_fork', 'pcntl_waitpid', 'pcntl_signal', 'pcntl_async_signals', 'pcntl_strerror', 'pcntl_get_last_error',
-    'posix_kill', 'getmypid', 'stream_socket_client', 'stream_select', 'fread', 'fwrite', 'fclose', 'substr_count'];
-// And for workers that give up root by themselves?
-$drop = ['chroot', 'chdir', 'posix_setuid', 'posix_seteuid', 'posix_setgid', 'posix_setegid', 'posix_getuid', 'posix_geteuid',
-    'posix_getgid', 'posix_getegid', 'posix_getgroups', 'register_shutdown_function', 'stream_socket_pair', 'stream_get_contents',
-    'file_put_contents', 'error_get_last', 'array_map', 'array_unique', 'explode', 'sort', 'date', 'flush'];
+$need = ['pcntl_fork', 'pcntl_waitpid'];
+if (PHP_OS !== 'Linux') {
+    $need[] = 'posix_kill'; // on Linux the kernel ends what phpserve leaves behind
+}
+// And for a zygote that gives up root by itself?
+$drop = ['posix_setuid', 'chroot', 'chdir'];
 $facts = [
     'need' => implode(' ', $need),
     'missing' => implode(' ', array_filter($need, function ($f) { return !function_exists($f); })),
@@ -29,7 +29,7 @@ $facts = [
 // What the pool is made with, and what those see who look at the configuration.
 foreach (['cgi.fix_pathinfo', 'cgi.discard_path', 'expose_php', 'default_charset', 'log_errors', 'memory_limit', 'max_execution_time', 'upload_max_filesize',
     'post_max_size', 'display_errors', 'error_log', 'doc_root', 'date.timezone', 'opcache.enable', 'opcache.file_cache_only', 'opcache.validate_timestamps',
-    'opcache.memory_consumption', 'opcache.jit', 'opcache.jit_buffer_size', 'opcache.preload', 'opcache.preload_user'] as $name) {
+    'opcache.memory_consumption', 'opcache.jit', 'opcache.jit_buffer_size', 'opcache.preload', 'opcache.preload_user', 'opcache.file_cache'] as $name) {
     $facts[$name] = (string) ini_get($name);
 }
 foreach (get_cfg_var('phpserve') ?: [] as $name => $value) {

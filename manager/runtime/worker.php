@@ -1,14 +1,23 @@
 <?php
-// The first request on every connection that phpserve opens: which worker is at the other end?
-echo 'phpserve-worker:', getmypid(), ';';
+// The first request on every connection that phpserve opens: which worker is at the other end? On Linux the kernel tells
+// phpserve who has written an answer, whatever it says, so that nothing is lost where getmypid() is disabled.
+try {
+    echo 'phpserve-worker:', @getmypid(), ';';
+} catch (Error $e) {
+    echo 'phpserve-worker';
+}
 
 if (isset($_SERVER['PHPSERVE_OPCACHE'])) {
     // What the dashboard shows of opcache. PHP keeps some of it from scripts (opcache.restrict_api) and lacks some in old versions.
-    $status = function_exists('opcache_get_status') ? @opcache_get_status(false) : null;
-    if (is_array($status)) {
+    try {
+        $status = @opcache_get_status(false);
+    } catch (Error $e) {
+        $status = null; // there is no such function
+    }
+    if (isset($status['memory_usage'])) {
         foreach (['memory_usage', 'interned_strings_usage', 'opcache_statistics', 'jit'] as $part) {
             foreach ($status[$part] ?? [] as $name => $value) {
-                echo "\n", $part, '.', $name, '=', is_bool($value) ? (int) $value : $value;
+                echo "\n", $part, '.', $name, '=', $value === false ? 0 : $value;
             }
         }
         echo "\nfull=", (int) $status['cache_full'];

@@ -7,140 +7,64 @@
 // endless request by opcache_reset(), the second would be inherited by every worker. phpserve.ini turns opcache off for
 // this folder.
 //
-// Where PHPSERVE_UID is set, this php-cgi belongs to root, and each worker gives root up before it leaves this file. Whatever goes
-// wrong before that ends the process: php-cgi must never serve as root.
+// It calls as few functions as it can, because a pool may take any function away (disable_functions). What methods and
+// language constructs can do is left to them. phpserve itself finds out which process this is, and whether it is what it
+// should be.
+//
+// Where PHPSERVE_UID is set, this php-cgi was started by root, and gives root up here, before its first worker exists: no
+// process of root may run PHP code over memory that workers can write to. The two pipes are opened before, because they
+// are out of reach in a chroot.
 //
 // Commands from phpserve, one byte each: f = fork a worker, r = look for dead workers now.
-// Answers, one line each: ready PID | forked PID | failed TEXT | exited PID WAITSTATUS.
+// Answers, one line each: root (which waits for any command) | ready | forked PID | failed TEXT | exited PID WAITSTATUS.
 
 (static function (): void {
-    $late = isset($_SERVER['PHPSERVE_UID']);
-    $mayServe = true; // whether php-cgi may go on when this script ends
-    $complain = static function (string $why): void {
-        @file_put_contents('php://stderr', "phpserve: $why\n");
-    };
-    // Turns a forked process into one of the pool's user; says why it cannot.
-    $drop = static function (): string {
-        $uid = (int) $_SERVER['PHPSERVE_UID'];
-        $gid = (int) $_SERVER['PHPSERVE_GID'];
-        $root = $_SERVER['PHPSERVE_CHROOT'];
-        $dir = $_SERVER['PHPSERVE_CHDIR'];
-        $reason = static function (): string {
-            return error_get_last()['message'] ?? 'no reason given';
-        };
-        if ($root !== '' && !@chroot($root)) {
-            return "cannot enter the chroot $root: " . $reason();
+    $commands = new SplFileObject($_SERVER['PHPSERVE_COMMANDS'], 'r');
+    $answers = new SplFileObject($_SERVER['PHPSERVE_ANSWERS'], 'w');
+    if (isset($_SERVER['PHPSERVE_UID'])) {
+        $answers->fwrite("root\n"); // what phpserve must do before
+        $commands->fgetc();
+        if ($_SERVER['PHPSERVE_CHROOT'] !== '' && !chroot($_SERVER['PHPSERVE_CHROOT'])) {
+            $answers->fwrite("failed cannot enter the chroot {$_SERVER['PHPSERVE_CHROOT']}\n");
+            return;
         }
-        if ($root !== '' && !@chdir($dir)) {
-            return "cannot enter the folder $dir of the chroot $root: " . $reason();
+        // chroot() has gone to the new root folder.
+        if ($_SERVER['PHPSERVE_CHROOT'] !== '' && $_SERVER['PHPSERVE_CHDIR'] !== '/' && !chdir($_SERVER['PHPSERVE_CHDIR'])) {
+            $answers->fwrite("failed cannot enter the folder {$_SERVER['PHPSERVE_CHDIR']} of the chroot {$_SERVER['PHPSERVE_CHROOT']}\n");
+            return;
         }
         // Of root this sets the real, the effective and the saved user and takes all capabilities (setuid(2), capabilities(7)).
         // Groups were set before this php-cgi was started.
-        if ($uid === 0 || !@posix_setuid($uid)) {
-            return "cannot become user $uid";
-        }
-        $groups = posix_getgroups();
-        $groups[] = $gid;
-        $groups = array_unique($groups);
-        $wanted = array_unique(array_map('intval', explode(',', $_SERVER['PHPSERVE_GROUPS'])));
-        sort($groups);
-        sort($wanted);
-        if (posix_getuid() !== $uid || posix_geteuid() !== $uid || posix_getgid() !== $gid || posix_getegid() !== $gid || $groups !== $wanted) {
-            return "has not become user $uid, group $gid";
-        }
-        if (@posix_setuid(0) || @posix_seteuid(0) || $gid !== 0 && (@posix_setgid(0) || @posix_setegid(0))) {
-            return 'could become root again';
-        }
-        return '';
-    };
-    if ($late) {
-        register_shutdown_function(static function () use (&$mayServe): void {
-            if (!$mayServe) {
-                posix_kill(getmypid(), SIGKILL);
-            }
-        });
-        // Once for trial: what cannot work is better said now than by every worker.
-        $pair = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0);
-        $pid = pcntl_fork();
-        if ($pid === 0) {
-            $mayServe = false;
-            fwrite($pair[1], ($drop() ?: 'dropped') . "\n");
-            date('c');
-            fwrite($pair[1], "dated\n");
-            posix_kill(getmypid(), SIGKILL);
-        }
-        fclose($pair[1]);
-        $said = explode("\n", (string) stream_get_contents($pair[0]));
-        fclose($pair[0]);
-        pcntl_waitpid($pid, $status);
-        if ($said[0] !== 'dropped') {
-            echo 'a worker ', $said[0] === '' ? 'ended before it had given up root' : $said[0];
+        if (!posix_setuid((int) $_SERVER['PHPSERVE_UID'])) {
+            $answers->fwrite("failed cannot become user {$_SERVER['PHPSERVE_UID']}\n");
             return;
         }
-        if (($said[1] ?? '') !== 'dated') {
-            $complain("date() of this PHP fails in the chroot {$_SERVER['PHPSERVE_CHROOT']} without files of time zones, such as /usr/share/zoneinfo");
-        }
     }
-    $control = @stream_socket_client($_SERVER['PHPSERVE_CONTROL'] ?? '', $errno, $error, 5);
-    if ($control === false) {
-        echo 'cannot connect to the control socket: ', $error;
-        return;
-    }
-    if (function_exists('set_time_limit')) {
-        @set_time_limit(0);
-    }
-    pcntl_async_signals(true);
-    // Only there to interrupt stream_select(). SIGTERM keeps php-cgi's own handler, which no PHP code could give back.
-    pcntl_signal(SIGCHLD, static function (): void {}, false);
-    fwrite($control, 'ready ' . getmypid() . "\n");
+    $answers->fwrite("ready\n");
 
-    $mayServe = !$late;
-    $children = [];
-    while (true) {
-        while (($pid = pcntl_waitpid(-1, $status, WNOHANG)) > 0) {
-            unset($children[$pid]);
-            @fwrite($control, "exited $pid $status\n");
+    while (($command = $commands->fgetc()) !== false && $command !== '') {
+        while (($pid = pcntl_waitpid(-1, $status, 1)) > 0) { // WNOHANG
+            $answers->fwrite("exited $pid $status\n");
         }
-        $read = [$control];
-        $write = $except = null;
-        // The second bounds how late an exit is told whose signal came just before the select; phpserve asks (r) when it
-        // sees the end of a worker's connection.
-        if (!@stream_select($read, $write, $except, 1)) {
+        if ($command !== 'f') {
             continue;
         }
-        $commands = fread($control, 4096);
-        if ($commands === '' || $commands === false) {
-            foreach ($children as $pid => $_) {
-                posix_kill($pid, SIGKILL);
-            }
-            posix_kill(getmypid(), SIGKILL);
+        $pid = @pcntl_fork();
+        if ($pid === 0) {
+            return;
         }
-        for ($i = 0, $n = substr_count($commands, 'f'); $i < $n; $i++) {
-            $pid = @pcntl_fork();
-            if ($pid === 0) {
-                // As if freshly started: nothing of the zygote may be left in a worker.
-                fclose($control);
-                pcntl_async_signals(false);
-                pcntl_signal(SIGCHLD, SIG_DFL);
-                // Zend keeps its own handler in front until the next such signal, which would cut short the first sleep()
-                // of a script that runs a program (Zend/zend_signal.c:zend_sigaction, zend_signal_handler).
-                posix_kill(getmypid(), SIGCHLD);
-                if ($late) {
-                    $why = $drop();
-                    if ($why !== '') {
-                        $complain("a worker $why");
-                        posix_kill(getmypid(), SIGKILL);
-                    }
-                    $mayServe = true;
-                }
-                return;
-            }
-            if ($pid < 0) {
-                fwrite($control, 'failed ' . pcntl_strerror(pcntl_get_last_error()) . "\n");
-                continue;
-            }
-            $children[$pid] = true;
-            fwrite($control, "forked $pid\n");
+        if ($pid > 0) {
+            $answers->fwrite("forked $pid\n");
+            continue;
         }
+        $why = 'fork(2) failed';
+        try {
+            $why = @pcntl_strerror(@pcntl_get_last_error()) ?? $why;
+        } catch (Error $e) {
+            // One of these is disabled.
+        }
+        $answers->fwrite("failed $why\n");
     }
+    // phpserve has ended. On Linux the kernel has ended this process group already.
+    posix_kill(0, 9);
 })();
