@@ -199,8 +199,7 @@ func pathError(op, path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return &fs.PathError{Op: op, Path: path, Err: errno}
 	}
 	return err

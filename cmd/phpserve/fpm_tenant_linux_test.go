@@ -46,7 +46,7 @@ func (v victim) now(t *testing.T) string {
 	if err != nil {
 		n = 0
 	}
-	return fmt.Sprint(info.Mode(), st.Uid, st.Gid, acl[:n], string(text))
+	return fmt.Sprint(info.Mode(), st.Uid, st.Gid, string(acl[:n]), string(text))
 }
 
 // instead puts something of the tenant's in the place of a file.
