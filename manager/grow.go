@@ -59,7 +59,9 @@ func (p *Pool) balance() {
 	if len(p.idle) > 0 {
 		n.idleFor = now.Sub(p.idle[0].since)
 	}
+	n.spare = p.water.least(now, n.idle)
 	d := scale(&p.cfg, n)
+	p.water.ended(d.stop)
 	if now.Before(p.retryAt) {
 		d.start = 0
 	}

@@ -53,6 +53,7 @@ type Pool struct {
 	generation int
 	workers    map[int]*Worker
 	count      [StateDead + 1]int
+	water      lowWater         // of idle
 	idle       []*Worker        // least recently used first; taken from the end
 	queue      list.List        // of *waiter, oldest first
 	early      map[int]attached // connections of workers that greeted before their fork was reported
@@ -283,6 +284,7 @@ func (p *Pool) acquire(ctx context.Context) (*Worker, error) {
 	if n := len(p.idle); n > 0 {
 		w := p.idle[n-1]
 		p.idle = p.idle[:n-1]
+		p.water.note(n - 1)
 		w.transition(StateBusy)
 		low := p.cfg.PM == PMDynamic && n-1 < p.cfg.MinSpareServers
 		p.mu.Unlock()

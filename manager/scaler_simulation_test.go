@@ -3,6 +3,7 @@ package manager
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -23,6 +24,9 @@ type simulated struct {
 	busy     []time.Duration // until when
 	queue    []arrival
 	arrived  int // requests of this step
+
+	water   lowWater
+	started int // workers, after the first ones
 
 	waits   []time.Duration
 	workers float64 // worker-seconds: what the pool costs in memory
@@ -59,10 +63,12 @@ func simulate(cfg PoolConfig, trace []arrival, pm manage) *simulated {
 			r := s.queue[0]
 			s.queue = s.queue[1:]
 			s.idle = s.idle[:len(s.idle)-1] // last in, first out
+			s.water.note(len(s.idle))
 			s.waits = append(s.waits, s.now-r.at)
 			s.busy = append(s.busy, s.now+r.takes)
 		}
 		pm(s)
+		s.started += s.starting
 		s.peak = max(s.peak, s.total())
 		s.workers += float64(s.total()) * simStep.Seconds()
 	}
@@ -75,9 +81,11 @@ func ours(s *simulated) {
 	if len(s.idle) > 0 {
 		n.idleFor = s.now - s.idle[0]
 	}
+	n.spare = s.water.least(time.Unix(0, int64(s.now)), n.idle)
 	d := scale(&s.cfg, n)
 	s.starting += d.start
 	s.idle = s.idle[d.stop:]
+	s.water.ended(d.stop)
 }
 
 // fpms is php-fpm's (fpm_process_ctl.c:fpm_pctl_perform_idle_server_maintenance and fpm_pctl_on_socket_accept): a tick each
@@ -168,4 +176,32 @@ func (s *simulated) mean() time.Duration {
 func (s *simulated) String() string {
 	return fmt.Sprintf("wait mean %v, longest %v, %d workers at most, %.0f worker-seconds", s.mean().Round(time.Millisecond),
 		slices.Max(s.waits), s.peak, s.workers)
+}
+
+// Under a load that stays as it is, no worker may come and go once the pool has found its size.
+func TestScalerKeepsItsWorkersUnderASteadyLoad(t *testing.T) {
+	const minutes = 10
+	for _, perSecond := range []int{1, 2, 5, 11, 20, 37, 60} {
+		for _, takes := range []time.Duration{10 * time.Millisecond, 50 * time.Millisecond, 120 * time.Millisecond, 300 * time.Millisecond} {
+			for _, size := range []struct{ children, minSpare, maxSpare int }{{4, 1, 2}, {4, 1, 1}, {8, 1, 4}, {20, 2, 6}, {50, 5, 35}} {
+				cfg := DefaultPoolConfig(2)
+				cfg.PM, cfg.MaxChildren, cfg.MinSpareServers, cfg.MaxSpareServers = PMDynamic, size.children, size.minSpare, size.maxSpare
+				if err := cfg.Validate(); err != nil {
+					t.Fatal(err)
+				}
+				if takes*time.Duration(perSecond) > time.Duration(size.children)*time.Second*8/10 {
+					continue // more than the pool can do
+				}
+				random := rand.New(rand.NewPCG(1, uint64(perSecond)))
+				var trace []arrival
+				for at := time.Duration(0); at < minutes*time.Minute; at += time.Duration(random.ExpFloat64() * float64(time.Second) / float64(perSecond)) {
+					trace = append(trace, arrival{at, time.Duration((0.5 + random.Float64()) * float64(takes))})
+				}
+				mine, theirs := simulate(cfg, trace, ours), simulate(cfg, trace, fpms())
+				if mine.started > cfg.MaxChildren+3*minutes || mine.mean() > theirs.mean() {
+					t.Errorf("%d requests/s of %v, %+v: %d workers started, %s; php-fpm: %d, %s", perSecond, takes, size, mine.started, mine, theirs.started, theirs)
+				}
+			}
+		}
+	}
 }

@@ -24,11 +24,13 @@ func TestScalerDecidesBySizesAndDemand(t *testing.T) {
 		{"dynamic keeps pm.min_spare_servers idle", dynamic, counts{total: 3, idle: 0}, decision{start: 2}},
 		{"dynamic counts what is starting as spare", dynamic, counts{total: 3, starting: 2}, decision{}},
 		{"dynamic is content between the spare limits", dynamic, counts{total: 6, idle: 4}, decision{}},
-		{"dynamic ends what is above pm.max_spare_servers", dynamic, counts{total: 9, idle: 7}, decision{stop: 3}},
+		{"dynamic ends what has been above pm.max_spare_servers", dynamic, counts{total: 9, idle: 7, spare: 7}, decision{stop: 3}},
+		{"dynamic ends what has been spare all the time only", dynamic, counts{total: 9, idle: 7, spare: 5}, decision{stop: 1}},
+		{"dynamic keeps what has been in use lately", dynamic, counts{total: 9, idle: 9, spare: 4}, decision{}},
 		{"dynamic starts one worker per waiting request", dynamic, counts{total: 2, waiting: 5}, decision{start: 5}},
 		{"dynamic starts none for a request that a starting worker will take", dynamic, counts{total: 4, starting: 2, waiting: 2}, decision{}},
 		{"dynamic never exceeds pm.max_children", dynamic, counts{total: 8, waiting: 50}, decision{start: 2}},
-		{"dynamic ends none while requests wait", dynamic, counts{total: 10, idle: 6, waiting: 1}, decision{}},
+		{"dynamic ends none while requests wait", dynamic, counts{total: 10, idle: 6, spare: 6, waiting: 1}, decision{}},
 		{"dynamic at pm.max_children keeps no spare", dynamic, counts{total: 10, idle: 0}, decision{}},
 
 		{"ondemand starts nothing without work", ondemand, counts{}, decision{}},
@@ -54,7 +56,7 @@ func TestScalerNeverLeavesItsBounds(t *testing.T) {
 			for idle := range 5 - starting {
 				for busy := range 5 - starting - idle {
 					for waiting := range 6 {
-						n := counts{total: starting + idle + busy, starting: starting, idle: idle, waiting: waiting, idleFor: time.Minute}
+						n := counts{total: starting + idle + busy, starting: starting, idle: idle, spare: idle, waiting: waiting, idleFor: time.Minute}
 						d := scale(&cfg, n)
 						if d.start < 0 || d.stop < 0 || n.total+d.start > cfg.MaxChildren || d.stop > n.idle || d.start > 0 && d.stop > 0 {
 							t.Errorf("%s, %+v: %+v", pm, n, d)
