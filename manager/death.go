@@ -96,9 +96,33 @@ func (p *Pool) buried(w *Worker) {
 		}
 		w.log.Warn("worker ended", attrs...)
 	}
+	if was == StateStarting || was == StateKilled && w.conn == nil && w.requests == 0 {
+		p.badFork(w)
+	}
 	if was == StateStarting {
 		p.startFailed(fmt.Errorf("[pool %s] a worker %s before it could serve%s", p.cfg.Name, w.proc.status, w.proc.said))
 	}
 	p.announce()
 	p.poke()
+}
+
+// badForks is how many workers may end one after another before they can serve until their zygote is replaced.
+const badForks = 3
+
+// badFork notes a worker that ended before it could serve. Where that goes on, what its zygote shares with its workers may be broken,
+// such as opcache's memory, which scripts can write to: a fresh one has fresh memory.
+func (p *Pool) badFork(w *Worker) {
+	p.mu.Lock()
+	retire := false
+	if !p.closed && w.generation == p.generation && p.served { // else it is the pool's own fault, and another zygote is no better
+		if p.badForks++; p.badForks >= badForks {
+			p.badForks, p.served, retire = 0, false, true
+		}
+	}
+	e := p.engine
+	p.mu.Unlock()
+	if retire {
+		p.log.Error("new workers end before they can serve; their zygote is replaced")
+		e.retire()
+	}
 }

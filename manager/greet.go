@@ -114,6 +114,9 @@ func (p *Pool) attach(w *Worker, a attached) {
 	w.conn, w.wire, w.inherited = a.conn, a.wire, p.orphans.count()
 	w.wire.stranger = w.answeredBy
 	p.failures, p.retryAt = 0, time.Time{}
+	if w.state == StateStarting && w.generation == p.generation {
+		p.badForks, p.served = 0, true
+	}
 	p.settle(w) // unlocks
 }
 

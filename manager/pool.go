@@ -62,6 +62,8 @@ type Pool struct {
 	failures   int              // failed starts in a row
 	retryAt    time.Time        // no start before it
 	lastErr    error            // of the last failed start
+	badForks   int              // workers in a row that ended before they could serve
+	served     bool             // a worker of this generation could serve
 	stats      Stats
 	memoryPeak uint64
 	crowded    bool          // requests wait and there are pm.max_children workers

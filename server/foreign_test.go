@@ -178,3 +178,30 @@ func TestPoolRunsWithoutMostFunctions(t *testing.T) {
 		})
 	}
 }
+
+// Any script with FFI, or with a bug of PHP's, can write to what the pool's processes share. That must harm no process of root and
+// stop no workers for good.
+func TestBrokenSharedMemoryIsReplaced(t *testing.T) {
+	t.Parallel()
+	ts := startServer(t, manager.EngineZygote, map[string]string{
+		"ok.php": `<?php echo 'ok';`,
+		"break.php": `<?php
+			$c = FFI::cdef('void *memset(size_t where, int byte, size_t n);');
+			foreach (file('/proc/self/maps') as $line) {
+				if (preg_match('~^([0-9a-f]+)-([0-9a-f]+) rw-s ~', $line, $m)) {
+					file_put_contents(dirname(__DIR__) . '/broken', "$line\n", FILE_APPEND);
+					$c->memset(hexdec($m[1]), 255, hexdec($m[2]) - hexdec($m[1]));
+				}
+			}`,
+	}, func(c *Config) {
+		c.Pools[0].PHPAdminValue = []string{"ffi.enable=1", "opcache.jit_buffer_size=0", "opcache.protect_memory=0"}
+	})
+	if got := ts.get("/ok.php").body; got != "ok" {
+		t.Fatalf("got %q", got)
+	}
+	ts.get("/break.php")
+	if text, err := os.ReadFile(ts.beside("broken")); err != nil || len(text) == 0 {
+		t.Fatalf("nothing was broken: %v", err)
+	}
+	eventually(t, "the pool serves again", func() bool { return ts.get("/ok.php").body == "ok" })
+}
