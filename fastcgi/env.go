@@ -33,7 +33,8 @@ type Environment struct {
 	Host        string      // HTTP_HOST: the Host field or :authority
 	Header      http.Header // becomes HTTP_*, §4.1.18
 
-	ContentLength int64 // CONTENT_LENGTH, §4.1.2: of the body; 0 or less: there is no body, not sent
+	ContentLength    int64  // CONTENT_LENGTH, §4.1.2: of the body; less than 0: there is no body, not sent
+	TransferEncoding string // HTTP_TRANSFER_ENCODING of DialectPHP: package net/http takes the field off
 
 	ScriptName     string // SCRIPT_NAME, §4.1.13: URL path of the script; sent also when empty
 	ScriptFilename string // SCRIPT_FILENAME: existing regular file, checked by the caller
@@ -68,7 +69,7 @@ func (e *Environment) AppendParams(dst []byte) []byte {
 	b.set("REQUEST_METHOD", e.Method)
 	b.set("QUERY_STRING", e.QueryString)
 	b.known("CONTENT_TYPE", e.contentType())
-	if e.ContentLength > 0 {
+	if e.ContentLength >= 0 {
 		var digits [20]byte
 		b.set("CONTENT_LENGTH", string(strconv.AppendInt(digits[:0], e.ContentLength, 10)))
 	}

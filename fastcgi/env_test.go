@@ -70,7 +70,7 @@ func TestDialectPHPSendsWhatPHPApplicationsExpect(t *testing.T) {
 		"REQUEST_URI=/x/index.php/p%20q?a=1", "DOCUMENT_URI=/x/index.php/p q", "REMOTE_PORT=4711",
 		"SERVER_ADDR=192.0.2.2", "SERVER_NAME=example.org", "REQUEST_SCHEME=https", "REDIRECT_STATUS=200",
 		"HTTP_HOST=example.org:8443", "HTTP_X_REQUEST_ID=ours", "HTTP_ACCEPT=*/*, text/html",
-		"HTTP_AUTHORIZATION=Basic Zm9vOmJhcg==", "HTTP_COOKIE=a=1; b=2", "APP_ENV=prod",
+		"HTTP_AUTHORIZATION=Basic Zm9vOmJhcg==", "HTTP_CONTENT_LENGTH=7", "HTTP_CONTENT_TYPE=text/plain", "HTTP_COOKIE=a=1; b=2", "APP_ENV=prod",
 	}
 	if got := decode(t, fullEnvironment(DialectPHP).AppendParams(nil)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -104,8 +104,10 @@ func TestVariablesOfOneField(t *testing.T) {
 	}{
 		{"RFC 3875 4.1.7: empty query is sent", both, Environment{}, "QUERY_STRING", ""},
 		{"RFC 3875 4.1.13: empty script name is sent", both, Environment{}, "SCRIPT_NAME", ""},
-		{"RFC 3875 4.1.2: no body, no length", both, Environment{}, "CONTENT_LENGTH", absent},
-		{"RFC 3875 4.1.2: length not known", both, Environment{ContentLength: -1}, "CONTENT_LENGTH", absent},
+		{"RFC 3875 4.1.2: no body, no length", both, Environment{ContentLength: -1}, "CONTENT_LENGTH", absent},
+		{"an empty body has a length", both, Environment{ContentLength: 0}, "CONTENT_LENGTH", "0"},
+		{"Transfer-Encoding that net/http took off", php, Environment{TransferEncoding: "chunked"}, "HTTP_TRANSFER_ENCODING", "chunked"},
+		{"RFC 9110 7.6.1: Transfer-Encoding is of the connection", rfc, Environment{TransferEncoding: "chunked"}, "HTTP_TRANSFER_ENCODING", absent},
 		{"RFC 3875 4.1.2: large", both, Environment{ContentLength: 1 << 62}, "CONTENT_LENGTH", "4611686018427387904"},
 		{"RFC 3875 4.1.3: type without a body", both, Environment{Header: http.Header{"Content-Type": {"a/b"}}}, "CONTENT_TYPE", "a/b"},
 		{"RFC 3875 4.1.3: no type", both, Environment{ContentLength: 1}, "CONTENT_TYPE", absent},
@@ -144,10 +146,10 @@ func TestVariablesOfOneField(t *testing.T) {
 }
 
 // httpParams returns the HTTP_* parameters of a header.
-func httpParams(t *testing.T, header http.Header) []string {
+func httpParams(t *testing.T, d Dialect, header http.Header) []string {
 	t.Helper()
-	e := Environment{Header: header}
-	base := decode(t, (&Environment{}).AppendParams(nil))
+	e := Environment{Dialect: d, Header: header}
+	base := decode(t, (&Environment{Dialect: d}).AppendParams(nil))
 	return slices.DeleteFunc(decode(t, e.AppendParams(nil)), func(p string) bool { return slices.Contains(base, p) })
 }
 
@@ -170,7 +172,7 @@ func TestHeaderBecomesVariables(t *testing.T) {
 		{"GHSA-49wc-4hcv-v58q dot", http.Header{"Remote.user": {"root"}, "X.Real.IP": {"::1"}}, nil},
 		{"other token characters", http.Header{"A!": {"x"}, "B~": {"x"}, "C`": {"x"}, "D^": {"x"}, "": {"x"}}, nil},
 		{"not ascii", http.Header{"Ä": {"x"}, "İ": {"x"}}, nil},
-		{"variables of their own", http.Header{"content-length": {"1"}, "Host": {"evil"}}, nil},
+		{"variables of their own", http.Header{"content-length": {"1"}, "Host": {"evil"}}, []string{"HTTP_CONTENT_LENGTH=1"}},
 		{"CVE-2024-8927 keeps its prefix", http.Header{"Redirect-Status": {"200"}}, []string{"HTTP_REDIRECT_STATUS=200"}},
 		{
 			"ini settings keep their prefix",
@@ -180,26 +182,39 @@ func TestHeaderBecomesVariables(t *testing.T) {
 		{"hop-by-hop", http.Header{
 			"Connection": {"close, X-Hop", "x-hop2 , "}, "X-Hop": {"1"}, "X-Hop2": {"1"}, "X-Kept": {"1"}, "Keep-Alive": {"1"},
 			"Te": {"trailers"}, "Upgrade": {"h2c"}, "Transfer-Encoding": {"chunked"}, "Trailer": {"x"}, "Proxy-Connection": {"close"},
-		}, []string{"HTTP_X_KEPT=1"}},
+		}, []string{
+			"HTTP_CONNECTION=close, X-Hop, x-hop2 , ", "HTTP_KEEP_ALIVE=1", "HTTP_PROXY_CONNECTION=close", "HTTP_TE=trailers", "HTTP_TRAILER=x",
+			"HTTP_TRANSFER_ENCODING=chunked", "HTTP_UPGRADE=h2c", "HTTP_X_HOP=1", "HTTP_X_HOP2=1", "HTTP_X_KEPT=1",
+		}},
 		{"longer than any buffer", http.Header{"X-" + strings.Repeat("L", 300): {"v"}}, []string{"HTTP_X_" + strings.Repeat("L", 300) + "=v"}},
 		{"prefix sorts first", http.Header{"Ab": {"2"}, "A": {"1"}, "A-B": {"3"}}, []string{"HTTP_A=1", "HTTP_AB=2", "HTTP_A_B=3"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := httpParams(t, tt.header); !slices.Equal(got, tt.want) {
+			if got := httpParams(t, DialectPHP, tt.header); !slices.Equal(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
 }
 
-// A Connection field names fields in any case and order; what could name none, or one of the same beginning, counts for nothing.
+func TestRFC3875HeaderHasNothingOfTheConnection(t *testing.T) {
+	header := http.Header{
+		"Connection": {"close, X-Hop", "x-hop2 , "}, "X-Hop": {"1"}, "X-Hop2": {"1"}, "X-Kept": {"1"}, "Keep-Alive": {"1"}, "Content-Length": {"1"},
+		"Te": {"trailers"}, "Upgrade": {"h2c"}, "Transfer-Encoding": {"chunked"}, "Trailer": {"x"}, "Proxy-Connection": {"close"},
+	}
+	if got, want := httpParams(t, DialectRFC3875, header), []string{"HTTP_X_KEPT=1"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// With the dialect of RFC 3875, a Connection field names fields in any case and order; what could name none, or one of the same beginning, counts for nothing.
 func TestConnectionOptionsTakeAwayTheFieldsTheyName(t *testing.T) {
 	header := http.Header{"Connection": {"X-C,x-a", "X_D, , x-bb,X.E\x00, close", "X-A"}}
 	for _, name := range []string{"X-A", "X-B", "X-C", "X-D", "x-c", "X"} {
 		header[name] = []string{"v"}
 	}
-	if got, want := httpParams(t, header), []string{"HTTP_X=v", "HTTP_X_B=v", "HTTP_X_D=v"}; !slices.Equal(got, want) {
+	if got, want := httpParams(t, DialectRFC3875, header), []string{"HTTP_X=v", "HTTP_X_B=v", "HTTP_X_D=v"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -229,7 +244,7 @@ func TestManyFieldsKeepAFixedOrder(t *testing.T) {
 	for i := range 200 {
 		header.Set(fmt.Sprintf("X-%03d", i), "v")
 	}
-	got := httpParams(t, header)
+	got := httpParams(t, DialectRFC3875, header)
 	if len(got) != 200 || !slices.IsSorted(got) {
 		t.Errorf("%d variables, sorted %v", len(got), slices.IsSorted(got))
 	}

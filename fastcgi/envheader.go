@@ -11,17 +11,20 @@ import (
 //     "Remote.User" would become the same variable as "Remote-User", which an
 //     operator may trust (GHSA-f59h-q822-g45g, GHSA-49wc-4hcv-v58q).
 //   - Proxy is left out: HTTP_PROXY configures HTTP clients (CVE-2016-5385).
-//   - Content-Length and Content-Type have variables of their own.
-//   - Fields about the connection, and what Connection lists, are left out
-//     (RFC 9110 §7.6.1).
-//   - Under DialectRFC3875 credentials are withheld (§4.1.18, SHOULD); PHP
-//     applications read them, so DialectPHP sends them.
+//   - Under DialectRFC3875 credentials are withheld (§4.1.18, SHOULD), as are
+//     Content-Length and Content-Type, which have variables of their own, fields
+//     about the connection, and what Connection lists (RFC 9110 §7.6.1).
+//   - DialectPHP sends all of these, as nginx does: applications look for WebSocket
+//     handshakes, and a client that lists a field in Connection takes nothing away.
 //
 // Whatever the client sends gets the prefix HTTP_: "Redirect-Status" cannot become
 // REDIRECT_STATUS (CVE-2024-8927), nor "PHP-Value" PHP_VALUE.
 func (b *paramBuilder) header(e *Environment) {
 	b.known("HTTP_HOST", e.Host)
 	b.known("HTTP_X_REQUEST_ID", e.RequestID)
+	if e.Dialect == DialectPHP {
+		b.known("HTTP_TRANSFER_ENCODING", e.TransferEncoding)
+	}
 
 	var fieldArray [48]field
 	var optionArray [8]string
@@ -30,7 +33,7 @@ func (b *paramBuilder) header(e *Environment) {
 		if len(values) == 0 || !plainName(key) {
 			continue
 		}
-		if len(key) != len("Connection") || !strings.EqualFold(key, "Connection") {
+		if e.Dialect == DialectPHP || len(key) != len("Connection") || !strings.EqualFold(key, "Connection") {
 			fields = append(fields, field{key, values})
 		} else if len(values) > 1 || !strings.EqualFold(values[0], "keep-alive") {
 			options = appendOptions(options, values) // Keep-Alive itself never passes
@@ -64,10 +67,13 @@ type field struct {
 // passes reports whether the field of this variable may be sent.
 func (e *Environment) passes(variable []byte) bool {
 	switch string(variable) {
-	case "HTTP_PROXY", "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_HOST",
-		"HTTP_CONNECTION", "HTTP_KEEP_ALIVE", "HTTP_PROXY_CONNECTION", "HTTP_TE",
-		"HTTP_TRAILER", "HTTP_TRANSFER_ENCODING", "HTTP_UPGRADE":
+	case "HTTP_PROXY", "HTTP_HOST":
 		return false
+	case "HTTP_TRANSFER_ENCODING": // but for TransferEncoding
+		return e.Dialect == DialectPHP && e.TransferEncoding == ""
+	case "HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_CONNECTION", "HTTP_KEEP_ALIVE", "HTTP_PROXY_CONNECTION", "HTTP_TE",
+		"HTTP_TRAILER", "HTTP_UPGRADE":
+		return e.Dialect == DialectPHP
 	case "HTTP_X_REQUEST_ID":
 		return e.RequestID == ""
 	case "HTTP_AUTHORIZATION", "HTTP_PROXY_AUTHORIZATION":

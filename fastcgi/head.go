@@ -13,84 +13,66 @@ type Head struct {
 	Status int         // from the Status field; else 302 with a Location, else 200
 	Reason string      // of the Status field; empty when it has none
 	Header http.Header // all other fields; those of one name keep their order
+	// Names holds the names that the script spelled in another way than http.CanonicalHeaderKey, by their key in Header. Nil:
+	// there is none.
+	Names map[string]string
+	// Dropped says what was left out because no client may be sent it, at most maxDropped of it.
+	Dropped []string
 }
 
-// HeadError says why a response head was refused.
+// maxDropped bounds Head.Dropped.
+const maxDropped = 8
+
+// headSlack is how much longer than its limit a head may be before it is refused as a whole: what is over the limit is left
+// out, field by field.
+const headSlack = 16
+
+// HeadError says why there is no response head at all.
 type HeadError struct {
-	Line   string // the offending line, shortened; empty if the head as a whole is meant
 	Reason string
 }
 
-func (e *HeadError) Error() string {
-	if e.Line == "" {
-		return "cannot parse cgi response head: " + e.Reason
-	}
-	return "cannot parse cgi response head: " + e.Reason + " in line " + strconv.Quote(e.Line)
-}
-
-func badLine(line, reason string) error {
-	const shown = 80
-	return &HeadError{Line: line[:min(len(line), shown)], Reason: reason}
-}
+func (e *HeadError) Error() string { return "cannot parse cgi response head: " + e.Reason }
 
 // ParseHead parses the response head at the start of p (RFC 3875 §6). It returns
 // done == false while the blank line that ends the head is missing, and a
-// *[HeadError] for a bad head or one of more than limit bytes. n is the length of
+// *[HeadError] when it has not come within 16 times limit. n is the length of
 // the head with its blank line; the body starts there.
 //
-// Lines end in CRLF or LF. Field names are tokens and values free of CR and NUL
-// (RFC 9110 §5.1, §5.5); folded lines are refused (RFC 9112 §5.2). A field whose
-// value has another control character but TAB is left out, as is a Content-Length
-// that is no number: no client may be sent either. A Location
-// without a Status is a redirect by the client, also when it is relative: the
+// A line that no client may be sent is left out, and Dropped says so: the script has no
+// other way to learn of it, and its work is worth more than the line. Such are
+// lines without a colon, names that are no token and values with a control character
+// other than TAB (RFC 9110 §5.1, §5.5), a Status that is not a final one of three digits,
+// a Content-Length that is no number, all of several that differ (§8.6), and every field that
+// would make the head longer than limit bytes. A folded line continues the one before it
+// (RFC 9112 §5.2). Lines end in CRLF or LF.
+//
+// A Location without a Status is a redirect by the client, also when it is relative: the
 // internal redirect of RFC 3875 §6.2.2 is known to no PHP server. Fields about the
 // connection (RFC 9110 §7.6.1) are removed, as are those that Connection names.
 //
 // Of several Status lines the first counts: scripts that send both
-// header('HTTP/1.1 404') and header('Status: 404') make php-cgi print two.
+// header('HTTP/1.1 404') and header('Status: 404') make php-cgi print two. A status line of
+// HTTP, which cgi.rfc2616_headers has php-cgi print, counts as one.
 func ParseHead(p []byte, limit int) (h Head, n int, done bool, err error) {
 	lines, n := headEnd(p)
-	if n > limit || n == 0 && len(p) > limit {
-		return Head{}, 0, false, &HeadError{Reason: "more than " + strconv.Itoa(limit) + " bytes"}
+	if most := headSlack * limit; n > most || n == 0 && len(p) > most {
+		return Head{}, 0, false, &HeadError{Reason: "more than " + strconv.Itoa(most) + " bytes"}
 	}
 	if n == 0 {
 		return Head{}, 0, false, nil
 	}
 	// One string for the whole head: names and values are slices of it.
-	text := string(p[:n])
+	b := headBuilder{head: &h, limit: limit, values: make([]string, 0, lines)}
 	h.Header = make(http.Header, lines)
-	values := make([]string, 0, lines)
+	text := string(p[:n])
 	for range lines {
 		var line string
 		line, text, _ = strings.Cut(text, "\n")
-		line = strings.TrimSuffix(line, "\r")
-		name, value, err := parseField(line)
-		if err != nil {
-			return Head{}, 0, false, err
-		}
-		if name == "Status" {
-			if h.Status != 0 {
-				continue
-			}
-			if h.Status, h.Reason, err = parseStatus(line, value); err != nil {
-				return Head{}, 0, false, err
-			}
-			continue
-		}
-		if hasControl(value) || name == "Content-Length" && !isLength(value) {
-			continue
-		}
-		if old := h.Header[name]; old != nil {
-			h.Header[name] = append(old, value)
-			continue
-		}
-		values = append(values, value)
-		h.Header[name] = values[len(values)-1 : len(values) : len(values)]
+		b.line(line)
 	}
-	if err := singleLength(h.Header); err != nil {
-		return Head{}, 0, false, err
-	}
-	removeHopByHop(h.Header)
+	b.singleLength()
+	removeHopByHop(&h)
 	if h.Status == 0 {
 		h.Status = http.StatusOK
 		if h.Header["Location"] != nil {
@@ -117,37 +99,106 @@ func headEnd(p []byte) (lines, n int) {
 	}
 }
 
-func parseField(line string) (name, value string, err error) {
-	if line[0] == ' ' || line[0] == '\t' {
-		return "", "", badLine(line, "folded field")
-	}
-	name, value, found := strings.Cut(line, ":")
-	if !found {
-		return "", "", badLine(line, "no colon")
-	}
-	if !isToken(name) {
-		return "", "", badLine(line, "bad field name")
-	}
-	if strings.IndexByte(value, '\r') >= 0 || strings.IndexByte(value, 0) >= 0 {
-		return "", "", badLine(line, "control character")
-	}
-	return canonicalName(name), strings.Trim(value, " \t"), nil
+// headBuilder gathers the fields of a head.
+type headBuilder struct {
+	head   *Head
+	limit  int
+	size   int      // bytes of the lines so far
+	values []string // backing of most entries of the header
+	last   string   // key of the field that a folded line continues; empty: none
 }
 
-// parseStatus parses the Status field (RFC 3875 §6.3.3). Interim statuses are
-// refused: the answer's body would be taken for the final head.
-func parseStatus(line, value string) (status int, reason string, err error) {
-	code, reason, _ := strings.Cut(value, " ")
-	for i := range len(code) {
-		if code[i] < '0' || code[i] > '9' {
-			return 0, "", badLine(line, "bad status")
+// line takes one line of the head, which still may end in CR.
+func (b *headBuilder) line(line string) {
+	size := len(line) + 1
+	line = strings.TrimSuffix(line, "\r")
+	b.size += size
+	if line[0] == ' ' || line[0] == '\t' {
+		b.fold(line)
+		return
+	}
+	b.last = ""
+	name, value, found := strings.Cut(line, ":")
+	switch {
+	case !found && strings.HasPrefix(line, "HTTP/"):
+		_, status, _ := strings.Cut(line, " ")
+		b.status(line, status)
+		return
+	case !found:
+		b.drop("a line without a colon", line)
+		return
+	case !isToken(name):
+		b.drop("a name that is none", line)
+		return
+	}
+	key, own := canonicalName(name)
+	value = strings.Trim(value, " \t")
+	switch {
+	case key == "Status":
+		b.status(line, value)
+	case hasControl(value):
+		b.drop("a control character in the value", line)
+	case b.size > b.limit:
+		b.drop("more than "+strconv.Itoa(b.limit)+" bytes of header", line)
+		b.size -= size // what is shorter may still find room
+	case key == "Content-Length" && !isLength(value):
+		b.drop("a length that is none", line)
+	default:
+		b.add(key, name, own, value)
+	}
+}
+
+// add adds a field. own says that the script spells its name in another way than key.
+func (b *headBuilder) add(key, name string, own bool, value string) {
+	b.last = key
+	if old := b.head.Header[key]; old != nil {
+		b.head.Header[key] = append(old, value)
+		return
+	}
+	b.values = append(b.values, value)
+	b.head.Header[key] = b.values[len(b.values)-1 : len(b.values) : len(b.values)]
+	if own {
+		if b.head.Names == nil {
+			b.head.Names = make(map[string]string, 4)
 		}
-		status = status*10 + int(code[i]-'0')
+		b.head.Names[key] = name
 	}
-	if len(code) != 3 || status < 200 || status > 599 {
-		return 0, "", badLine(line, "status outside 200 to 599")
+}
+
+// fold adds a folded line to the value that it continues, with one space (RFC 9112 §5.2).
+func (b *headBuilder) fold(line string) {
+	if b.last == "" || hasControl(line) || b.size > b.limit {
+		b.drop("a folded line that continues nothing", line)
+		return
 	}
-	return status, strings.Trim(reason, " \t"), nil
+	values := b.head.Header[b.last]
+	values[len(values)-1] += " " + strings.Trim(line, " \t")
+}
+
+// status takes the value of a Status field (RFC 3875 §6.3.3). 600 to 999 are no statuses of HTTP (RFC 9110 §15), but sites use
+// them, and nginx and Apache send them. Interim ones cannot be sent as the last: what follows would be taken for another head.
+func (b *headBuilder) status(line, value string) {
+	if b.head.Status != 0 {
+		return
+	}
+	code, reason, _ := strings.Cut(value, " ")
+	status, err := strconv.ParseUint(code, 10, 16)
+	if err != nil || len(code) != 3 || status < 200 {
+		b.drop("a status that is none of a final response", line)
+		return
+	}
+	b.head.Status = int(status)
+	if reason = strings.Trim(reason, " \t"); !hasControl(reason) {
+		b.head.Reason = reason
+	}
+}
+
+// drop notes a line that is left out, shortened.
+func (b *headBuilder) drop(reason, line string) {
+	const shown = 80
+	if len(b.head.Dropped) < maxDropped {
+		b.head.Dropped = append(b.head.Dropped, reason+": "+strconv.Quote(line[:min(len(line), shown)]))
+	}
 }
 
 // hasControl reports whether a value has a control character (RFC 9110 §5.5).
@@ -174,43 +225,41 @@ func isLength(value string) bool {
 
 // singleLength leaves one Content-Length at most: several that differ would let
 // the next proxy and us disagree on where the body ends (RFC 9110 §8.6).
-func singleLength(header http.Header) error {
-	lengths := header["Content-Length"]
+func (b *headBuilder) singleLength() {
+	lengths := b.head.Header["Content-Length"]
 	if len(lengths) < 2 {
-		return nil
+		return
 	}
 	for _, l := range lengths[1:] {
 		if l != lengths[0] {
-			return &HeadError{Reason: "several Content-Length fields that differ"}
+			b.drop("several lengths that differ", "Content-Length: "+strings.Join(lengths, ", "))
+			delete(b.head.Header, "Content-Length")
+			return
 		}
 	}
-	header["Content-Length"] = lengths[:1]
-	return nil
+	b.head.Header["Content-Length"] = lengths[:1]
 }
 
 // removeHopByHop removes what concerns one connection only (RFC 9110 §7.6.1).
-func removeHopByHop(header http.Header) {
-	for _, list := range header["Connection"] {
+func removeHopByHop(h *Head) {
+	for _, list := range h.Header["Connection"] {
 		for name := range strings.SplitSeq(list, ",") {
-			header.Del(strings.Trim(name, " \t"))
+			h.Header.Del(strings.Trim(name, " \t"))
 		}
 	}
-	delete(header, "Connection")
-	delete(header, "Keep-Alive")
-	delete(header, "Proxy-Connection")
-	delete(header, "Te")
-	delete(header, "Trailer")
-	delete(header, "Transfer-Encoding")
-	delete(header, "Upgrade")
+	for _, name := range [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"} {
+		delete(h.Header, name)
+	}
 }
 
-// canonicalName is textproto.CanonicalMIMEHeaderKey for a token, without its
-// allocation for the one odd name that every PHP page sends.
-func canonicalName(name string) string {
+// canonicalName is the key of a name, and whether the name is spelled in another way. Three names are not worth keeping as a
+// script wrote them: net/http looks for them in this form, and every PHP page has the first.
+func canonicalName(name string) (key string, own bool) {
 	if name == "Content-type" {
-		return "Content-Type"
+		return "Content-Type", false
 	}
-	return textproto.CanonicalMIMEHeaderKey(name)
+	key = textproto.CanonicalMIMEHeaderKey(name)
+	return key, key != name && key != "Content-Type" && key != "Content-Length" && key != "Date"
 }
 
 // isToken reports whether s is a token of RFC 9110 §5.6.2.

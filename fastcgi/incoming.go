@@ -23,13 +23,19 @@ type Incoming struct {
 var ErrAborted = errors.New("the web server aborted the request")
 
 // Body reads STDIN (FastCGI 1.0 §6.2). It fails with [ErrAborted], with io.ErrUnexpectedEOF where the connection ends before
-// the stream does, or with a *[RequestError].
+// the stream does, with a *[RequestError], or where nothing comes for five minutes.
 func (in *Incoming) Body() io.Reader { return (*incomingBody)(in.r) }
 
 type incomingBody Responder
 
 func (b *incomingBody) Read(p []byte) (int, error) {
 	r := (*Responder)(b)
+	if r.in.Buffered() == 0 && !r.over && !r.aborted {
+		if err := r.nc.SetReadDeadline(time.Now().Add(bodyPause)); err != nil {
+			return 0, noEOF(err)
+		}
+		defer r.nc.SetReadDeadline(time.Time{}) //nolint:errcheck // a connection that has ended needs none
+	}
 	for r.content == 0 {
 		if r.aborted {
 			return 0, ErrAborted

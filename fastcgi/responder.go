@@ -20,6 +20,12 @@ const (
 	// maxParams is how long the parameters of one request may be.
 	maxParams = 1 << 20
 
+	// freeParams is how long they may be without taking from the memory of all, see Responder.Share.
+	freeParams = 16 << 10
+
+	// bodyPause is how long a web server may pause within a request's body. It waits for its client, which it gives a minute or so.
+	bodyPause = 5 * time.Minute
+
 	// lingerTimeout is how long Close waits for a web server that still sends a body nobody wants.
 	lingerTimeout = 2 * time.Second
 
@@ -28,6 +34,7 @@ const (
 	filterRole = 3 // FCGI_FILTER, FastCGI 1.0 §6.4
 
 	cantMultiplex = 1 // FCGI_CANT_MPX_CONN, FastCGI 1.0 §5.5
+	overloaded    = 2 // FCGI_OVERLOADED, FastCGI 1.0 §5.5
 	unknownRole   = 3 // FCGI_UNKNOWN_ROLE, FastCGI 1.0 §5.5
 )
 
@@ -42,12 +49,27 @@ type Responder struct {
 	id     uint16 // of the running request, or of the last one
 	params []byte
 
+	memory Memory // nil: no bound
+	taken  int64  // of it
+
 	content int  // unread content of the current record
 	padding int  // unread padding behind it
 	over    bool // STDIN has ended
 	aborted bool // ABORT_REQUEST was received
 	broken  bool // by Break
 }
+
+// Memory is what the parameters of all connections have together.
+type Memory interface {
+	Take(n int64) bool // false: there is not so much
+	Give(n int64)
+}
+
+// Share has long parameters take their memory from m, and be answered with FCGI_OVERLOADED where there is none.
+func (r *Responder) Share(m Memory) { r.memory = m }
+
+// ErrOverloaded says that there was no memory for the parameters of a request; the connection is of no further use.
+var ErrOverloaded = errors.New("no memory for the parameters of another request")
 
 // RequestError says that a web server sent what FastCGI 1.0 does not allow it to send; the connection is of no further use.
 type RequestError struct {
@@ -68,6 +90,7 @@ func NewResponder(nc net.Conn) *Responder {
 // says that the web server closed the connection between requests. A new connection must say something within 5 seconds, as
 // php-fpm has it, and a head must be complete within a minute; a deadline that passes is errors.Is os.ErrDeadlineExceeded.
 func (r *Responder) Accept() (*Incoming, error) {
+	r.forget()
 	for {
 		if err := r.awaitRecord(); err != nil {
 			return nil, err
@@ -147,11 +170,39 @@ func (r *Responder) begin(id uint16) (*Incoming, error) {
 		case len(r.params)+r.content > maxParams:
 			return nil, &RequestError{Type: t, Reason: "the parameters are longer than " + strconv.Itoa(maxParams) + " bytes"}
 		}
+		if !r.room(len(r.params) + r.content) {
+			r.end(id, 0, overloaded)
+			return nil, errors.Join(ErrOverloaded, r.Flush())
+		}
 		start := len(r.params)
 		r.params = append(r.params, make([]byte, r.content)...)
 		if err := r.readContent(r.params[start:]); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// room takes memory for parameters of n bytes.
+func (r *Responder) room(n int) bool {
+	more := int64(n) - r.taken
+	if n <= freeParams || r.memory == nil {
+		return true
+	}
+	if !r.memory.Take(more) {
+		return false
+	}
+	r.taken += more
+	return true
+}
+
+// forget gives the memory of the parameters back.
+func (r *Responder) forget() {
+	if cap(r.params) > freeParams {
+		r.params = nil
+	}
+	if r.taken > 0 {
+		r.memory.Give(r.taken)
+		r.taken = 0
 	}
 }
 
@@ -285,6 +336,7 @@ func (r *Responder) Flush() error {
 // Close closes the connection so that an answer is not lost: a socket that is closed with input unread resets the connection,
 // and the other side may then lose what it has not read yet.
 func (r *Responder) Close() error {
+	r.forget()
 	half, ok := r.nc.(interface{ CloseWrite() error })
 	if r.broken || !ok || r.over && r.content == 0 && r.in.Buffered() == 0 {
 		return r.nc.Close()

@@ -355,3 +355,57 @@ func FuzzResponder(f *testing.F) {
 		}
 	})
 }
+
+// quota is a Memory of so many bytes.
+type quota struct{ left, least int64 }
+
+func (q *quota) Take(n int64) bool {
+	if n > q.left {
+		return false
+	}
+	q.left -= n
+	q.least = min(q.least, q.left)
+	return true
+}
+
+func (q *quota) Give(n int64) { q.left += n }
+
+func TestParamsOfAllConnectionsShareTheirMemory(t *testing.T) {
+	t.Parallel()
+	const room = 200_000
+	q := &quota{left: room, least: room}
+	serve := func(params int) (answer []byte, err error) {
+		client, server := net.Pipe()
+		defer client.Close()
+		failed := make(chan error, 1)
+		go func() {
+			r := NewResponder(server)
+			r.Share(q)
+			defer r.Close()
+			in, err := r.Accept()
+			if err == nil {
+				err = in.End(0, 0)
+			}
+			failed <- err
+		}()
+		go client.Write(request(1, 0, strings.Repeat("p", params), "")) //nolint:errcheck // a responder that refuses reads no further
+		answer = make([]byte, headerSize+endRequestSize)
+		if _, err := io.ReadFull(client, answer); err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+		return answer[headerSize:], <-failed
+	}
+	if answer, err := serve(freeParams); err != nil || answer[4] != 0 || q.least != room {
+		t.Errorf("short ones: %x, %v, %d of %d were left", answer, err, q.least, room)
+	}
+	if answer, err := serve(150_000); err != nil || answer[4] != 0 || q.least != room-150_000 {
+		t.Errorf("long ones: %x, %v, %d of %d were left", answer, err, q.least, room)
+	}
+	if answer, err := serve(250_000); !errors.Is(err, ErrOverloaded) || answer[4] != overloaded {
+		t.Errorf("too long ones: %x, %v", answer, err)
+	}
+	if q.left != room {
+		t.Errorf("%d of %d are given back", q.left, room)
+	}
+}

@@ -104,8 +104,8 @@ func (c *children) yields(p *Pool) bool {
 		return false
 	}
 	oldest := time.Time{}
-	if first := p.queue.Front(); first != nil {
-		oldest = first.Value.(*waiter).since
+	if first := p.queue.oldest(); first != nil {
+		oldest = first.since
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

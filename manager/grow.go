@@ -53,7 +53,7 @@ func (p *Pool) balance() {
 	n := counts{
 		starting: p.count[StateStarting] + p.spawning,
 		idle:     len(p.idle),
-		waiting:  p.queue.Len(),
+		waiting:  p.queue.n,
 	}
 	n.total = n.starting + n.idle + p.count[StateBusy] + p.count[StateDetached]
 	if len(p.idle) > 0 {
@@ -92,8 +92,8 @@ func (p *Pool) balance() {
 // takePlaces takes places for workers within process.max and within pm.max_children of all variants of the pool. p.mu must be held.
 func (p *Pool) takePlaces(start int, n counts) (granted, lacking int) {
 	since := time.Time{}
-	if first := p.queue.Front(); first != nil {
-		since = first.Value.(*waiter).since
+	if first := p.queue.oldest(); first != nil {
+		since = first.since
 	}
 	start = p.limit.take(start)
 	// Its own that end already make room.

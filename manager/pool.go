@@ -1,11 +1,11 @@
 package manager
 
 import (
-	"container/list"
 	"context"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -53,9 +53,9 @@ type Pool struct {
 	generation int
 	workers    map[int]*Worker
 	count      [StateDead + 1]int
-	water      lowWater         // of idle
-	idle       []*Worker        // least recently used first; taken from the end
-	queue      list.List        // of *waiter, oldest first
+	water      lowWater  // of idle
+	idle       []*Worker // least recently used first; taken from the end
+	queue      fairQueue
 	early      map[int]attached // connections of workers that greeted before their fork was reported
 	spawning   int              // processes asked for that do not exist yet
 	toReplace  int              // workers that ended and were not too many
@@ -68,12 +68,6 @@ type Pool struct {
 	memoryPeak uint64
 	crowded    bool          // requests wait and there are pm.max_children workers
 	changed    chan struct{} // closed and replaced when a worker started, failed to, or ended
-}
-
-// waiter is one Acquire in the queue.
-type waiter struct {
-	since time.Time
-	ready chan *Worker // capacity 1; nil tells that the pool is closed
 }
 
 // Stats counts what a pool did since its start.
@@ -266,18 +260,24 @@ func (p *Pool) startEngine(ctx context.Context) error {
 	return nil
 }
 
-// Acquire returns a free worker, waiting for one in the pool's queue if need be. The caller gives it back with
+// Acquire is AcquireFor for a client that is not known.
+func (p *Pool) Acquire(ctx context.Context) (*Worker, error) { return p.AcquireFor(ctx, netip.Addr{}) }
+
+// AcquireFor returns a free worker, waiting for one in the pool's queue if need be. The caller gives it back with
 // Worker.Release. Errors: ErrQueueFull, ErrQueueTimeout, ErrPoolClosed, or the cause of ctx's end.
-func (p *Pool) Acquire(ctx context.Context) (*Worker, error) {
+//
+// While there are too few workers, clients get them in turn; none gets more than half of them while others wait, and where the queue
+// is full, the one with most requests in it makes room. The zero address is a client that is not known, to which this does not apply.
+func (p *Pool) AcquireFor(ctx context.Context, client netip.Addr) (*Worker, error) {
 	for {
-		w, err := p.acquire(ctx)
+		w, err := p.acquire(ctx, client)
 		if err != nil || w.silent() {
 			return w, err
 		}
 	}
 }
 
-func (p *Pool) acquire(ctx context.Context) (*Worker, error) {
+func (p *Pool) acquire(ctx context.Context, client netip.Addr) (*Worker, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -288,6 +288,7 @@ func (p *Pool) acquire(ctx context.Context) (*Worker, error) {
 		p.idle = p.idle[:n-1]
 		p.water.note(n - 1)
 		w.transition(StateBusy)
+		w.serve(client)
 		low := p.cfg.PM == PMDynamic && n-1 < p.cfg.MinSpareServers
 		p.mu.Unlock()
 		if low {
@@ -295,17 +296,22 @@ func (p *Pool) acquire(ctx context.Context) (*Worker, error) {
 		}
 		return w, nil
 	}
-	if p.queue.Len() >= p.cfg.QueueSize {
+	if p.queue.n >= p.cfg.QueueSize {
 		p.stats.QueueFull++
-		p.mu.Unlock()
-		return nil, ErrQueueFull
+		out := p.queue.makeRoom(client)
+		if out == nil {
+			p.mu.Unlock()
+			return nil, ErrQueueFull
+		}
+		out.refused = true
+		out.ready <- nil
 	}
-	wt := &waiter{since: time.Now(), ready: make(chan *Worker, 1)}
-	place := p.queue.PushBack(wt)
-	p.stats.MaxWaiting = max(p.stats.MaxWaiting, p.queue.Len())
+	wt := &waiter{ready: make(chan *Worker, 1), client: client, since: time.Now()}
+	p.queue.push(wt)
+	p.stats.MaxWaiting = max(p.stats.MaxWaiting, p.queue.n)
 	p.mu.Unlock()
 	p.poke()
-	return p.wait(ctx, wt, place)
+	return p.wait(ctx, wt)
 }
 
 // AcquireIdle is Acquire for what nobody waits for: it returns nil where no worker is idle.
@@ -330,14 +336,14 @@ func (p *Pool) AcquireIdle() *Worker {
 func (p *Pool) WorkerScript() string { return p.dir.workerScript() }
 
 // wait waits for a worker that Release or a greeting hands to wt.
-func (p *Pool) wait(ctx context.Context, wt *waiter, place *list.Element) (*Worker, error) {
+func (p *Pool) wait(ctx context.Context, wt *waiter) (*Worker, error) {
 	deadline := time.NewTimer(p.cfg.QueueTimeout)
 	defer deadline.Stop()
 	var err error
 	select {
 	case w := <-wt.ready:
 		if w == nil {
-			return nil, ErrPoolClosed
+			return nil, wt.refusal()
 		}
 		return w, nil
 	case <-deadline.C:
@@ -350,7 +356,7 @@ func (p *Pool) wait(ctx context.Context, wt *waiter, place *list.Element) (*Work
 	case w := <-wt.ready: // handed over at the same moment
 		p.mu.Unlock()
 		if w == nil {
-			return nil, ErrPoolClosed
+			return nil, wt.refusal()
 		}
 		if err == ErrQueueTimeout {
 			return w, nil
@@ -359,7 +365,7 @@ func (p *Pool) wait(ctx context.Context, wt *waiter, place *list.Element) (*Work
 		return nil, err
 	default:
 	}
-	p.queue.Remove(place)
+	p.queue.remove(wt)
 	if err == ErrQueueTimeout {
 		p.stats.QueueTimeouts++
 	}
@@ -391,7 +397,7 @@ func (p *Pool) ownStats() Stats {
 	defer p.mu.Unlock()
 	s := p.stats
 	s.Idle, s.Busy, s.Starting = p.count[StateIdle], p.count[StateBusy], p.count[StateStarting]+p.spawning
-	s.Total, s.Waiting = len(p.workers), p.queue.Len()
+	s.Total, s.Waiting = len(p.workers), p.queue.n
 	return s
 }
 

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"net/netip"
 	"runtime"
 	"syscall"
 	"time"
@@ -112,15 +113,16 @@ func (p *Pool) settle(w *Worker) {
 		p.poke()
 		return
 	}
-	first := p.queue.Front()
+	w.serve(netip.Addr{})
+	first := p.queue.pop(max(1, p.cfg.MaxChildren/2))
 	if first != nil {
-		p.queue.Remove(first)
 		if w.state != StateBusy {
 			w.transition(StateIdle)
 			w.transition(StateBusy)
 		}
 		w.since = time.Now()
-		first.Value.(*waiter).ready <- w
+		w.serve(first.client)
+		first.ready <- w
 	} else {
 		w.transition(StateIdle)
 		p.idle = append(p.idle, w)

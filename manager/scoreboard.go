@@ -114,7 +114,7 @@ func (p *Pool) ownStatus(processes bool) Status {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.ListenQueue, s.MaxListenQueue = p.queue.Len(), p.stats.MaxWaiting
+	s.ListenQueue, s.MaxListenQueue = p.queue.n, p.stats.MaxWaiting
 	s.Idle, s.Active, s.MaxActive = p.count[StateIdle], p.active(), p.stats.MaxActive
 	s.MaxChildrenReached, s.MemoryPeak = p.stats.MaxChildrenReached, p.memoryPeak
 	if !processes {

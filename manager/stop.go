@@ -17,10 +17,9 @@ func (p *Pool) Stop(ctx context.Context) {
 		return
 	}
 	p.closed = true
-	for e := p.queue.Front(); e != nil; e = e.Next() {
-		e.Value.(*waiter).ready <- nil
+	for wt := p.queue.pop(1); wt != nil; wt = p.queue.pop(1) {
+		wt.ready <- nil
 	}
-	p.queue.Init()
 	idle := p.idle
 	p.idle = nil
 	for _, w := range idle {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strconv"
 	"syscall"
@@ -85,6 +86,7 @@ type Worker struct {
 	slowTimer *time.Timer // of request_slowlog_timeout
 	untouched bool        // it was killed before it had read a byte of its request
 	runs      bool        // it has been seen to run its request
+	client    netip.Addr  // whom it serves, as AcquireFor had it; still when its connection was given up
 
 	heirs     *heirs // what its scripts left; nil: the system does not tell
 	inherited uint64 // of orphans.count, when its connection was new
@@ -112,6 +114,9 @@ func (w *Worker) ExitText() string {
 // transition changes the state. Pool.mu must be held.
 func (w *Worker) transition(to State) {
 	if slices.Contains(transitions[w.state], to) {
+		if to != StateBusy && to != StateDetached {
+			w.serve(netip.Addr{})
+		}
 		w.pool.count[w.state]--
 		w.pool.count[to]++
 		w.state, w.since = to, time.Now()
@@ -124,6 +129,13 @@ func (w *Worker) transition(to State) {
 		return
 	}
 	panic(fmt.Sprintf("internal error: worker %d cannot go from %v to %v", w.proc.pid, w.state, to))
+}
+
+// serve notes whom the worker serves from now on; the zero address: nobody that is known. Pool.mu must be held.
+func (w *Worker) serve(client netip.Addr) {
+	w.pool.queue.gave(w.client)
+	w.client = client
+	w.pool.queue.took(client)
 }
 
 // unattached says whether the worker waits for a greeting.

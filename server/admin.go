@@ -34,6 +34,7 @@ const (
 type admin struct {
 	listener net.Listener
 	http     *http.Server
+	limit    connLimit
 	serving  sync.WaitGroup
 	conns    sync.WaitGroup     // those that are open
 	cancel   context.CancelFunc // ends the requests that go on for long
@@ -105,19 +106,19 @@ func (s *Server) startAdmin() {
 	mux := http.NewServeMux()
 	s.adminHandlers(mux)
 	running, cancel := context.WithCancel(context.Background())
-	a.cancel = cancel
+	a.cancel, a.limit.max = cancel, adminConnections()
 	a.http = &http.Server{
 		// No page of another origin may have a browser change anything here; what it reads, it cannot see without CORS.
 		Handler:           a.guard(http.NewCrossOriginProtection().Handler(mux)),
 		ReadHeaderTimeout: adminHeaderTimeout, ReadTimeout: adminWriteTimeout, WriteTimeout: adminWriteTimeout,
 		IdleTimeout: s.cfg.IdleTimeout, MaxHeaderBytes: s.cfg.MaxHeaderBytes,
 		BaseContext: func(net.Listener) context.Context { return running },
-		ErrorLog:    log.New(&httpErrors{log: s.log}, "", 0),
+		ErrorLog:    log.New(&httpErrors{s.log}, "", 0),
 		ConnState:   a.count,
 	}
 	a.serving.Go(func() { s.watch.run(running) })
 	a.serving.Go(func() {
-		if err := a.http.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		if err := a.http.Serve(&slotListener{a.listener, &a.limit, running.Done()}); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.broke(fmt.Errorf("cannot go on serving %s: %v", a.listener.Addr(), err))
 		}
 	})
@@ -131,8 +132,12 @@ func (a *admin) unready() {
 }
 
 // count counts the connections that are open.
-func (a *admin) count(_ net.Conn, state http.ConnState) {
+func (a *admin) count(conn net.Conn, state http.ConnState) {
 	switch state {
+	case http.StateActive:
+		conn.(*slotConn).slot.busy() // a connection that is being closed fails by itself
+	case http.StateIdle:
+		conn.(*slotConn).slot.rest()
 	case http.StateNew:
 		a.conns.Add(1)
 	case http.StateClosed, http.StateHijacked:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,7 @@ func (e *clientError) Unwrap() error { return e.err }
 // body is a request's whole body, in memory or in a file, so that a slow upload never holds a worker. The handler and each
 // relay that sends it share it: a script that goes on behind its response may still read.
 type body struct {
-	mem   []byte
+	mem   bodyMemory
 	file  *bodyFile
 	given *os.File // of the web server: REQUEST_BODY_FILE
 	size  int64
@@ -50,8 +51,8 @@ func (b *body) reader() io.Reader {
 		return io.NewSectionReader(b.given, 0, b.size)
 	case b.file != nil:
 		return io.NewSectionReader(b.file, 0, b.size)
-	case len(b.mem) > 0:
-		return bytes.NewReader(b.mem)
+	case len(b.mem.bytes) > 0:
+		return bytes.NewReader(b.mem.bytes)
 	}
 	return nil
 }
@@ -61,6 +62,7 @@ func (b *body) close() {
 	if b.users.Add(-1) > 0 {
 		return
 	}
+	b.mem.close()
 	if b.file != nil {
 		b.file.close()
 	}
@@ -73,12 +75,12 @@ func (b *body) close() {
 const bodyLinger = time.Second
 
 // spoolBody reads the request's body to its end. limit is max_body_size, 0 for none.
-func spoolBody(w http.ResponseWriter, r *http.Request, c *Config, budget *bodyBudget, limit int64) (*body, error) {
+func (s *Server) spoolBody(x *exchange, r *http.Request, limit int64) (*body, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return newBody(), nil
 	}
-	control := http.NewResponseController(w)
-	b, err := readBody(control, r, c, budget, limit)
+	control := http.NewResponseController(x.ResponseWriter)
+	b, err := s.readBody(control, x.key, r, limit)
 	var deadline time.Time
 	if err != nil {
 		deadline = time.Now().Add(bodyLinger) // net/http goes on to read
@@ -88,56 +90,93 @@ func spoolBody(w http.ResponseWriter, r *http.Request, c *Config, budget *bodyBu
 }
 
 // readBody is spoolBody with a body. It leaves a read deadline behind.
-func readBody(control *http.ResponseController, r *http.Request, c *Config, budget *bodyBudget, limit int64) (*body, error) {
-	b := newBody()
+func (s *Server) readBody(control *http.ResponseController, client netip.Addr, r *http.Request, limit int64) (*body, error) {
 	if limit == 0 {
-		limit = budget.limit
+		limit = s.bodies.disk.limit
 	}
 	switch { // before a byte is read: no 100-continue is sent
 	case limit > 0 && r.ContentLength > limit:
 		return nil, errBodyTooLarge
-	case r.ContentLength > c.SpoolMemory && !budget.room(r.ContentLength):
+	case r.ContentLength > s.bodies.memLimit && !s.bodies.disk.room(client, r.ContentLength):
 		return nil, errBodiesFull
 	}
-	in := &pausingReader{r: r.Body, control: control, pause: c.BodyTimeout, left: limit, start: time.Now()}
-	want := c.SpoolMemory
-	if n := r.ContentLength; n > 0 && n <= want {
-		want = n
-	}
-	mem, err := readMemory(in, want)
-	switch {
-	case err == io.EOF && r.ContentLength <= 0 || err == nil && r.ContentLength == want:
-		b.mem, b.size = mem, int64(len(mem))
-		return b, nil
-	case err != nil:
-		return nil, bodyError(err)
-	}
-	if b.file, err = newBodyFile(c.SpoolDir, budget); err != nil {
-		return nil, err
-	}
-	if b.size, err = io.Copy(bodyWriter{b.file}, io.MultiReader(bytes.NewReader(mem), in)); err != nil {
+	in := &pausingReader{r: r.Body, control: control, pause: s.cfg.BodyTimeout, left: limit, start: time.Now()}
+	b := newBody()
+	if err := s.bodies.fill(b, in, r.ContentLength, client); err != nil {
 		b.close()
 		return nil, bodyError(err)
 	}
 	return b, nil
 }
 
-// readMemory reads want bytes, or less and io.EOF. The memory grows with what arrives: what a client only announces costs
-// nothing.
-func readMemory(in io.Reader, want int64) ([]byte, error) {
-	mem := make([]byte, 0, min(want, 4<<10))
+// fill reads a body to its end; length is what was announced, 0 or less if nothing was.
+func (s *bodySpools) fill(b *body, in io.Reader, length int64, client netip.Addr) error {
+	want := s.memLimit
+	if length > 0 && length <= want {
+		want = length
+	}
+	b.mem.client, b.mem.budget = client, s.memory
+	whole, err := b.mem.read(in, want)
+	switch {
+	case err == io.EOF && length <= 0 || err == nil && whole && length == want:
+		b.size = int64(len(b.mem.bytes))
+		return nil
+	case err != nil:
+		return err
+	}
+	if b.file, err = s.newFile(client); err != nil {
+		return err
+	}
+	begin := b.mem.bytes
+	b.size, err = io.Copy(bodyWriter{b.file}, io.MultiReader(bytes.NewReader(begin), in))
+	b.mem.close()
+	return err
+}
+
+// bodyMemory is what of a body is in memory.
+type bodyMemory struct {
+	bytes  []byte
+	client netip.Addr
+	budget *spoolBudget
+	taken  int64 // of the budget
+}
+
+// freeBody is how much memory a body may take that is not counted, in bytes.
+const freeBody = 16 << 10
+
+// read reads want bytes, or less and io.EOF, or less where the budget allows no more: whole says that it is not so. The memory grows
+// with what arrives: what a client only announces costs nothing.
+func (m *bodyMemory) read(in io.Reader, want int64) (whole bool, err error) {
+	m.bytes = make([]byte, 0, min(want, 4<<10))
 	for {
-		n, err := in.Read(mem[len(mem):cap(mem)])
-		mem = mem[:len(mem)+n]
-		if int64(len(mem)) == want && (err == nil || err == io.EOF) {
-			return mem, nil
+		n, err := in.Read(m.bytes[len(m.bytes):cap(m.bytes)])
+		m.bytes = m.bytes[:len(m.bytes)+n]
+		if int64(len(m.bytes)) == want && (err == nil || err == io.EOF) {
+			return true, nil
 		}
 		if err != nil {
-			return mem, err
+			return false, err
 		}
-		if len(mem) == cap(mem) {
-			mem = append(make([]byte, 0, min(want, 4*int64(cap(mem)))), mem...)
+		if len(m.bytes) < cap(m.bytes) {
+			continue
 		}
+		size := min(want, 4*int64(cap(m.bytes)))
+		if size > freeBody {
+			if !m.budget.take(m.client, size-m.taken) {
+				return false, nil
+			}
+			m.taken = size
+		}
+		m.bytes = append(make([]byte, 0, size), m.bytes...)
+	}
+}
+
+// close gives the memory back.
+func (m *bodyMemory) close() {
+	m.bytes = nil
+	if m.taken > 0 {
+		m.budget.give(m.client, m.taken)
+		m.taken = 0
 	}
 }
 

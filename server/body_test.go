@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -33,6 +34,15 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// bodyServer is a server with what it needs to receive bodies; limit is spool.bodies.
+func bodyServer(t *testing.T, limit int64) *Server {
+	c := DefaultConfig()
+	c.SpoolDir, c.SpoolMemory, c.SpoolBodies = t.TempDir(), 4096, limit
+	s := &Server{cfg: &c}
+	s.newSpools()
+	return s
+}
+
 func TestBodyMustKeepUpTheMinimumRate(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -53,10 +63,8 @@ func TestBodyMustKeepUpTheMinimumRate(t *testing.T) {
 					body, start := test.body, time.Now()
 					r := httptest.NewRequest(http.MethodPost, "/", &body)
 					r.ContentLength = length
-					c := DefaultConfig()
-					c.SpoolDir, c.SpoolMemory = t.TempDir(), 4096
-					var budget bodyBudget
-					b, err := spoolBody(httptest.NewRecorder(), r, &c, &budget, 0)
+					s := bodyServer(t, 0)
+					b, err := s.spoolBody(&exchange{ResponseWriter: httptest.NewRecorder()}, r, 0)
 					if test.late == 0 {
 						if err != nil || b.size != int64(test.body.size) {
 							t.Fatalf("after %v: %v", time.Since(start), err)
@@ -65,8 +73,8 @@ func TestBodyMustKeepUpTheMinimumRate(t *testing.T) {
 					} else if took := time.Since(start); judge(err).status != http.StatusRequestTimeout || took != test.late {
 						t.Errorf("after %v, want %v: %v", took, test.late, err)
 					}
-					if used := budget.used.Load(); used != 0 {
-						t.Errorf("%d bytes remain taken", used)
+					if disk, memory := s.bodies.disk.taken(), s.memory.taken(); disk+memory != 0 {
+						t.Errorf("%d and %d bytes remain taken", disk, memory)
 					}
 				})
 			})
@@ -96,7 +104,9 @@ func TestBodyTakesMemoryOnlyAsItArrives(t *testing.T) {
 		for _, arrives := range []int{0, 1, 4096, 4097, 20_000, 256 << 10} {
 			for _, step := range []int{1000, 1 << 20} {
 				in := &countingBody{step: step, size: arrives}
-				mem, err := readMemory(in, announced)
+				m := bodyMemory{budget: &spoolBudget{}}
+				_, err := m.read(in, announced)
+				mem := m.bytes
 				if complete := int64(arrives) >= announced; complete != (err == nil) || complete && int64(len(mem)) != announced {
 					t.Errorf("%d of %d bytes: %d, %v", arrives, announced, len(mem), err)
 				}
@@ -114,9 +124,9 @@ func TestBodyTakesMemoryOnlyAsItArrives(t *testing.T) {
 func TestBodyIsKeptUntilItsLastUserCloses(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(pattern(0, 10_000)))
-	budget := bodyBudget{limit: 10_000}
-	c := &Config{SpoolDir: t.TempDir(), SpoolMemory: 4096, BodyTimeout: time.Minute}
-	b, err := spoolBody(httptest.NewRecorder(), r, c, &budget, 0)
+	s := bodyServer(t, 10_000)
+	budget := &s.bodies.disk
+	b, err := s.spoolBody(&exchange{ResponseWriter: httptest.NewRecorder()}, r, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,19 +137,18 @@ func TestBodyIsKeptUntilItsLastUserCloses(t *testing.T) {
 	}
 	for range 3 {
 		got, err := io.ReadAll(b.reader())
-		if err != nil || !bytes.Equal(got, pattern(0, 10_000)) || budget.used.Load() != 10_000 {
-			t.Errorf("got %d bytes, %v; %d are taken", len(got), err, budget.used.Load())
+		if err != nil || !bytes.Equal(got, pattern(0, 10_000)) || budget.taken() != 10_000 {
+			t.Errorf("got %d bytes, %v; %d are taken", len(got), err, budget.taken())
 		}
 		b.close()
 	}
-	if _, err := b.reader().Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) || budget.used.Load() != 0 {
-		t.Errorf("behind the last: %v; %d bytes are taken", err, budget.used.Load())
+	if _, err := b.reader().Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) || budget.taken() != 0 {
+		t.Errorf("behind the last: %v; %d bytes are taken", err, budget.taken())
 	}
 }
 
 func TestBodyBudgetIsForAllBodies(t *testing.T) {
 	t.Parallel()
-	c := &Config{SpoolDir: t.TempDir(), SpoolMemory: 4096, BodyTimeout: time.Minute}
 	for name, test := range map[string]struct {
 		limit, used int64
 		size        int
@@ -157,13 +166,14 @@ func TestBodyBudgetIsForAllBodies(t *testing.T) {
 		"no limit, and a length to find": {0, 1 << 40, 100_000, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			budget := bodyBudget{limit: test.limit}
-			budget.used.Store(test.used)
+			s := bodyServer(t, test.limit)
+			budget := &s.bodies.disk
+			budget.used = test.used
 			r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(pattern(0, test.size)))
 			if !test.declared {
 				r.ContentLength = -1
 			}
-			b, err := spoolBody(httptest.NewRecorder(), r, c, &budget, 0)
+			b, err := s.spoolBody(&exchange{ResponseWriter: httptest.NewRecorder()}, r, 0)
 			if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
 				t.Fatalf("got %v, want %v", err, test.want)
 			}
@@ -173,9 +183,64 @@ func TestBodyBudgetIsForAllBodies(t *testing.T) {
 				}
 				b.close()
 			}
-			if used := budget.used.Load(); used != test.used {
+			if used := budget.taken(); used != test.used {
 				t.Errorf("%d bytes are taken, %d were", used, test.used)
 			}
 		})
+	}
+}
+
+func TestBodyOfOneClientTakesItsShareOfMemoryAndThenGoesToAFile(t *testing.T) {
+	t.Parallel()
+	c := DefaultConfig()
+	c.SpoolDir, c.SpoolMemory, c.SpoolMemoryTotal, c.SpoolBodies = t.TempDir(), 64<<10, 512<<10, 16<<20
+	c.Sites = []SiteConfig{{MaxBodySize: 1 << 20}}
+	s := &Server{cfg: &c}
+	s.newSpools()
+	greedy, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	receive := func(client netip.Addr, size int) (*body, error) {
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(pattern(0, size)))
+		return s.spoolBody(&exchange{ResponseWriter: httptest.NewRecorder(), key: client}, r, 0)
+	}
+	var all []*body
+	inMemory := func(client netip.Addr) (n int) {
+		for range 10 {
+			b, err := receive(client, 60<<10)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err := io.ReadAll(b.reader()); err != nil || !bytes.Equal(got, pattern(0, 60<<10)) {
+				t.Fatalf("got %d bytes, %v", len(got), err)
+			}
+			all = append(all, b)
+			if b.file == nil {
+				n++
+			}
+		}
+		return n
+	}
+	if a, b := inMemory(greedy), inMemory(other); a != 2 || b != 2 {
+		t.Errorf("%d bodies of one client and %d of another are in memory", a, b)
+	}
+	for s.bodies.disk.room(greedy, 1<<20) {
+		b, err := receive(greedy, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b)
+	}
+	if _, err := receive(greedy, 1<<20); !errors.Is(err, errBodiesFull) {
+		t.Errorf("behind its share: %v", err)
+	}
+	if b, err := receive(other, 1<<20); err != nil {
+		t.Errorf("another client: %v", err)
+	} else {
+		all = append(all, b)
+	}
+	for _, b := range all {
+		b.close()
+	}
+	if disk, memory := s.bodies.disk.taken(), s.memory.taken(); disk+memory != 0 || len(s.memory.byClient)+len(s.bodies.disk.byClient) != 0 {
+		t.Errorf("%d and %d bytes remain taken", disk, memory)
 	}
 }

@@ -1,23 +1,17 @@
 package server
 
 import (
-	"bytes"
-	"context"
 	"io"
 	"net"
-	"net/http"
-	"net/netip"
-	"strconv"
 	"time"
 )
 
-// clientConn is an accepted plain connection. It does three things that net/http cannot: it joins the pieces that net/http
-// writes for one part of a response into one system call, it gives the client timeouts.write for each of these, and it
-// tells the access log about requests that net/http refuses by itself. Embedding the TCP connection keeps sendfile(2).
+// clientConn is an accepted plain connection. It does two things that net/http cannot: it joins the pieces that net/http
+// writes for one part of a response into one system call, and it gives the client timeouts.write for each of these. Embedding the
+// TCP connection keeps sendfile(2).
 type clientConn struct {
 	*net.TCPConn
-	refused func(peer net.Addr, status int)
-	handled bool // the request has reached a handler: what is written is no refusal of net/http
+	watch requestWatch
 
 	writeTimeout time.Duration // timeouts.write, zero before the first request
 	writeUntil   time.Time     // the write deadline
@@ -33,7 +27,7 @@ const httpBuffer = 4 << 10
 // handle tells that a request has reached a handler. Before the first one there is nothing to write that could block.
 func (c *clientConn) handle(writeTimeout time.Duration) {
 	if c != nil {
-		c.handled, c.writeTimeout = true, writeTimeout
+		c.writeTimeout = writeTimeout
 	}
 }
 
@@ -79,7 +73,28 @@ func (c *clientConn) release() error {
 	return err
 }
 
+func (c *clientConn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	c.watch.read(p, n, err)
+	return n, err
+}
+
+func (c *clientConn) Close() error {
+	c.watch.close()
+	return c.TCPConn.Close()
+}
+
 func (c *clientConn) Write(p []byte) (int, error) {
+	n := len(p)
+	p = c.watch.write(p)
+	if err := c.put(p); err != nil {
+		return 0, err
+	}
+	return n, nil
+}
+
+// put writes p, or keeps it until release.
+func (c *clientConn) put(p []byte) error {
 	if c.holding {
 		if len(p) <= httpBuffer {
 			if cap(c.small)-len(c.small) < len(p) {
@@ -88,75 +103,11 @@ func (c *clientConn) Write(p []byte) (int, error) {
 			start := len(c.small)
 			c.small = append(c.small, p...)
 			p = c.small[start:]
-			c.held = append(c.held, p)
-			return len(p), nil
 		}
 		c.held = append(c.held, p)
-		return len(p), nil
-	}
-	if !c.handled {
-		if status := refusalStatus(p); status != 0 {
-			c.refused(c.RemoteAddr(), status)
-		}
+		return nil
 	}
 	c.allow()
-	return c.TCPConn.Write(p)
-}
-
-// refusalStatus is the status of an answer that net/http gives without a handler (net/http/server.go:conn.serve).
-func refusalStatus(p []byte) int {
-	const version = len("HTTP/1.1 ") // 1.0 to a client of that version
-	if !bytes.HasPrefix(p, []byte("HTTP/1.")) || len(p) < version+3 {
-		return 0
-	}
-	status, err := strconv.Atoi(string(p[version : version+3]))
-	if err != nil {
-		return 0
-	}
-	return status
-}
-
-// clientListener makes clientConns.
-type clientListener struct {
-	net.Listener
-	refused func(peer net.Addr, status int)
-}
-
-func (l *clientListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return conn, nil
-	}
-	return &clientConn{TCPConn: tcp, refused: l.refused}, nil
-}
-
-// connKey finds a request's clientConn in its context.
-type connKey struct{}
-
-// withConn is the ConnContext of plain listeners.
-func withConn(ctx context.Context, conn net.Conn) context.Context {
-	if c, ok := conn.(*clientConn); ok {
-		return context.WithValue(ctx, connKey{}, c)
-	}
-	return ctx
-}
-
-// connState is the ConnState of plain listeners. net/http calls it from the goroutine that also runs the handlers.
-func connState(conn net.Conn, state http.ConnState) {
-	if c, ok := conn.(*clientConn); ok && state == http.StateIdle {
-		c.handled = false
-	}
-}
-
-// logRefused writes the access line of a request that net/http refused before it had one.
-func (s *Server) logRefused(peer net.Addr, status int) {
-	x := &exchange{start: time.Now(), status: status}
-	if ap, err := netip.ParseAddrPort(peer.String()); err == nil {
-		x.client = ap.Addr().Unmap().WithZone("")
-	}
-	s.access.write(x, &http.Request{Method: "-", RequestURI: "-", Proto: "-", Header: http.Header{}})
+	_, err := c.TCPConn.Write(p)
+	return err
 }

@@ -77,6 +77,9 @@ type Config struct {
 	WriteTimeout time.Duration
 	// IdleTimeout is how long a kept-alive connection may wait for its next request.
 	IdleTimeout time.Duration
+	// MaxConnections limits the connections of clients and web servers that are open at the same time; one client may have half of
+	// them. Zero: as many as the limit on open files leaves room for.
+	MaxConnections int
 	// MaxHeaderBytes limits the head of a request; a longer one gets 431.
 	MaxHeaderBytes int
 	// ProcessControlTimeout is how long running requests may go on after the first signal to stop.
@@ -84,9 +87,16 @@ type Config struct {
 
 	// SpoolMemory is how many bytes of one body or response are kept in memory; what is more goes to a file.
 	SpoolMemory int64
+	// SpoolMemoryTotal is how many bytes of memory all bodies and responses may take together beyond a small piece for each
+	// connection; one client may have a quarter. What finds no room goes to a file. Zero: no limit.
+	SpoolMemoryTotal int64
 	// SpoolDisk limits the file of one response; when it is full, PHP has to wait for the client.
 	SpoolDisk int64
-	// SpoolBodies limits the files of all request bodies together; a body that finds no room gets 503. Zero: no limit.
+	// SpoolResponses limits the files of all responses together; one client may have a quarter. Where there is no room, PHP has to
+	// wait for the client. Zero: no limit.
+	SpoolResponses int64
+	// SpoolBodies limits the files of all request bodies together; one client may have a quarter, or as much as the largest body
+	// that is allowed. A body that finds no room gets 503. Zero: no limit.
 	SpoolBodies int64
 	// SpoolDir is the folder for these files. Empty: the system's temporary folder.
 	SpoolDir string
@@ -149,7 +159,8 @@ func DefaultConfig() Config {
 		HeaderTimeout:   30 * time.Second, BodyTimeout: time.Minute, WriteTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes:        32 << 10,
 		ProcessControlTimeout: 10 * time.Second,
-		SpoolMemory:           256 << 10, SpoolDisk: 1 << 30, SpoolBodies: 4 << 30,
+		SpoolMemory:           256 << 10, SpoolMemoryTotal: 256 << 20,
+		SpoolDisk: 1 << 30, SpoolResponses: 4 << 30, SpoolBodies: 4 << 30,
 		AccessLog: "-", AccessFormat: AccessCombined,
 		TLS: DefaultTLSConfig(),
 	}
@@ -185,14 +196,21 @@ func (c *Config) Validate() error {
 	if c.ProcessControlTimeout < 0 {
 		bad("process_control_timeout must be 0 (end at once) or greater, not %v", c.ProcessControlTimeout)
 	}
+	if c.MaxConnections < 0 {
+		bad("max_connections must be 0 (as many as the limit on open files allows) or greater, not %d", c.MaxConnections)
+	}
 	if c.MaxHeaderBytes < 4096 {
 		bad("max_header_size must be at least 4K, not %d", c.MaxHeaderBytes)
 	}
 	if c.SpoolMemory < 4096 || c.SpoolDisk < c.SpoolMemory {
 		bad("spool.memory must be at least 4K and spool.disk not less than spool.memory")
 	}
-	if c.SpoolBodies < 0 {
-		bad("spool.bodies must be 0 (no limit) or greater, not %d", c.SpoolBodies)
+	for name, n := range map[string]int64{
+		"spool.memory_total": c.SpoolMemoryTotal, "spool.responses": c.SpoolResponses, "spool.bodies": c.SpoolBodies,
+	} {
+		if n < 0 {
+			bad("%s must be 0 (no limit) or greater, not %d", name, n)
+		}
 	}
 	if len(c.Sites) == 0 && len(c.Responders) == 0 {
 		bad("there is no site to serve")

@@ -61,7 +61,7 @@ func (s *Server) streamWatch(w http.ResponseWriter, r *http.Request) {
 	}
 	hello, err := json.Marshal(struct {
 		Software string `json:"software"`
-	}{s.software})
+	}{softwarePHP + s.version})
 	if err != nil || !send("hello", hello) || !send("first", first) {
 		return
 	}

@@ -70,6 +70,10 @@ func TestEnvironmentHasTheVariablesOfRFC3875(t *testing.T) {
 				}
 				return absent
 			}
+			software := "phpserve/test (nginx)" // WordPress and others look for a server that they know
+			if dialect == CGIRFC3875 {
+				software = "phpserve/test"
+			}
 			vars := rawVars(t, ts, "POST /env.php/a%20b/%c3%bc?x=1&y=%20+ HTTP/1.1\r\nHost: Site.test\r\nConnection: close\r\n"+
 				"Content-Type: text/plain; charset=x\r\nContent-Length: 5\r\nAuthorization: Basic dTpw\r\nCookie: a=b\r\nCookie: c=d\r\n"+
 				"Accept: text/x\r\nAccept: text/y\r\nUser-Agent: me/1\r\n\r\nhello")
@@ -90,14 +94,14 @@ func TestEnvironmentHasTheVariablesOfRFC3875(t *testing.T) {
 				"SERVER_NAME":        "Site.test",             // §4.1.14
 				"SERVER_PORT":        port,                    // §4.1.15
 				"SERVER_PROTOCOL":    "HTTP/1.1",              // §4.1.16
-				"SERVER_SOFTWARE":    "phpserve/test",         // §4.1.17
+				"SERVER_SOFTWARE":    software,                // §4.1.17
 				"HTTP_ACCEPT":        "text/x, text/y",        // §4.1.18
 				"HTTP_USER_AGENT":    "me/1",
 				"HTTP_HOST":          "Site.test",
 				"HTTP_COOKIE":        "a=b; c=d",
 				"HTTP_AUTHORIZATION": php("Basic dTpw"), // §4.1.18: SHOULD be withheld; PHP needs it
 				"PHP_AUTH_USER":      php("u"),
-				"HTTP_CONTENT_TYPE":  absent, "HTTP_CONTENT_LENGTH": absent, "HTTP_CONNECTION": absent,
+				"HTTP_CONTENT_TYPE":  php("text/plain; charset=x"), "HTTP_CONTENT_LENGTH": php("5"), "HTTP_CONNECTION": php("close"),
 				"SCRIPT_FILENAME": filepath.Join(ts.root, "env.php"), "DOCUMENT_ROOT": ts.root,
 				"REQUEST_URI":     php("/env.php/a%20b/%c3%bc?x=1&y=%20+"),
 				"DOCUMENT_URI":    php("/env.php/a b/ü"),
@@ -140,10 +144,6 @@ func TestEnvironmentNamesTheServerAsTheRequestDoes(t *testing.T) {
 				map[string]string{"SERVER_NAME": "a.test", "SERVER_PORT": port},
 			},
 			{
-				"Host with a port that is none", "GET /env.php HTTP/1.1\r\nHost: a.test:99999\r\n" + end,
-				map[string]string{"SERVER_NAME": "a.test", "SERVER_PORT": port},
-			},
-			{
 				"Host with an empty port", "GET /env.php HTTP/1.1\r\nHost: a.test:\r\n" + end,
 				map[string]string{"SERVER_NAME": "a.test", "SERVER_PORT": port},
 			},
@@ -154,10 +154,6 @@ func TestEnvironmentNamesTheServerAsTheRequestDoes(t *testing.T) {
 			{
 				"IPv6 without a port", "GET /env.php HTTP/1.1\r\nHost: [::1]\r\n" + end,
 				map[string]string{"SERVER_NAME": v6, "SERVER_PORT": port},
-			},
-			{
-				"empty Host", "GET /env.php HTTP/1.1\r\nHost:\r\n" + end,
-				map[string]string{"SERVER_NAME": "127.0.0.1", "SERVER_PORT": port, "HTTP_HOST": absent},
 			},
 			{
 				"RFC 9112 3.2.2 absolute form counts more than Host", "GET http://b.test:82/env.php/i?q HTTP/1.1\r\nHost: a.test\r\n" + end,
@@ -172,8 +168,12 @@ func TestEnvironmentNamesTheServerAsTheRequestDoes(t *testing.T) {
 				map[string]string{"SERVER_NAME": "a.test", "SERVER_PROTOCOL": "HTTP/1.0"},
 			},
 			{
-				"no body, no CONTENT_LENGTH (RFC 3875 4.1.2)", "POST /env.php HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + end,
+				"no body, no CONTENT_LENGTH (RFC 3875 4.1.2)", "POST /env.php HTTP/1.1\r\nHost: a\r\n" + end,
 				map[string]string{"CONTENT_LENGTH": absent, "CONTENT_TYPE": absent},
+			},
+			{
+				"a body that is said to be empty", "POST /env.php HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + end,
+				map[string]string{"CONTENT_LENGTH": "0", "CONTENT_TYPE": absent},
 			},
 			{
 				"no query, empty QUERY_STRING (RFC 3875 4.1.7)", "GET /env.php HTTP/1.1\r\nHost: a\r\n" + end,

@@ -12,11 +12,13 @@ import (
 // see, because it counts what is sent.
 type exchange struct {
 	http.ResponseWriter
-	conn   *clientConn // nil for HTTPS; it sets its write deadlines by itself
+	conn   *clientConn   // nil for HTTPS; it sets its write deadlines by itself
+	watch  *requestWatch // nil for HTTP/2
 	start  time.Time
 	id     string         // request id
 	peer   netip.AddrPort // who is at the other end of the connection
 	client netip.Addr     // who asks: the peer, or whom a trusted proxy names
+	key    netip.Addr     // clientKey of client
 	https  bool
 	host   string // host of the request, without port
 	site   *site

@@ -48,6 +48,11 @@ func judge(err error) verdict {
 			}
 		}
 		return verdict{status: http.StatusBadRequest, summary: "The request body could not be read: " + client.Error() + "."}
+	case errors.Is(err, errHeaderTooLarge):
+		return verdict{
+			status: http.StatusRequestHeaderFieldsTooLarge, summary: "The request's header is larger than this server allows.",
+			hint: "max_header_size is the limit. Cookies are what makes a header large.",
+		}
 	case errors.Is(err, errBodyTooLarge):
 		return verdict{
 			status: http.StatusRequestEntityTooLarge, summary: "The request body is larger than this site allows.",

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -59,7 +60,7 @@ type variantWaiter struct {
 
 // acquire takes a worker with the two parameters' texts; its pool is started when they are new. Without an error, leave is to be called when
 // the request is done.
-func (v *poolVariants) acquire(ctx context.Context, values, adminValues string) (w *manager.Worker, use *poolInUse, err error) {
+func (v *poolVariants) acquire(ctx context.Context, client netip.Addr, values, adminValues string) (w *manager.Worker, use *poolInUse, err error) {
 	key := values + "\x00" + adminValues
 	found, err := v.enter(ctx, key)
 	if err != nil {
@@ -79,7 +80,7 @@ func (v *poolVariants) acquire(ctx context.Context, values, adminValues string) 
 		v.leave(found)
 		return nil, nil, found.err
 	}
-	if w, err = found.use.Acquire(ctx); err != nil {
+	if w, err = found.use.AcquireFor(ctx, client); err != nil {
 		v.leave(found)
 		return nil, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -159,7 +160,7 @@ func TestValuesThatWaitGoWithTheirClient(t *testing.T) {
 			ts, _ := withValues(t, engine, manager.PMOndemand, 1, map[string]string{"s.php": ``})
 			use := ts.slots["www"].use.Load()
 			take := func(ctx context.Context, set int) (*manager.Worker, *poolInUse, error) {
-				return use.variants.acquire(ctx, fmt.Sprintf("user_agent = %d", set), "")
+				return use.variants.acquire(ctx, netip.Addr{}, fmt.Sprintf("user_agent = %d", set), "")
 			}
 			held, heldIn, err := take(t.Context(), 0)
 			if err != nil {

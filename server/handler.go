@@ -19,8 +19,16 @@ var errMethod = errors.New("method not allowed")
 // ServeHTTP answers one request; the package documentation has the way it takes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil, writeTimeout: s.cfg.WriteTimeout}
-	x.conn, _ = r.Context().Value(connKey{}).(*clientConn)
-	x.conn.handle(s.cfg.WriteTimeout)
+	switch c := r.Context().Value(connKey{}).(type) {
+	case *clientConn:
+		x.conn, x.watch = c, &c.watch
+		c.handle(s.cfg.WriteTimeout)
+	case *secureConn:
+		x.watch = &c.watch
+	}
+	if x.watch != nil && !x.watch.begin(r.Body != http.NoBody) {
+		panic(http.ErrAbortHandler) // the connection has just been closed to make room
+	}
 	defer func() { // also when a handler panics
 		x.end(r)
 		if x.status == 0 {
@@ -40,6 +48,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.peer = peerAddr(r)
 	x.atMachine = s.isAtMachine(x, r)
 	fromProxy := s.trusted.apply(x, r)
+	x.key = clientKey(x.client, s.trusted)
 	s.identify(x, r, fromProxy)
 	x.host = hostOnly(r.Host)
 	x.site = s.sites.find(x.host)
@@ -47,7 +56,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name, _, ok := r.BasicAuth(); ok {
 		x.user = name
 	}
-	if err := checkTarget(r); err != nil {
+	if err := s.checkHead(r); err != nil {
 		s.fail(x, r, err, nil)
 	} else if r.TLS == nil {
 		s.plain.ServeHTTP(x, r)

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"sync"
 
@@ -71,30 +69,13 @@ func (m *metrics) handler(to *slog.Logger) http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: log.New(&httpErrors{log: to}, "", 0)})
 }
 
-// countHandshakes has h count those that succeed: crypto/tls tells when it is content with a client, but not whether the
-// client was. A connection that becomes active is behind its handshake.
-func (m *metrics) countHandshakes(h *http.Server) {
-	if m == nil {
-		return
-	}
-	var begun sync.Map // connections
-	h.ConnState = func(c net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			begun.Store(c, nil)
-		case http.StateActive:
-			if _, first := begun.LoadAndDelete(c); first {
-				m.handshakesDone.Inc()
-			}
-		case http.StateClosed, http.StateHijacked:
-			begun.Delete(c)
-		}
-	}
-}
-
-// seeHTTPError counts the handshakes that fail, which net/http only logs.
-func (m *metrics) seeHTTPError(line []byte) {
-	if m != nil && bytes.HasPrefix(line, []byte("http: TLS handshake error")) {
+// handshake counts a TLS handshake.
+func (m *metrics) handshake(ok bool) {
+	switch {
+	case m == nil:
+	case ok:
+		m.handshakesDone.Inc()
+	default:
 		m.handshakesFailed.Inc()
 	}
 }

@@ -27,7 +27,7 @@ func (s *Server) servePHP(x *exchange, r *http.Request, t *target) {
 // another worker if that is safe (RFC 9110 §9.2.1), and as often as needed while the workers cannot have started it: they
 // had died idle and the pool did not know yet.
 func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
-	in, err := spoolBody(x.ResponseWriter, r, s.cfg, &s.bodies, x.site.cfg.MaxBodySize)
+	in, err := s.spoolBody(x, r, x.site.cfg.MaxBodySize)
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 	*params = s.environment(x, r, t, in.size).AppendParams((*params)[:0])
 	for repeated := false; ; {
 		queued := time.Now()
-		worker, pool, err := x.site.php.acquire(r.Context())
+		worker, pool, err := x.site.php.acquire(r.Context(), x.key)
 		x.queueTime += time.Since(queued)
 		if err != nil {
 			if errors.Is(err, context.Canceled) {
@@ -85,7 +85,7 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 		}
 	}()
 	err := y.run(&fastcgi.Request{Params: params, Body: in.reader(), BodyLen: in.size, KeepConn: true})
-	if err != nil {
+	if err != nil && !y.going {
 		x.phpTime, x.stderr = time.Since(y.started), y.said
 	}
 	return err
@@ -96,18 +96,36 @@ func safeMethod(m string) bool {
 	return m == http.MethodGet || m == http.MethodHead || m == http.MethodOptions
 }
 
+// What SERVER_SOFTWARE is made of. Applications look into it for servers that they know: WordPress offers links without index.php only
+// where it finds Apache, LiteSpeed, nginx, Caddy or IIS, and one save of that page would break a site that came from one of these. Of
+// them nginx is the one that is as phpserve: rewriting is up to its configuration and .htaccess is not read, so that nothing is written
+// into one and what applications warn about, such as folders that are not protected, is to be looked at here as well. The comment
+// (RFC 9110 §10.2.4) does not claim to be nginx to who reads it, and has no version that somebody could compare.
+const (
+	softwarePHP  = "phpserve/"
+	softwareLike = " (nginx)"
+)
+
+// told is CONTENT_LENGTH: the length of the body, also of one that the client said to be empty; -1 where it sent none.
+func told(r *http.Request, bodySize int64) int64 {
+	if r.Body == http.NoBody && r.Header["Content-Length"] == nil {
+		return -1
+	}
+	return bodySize
+}
+
 // environment is the CGI environment of the request.
 func (s *Server) environment(x *exchange, r *http.Request, t *target, bodySize int64) *fastcgi.Environment {
 	cfg := &x.site.cfg
 	e := &fastcgi.Environment{
 		Method: r.Method, Proto: r.Proto, RequestURI: requestURI(r), QueryString: r.URL.RawQuery, Host: r.Host,
-		Header: r.Header, ContentLength: bodySize,
+		Header: r.Header, ContentLength: told(r, bodySize), TransferEncoding: strings.Join(r.TransferEncoding, ", "),
 		ScriptName: t.scriptName, ScriptFilename: x.site.php.use.Load().ScriptName(t.script.Path), PathInfo: t.pathInfo, DocumentRoot: t.script.Root,
 		RemoteAddr: x.clientText, ServerSoftware: s.software, RequestID: x.id, Extra: cfg.Env,
 		Scheme: "http", ServerName: x.host, ServerPort: "80",
 	}
 	if cfg.CGI == CGIRFC3875 {
-		e.Dialect = fastcgi.DialectRFC3875
+		e.Dialect, e.ServerSoftware = fastcgi.DialectRFC3875, softwarePHP+s.version
 	}
 	if x.client == x.peer.Addr() {
 		e.RemotePort = strconv.Itoa(int(x.peer.Port()))

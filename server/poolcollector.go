@@ -114,5 +114,5 @@ func (c *poolCollector) Collect(to chan<- prometheus.Metric) {
 		counter(c.opcacheRestarts, o.HashResets, name, "keys")
 		counter(c.opcacheRestarts, o.Resets, name, "manual")
 	}
-	gauge(c.spool, float64(c.s.bodies.used.Load()))
+	gauge(c.spool, float64(c.s.bodies.disk.taken()))
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,23 +48,23 @@ func (s *poolSlot) put(server *Server, pool *manager.Pool) {
 	s.use.Store(use)
 }
 
-// acquire takes a worker. A request that waits in the queue of a pool that is replaced goes on to the next.
-func (s *poolSlot) acquire(ctx context.Context) (*manager.Worker, *poolInUse, error) {
-	return s.acquireWith(ctx, "", "")
+// acquire takes a worker for a client (clientKey). A request that waits in the queue of a pool that is replaced goes on to the next.
+func (s *poolSlot) acquire(ctx context.Context, client netip.Addr) (*manager.Worker, *poolInUse, error) {
+	return s.acquireWith(ctx, client, "", "")
 }
 
 // acquireWith is acquire for a request with the parameters PHP_VALUE and PHP_ADMIN_VALUE. poolInUse.done is to be called after it.
-func (s *poolSlot) acquireWith(ctx context.Context, values, adminValues string) (*manager.Worker, *poolInUse, error) {
+func (s *poolSlot) acquireWith(ctx context.Context, client netip.Addr, values, adminValues string) (*manager.Worker, *poolInUse, error) {
 	for {
 		use := s.use.Load()
 		if values != "" || adminValues != "" {
-			worker, variant, err := use.variants.acquire(ctx, values, adminValues)
+			worker, variant, err := use.variants.acquire(ctx, client, values, adminValues)
 			if errors.Is(err, manager.ErrPoolClosed) && s.use.Load() != use {
 				continue
 			}
 			return worker, variant, err
 		}
-		worker, err := use.Acquire(ctx)
+		worker, err := use.AcquireFor(ctx, client)
 		if errors.Is(err, manager.ErrPoolClosed) && s.use.Load() != use {
 			continue
 		}

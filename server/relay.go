@@ -11,7 +11,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 )
 
-// headLimit is the most that a script's response head may take, in bytes.
+// headLimit is the most that a script's response head may take, in bytes; fields that are more are left out.
 const headLimit = 64 << 10
 
 // relay carries one request to one worker and its response back. The worker is drained as fast as it writes: a response
@@ -33,6 +33,7 @@ type relay struct {
 	ended    bool   // END_REQUEST was seen
 	sent     bool   // the request was
 	messages messageBuffer
+	going    bool   // the script goes on, and a goroutine with it
 	said     string // the beginning of FCGI_STDERR, for the error page
 
 	deadline time.Time // by request_terminate_timeout; zero: none
@@ -74,10 +75,15 @@ func (y *relay) run(req *fastcgi.Request) error {
 		if y.gathered(err) {
 			break
 		}
+		if head, ok := errors.AsType[*fastcgi.HeadError](err); ok {
+			y.goOn()
+			return head
+		}
 		if err != nil {
 			return y.fail(err)
 		}
 		if y.ended && !y.headDone {
+			// PHP ends every head: another process has spoken in its place.
 			return y.fail(&fastcgi.HeadError{Reason: "the script ended before its response head was complete"})
 		}
 	}
@@ -95,10 +101,23 @@ func (y *relay) run(req *fastcgi.Request) error {
 	case y.finished:
 		y.x.phpTime = time.Since(y.started)
 		y.detach()
-		y.s.tails.Go(func() { y.tail(nil) })
+		y.s.tails.Go(func() { y.tail(nil, nil) })
+		return y.deliver()
+	case y.over():
+		y.goOn()
 		return y.deliver()
 	}
 	return y.stream()
+}
+
+// goOn lets the script come to its end by itself although the client gets no more of it: its work may be far from done. Its time
+// is still that of request_terminate_timeout.
+func (y *relay) goOn() {
+	y.going = true
+	y.x.phpTime, y.x.stderr = time.Since(y.started), y.said
+	y.headDone = true // what comes now is dropped
+	y.abort.disarm()
+	y.s.tails.Go(func() { y.tail(nil, nil) })
 }
 
 const (
@@ -166,6 +185,11 @@ func (y *relay) collect(p []byte) error {
 		return err
 	}
 	y.head, y.headDone, y.bodyAt = head, true, n
+	y.takeServerFields()
+	if len(head.Dropped) > 0 && y.s.rare.due("head", y.x.script) {
+		y.s.log.Warn("a part of a script's response head was left out", "lines", head.Dropped, "pool", y.x.pool,
+			"script", y.x.script, "request_id", y.x.id)
+	}
 	return nil
 }
 

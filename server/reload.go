@@ -58,6 +58,10 @@ func (s *Server) reload(ctx context.Context, cfg Config, php map[string]*manager
 			return Changes{}, err
 		}
 	}
+	cfg, err := cfg.withASCIIHosts()
+	if err != nil {
+		return Changes{}, err
+	}
 	if err := cfg.Validate(); err != nil {
 		return Changes{}, err
 	}

@@ -1,10 +1,46 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 )
+
+// errHeaderTooLarge is a head of HTTP/2 over max_header_size; for one of HTTP/1, net/http answers the same.
+var errHeaderTooLarge = errors.New("the request's header is larger than max_header_size")
+
+// checkHead refuses a head that must not go any further.
+func (s *Server) checkHead(r *http.Request) error {
+	if r.ProtoMajor > 1 && headSize(r) > s.cfg.MaxHeaderBytes+headAllowance {
+		return errHeaderTooLarge
+	}
+	if !isToken(r.Method) { // :method of HTTP/2 is not checked by net/http (RFC 9110 §9.1)
+		return &badPathError{path: r.Method, reason: "it is not a token", part: "method"}
+	}
+	return checkTarget(r)
+}
+
+// headAllowance is for what a head has besides the fields that the limit is about: as much as net/http allows in HTTP/1.
+const headAllowance = 4 << 10
+
+// headSize is how large a header list is (RFC 9113 §6.5.2), without the 32 bytes for each field: a header is as large over HTTP/2 as
+// over HTTP/1.
+func headSize(r *http.Request) int {
+	n := len(r.Method) + len(r.RequestURI) + len(r.Host)
+	for name, values := range r.Header {
+		for _, v := range values {
+			n += len(name) + len(": ") + len(v) + len("\r\n")
+		}
+	}
+	return n
+}
+
+// isToken reports whether s is a token (RFC 9110 §5.6.2).
+func isToken(s string) bool { return s != "" && strings.Trim(s, tokenBytes) == "" }
+
+const tokenBytes = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 // checkTarget refuses a target that is neither a path nor a URL of this server's schemes, and hosts that are none: what
 // applications build links and redirects of. An HTTP/1.0 request may have no host.
@@ -15,7 +51,7 @@ func checkTarget(r *http.Request) error {
 		return &badPathError{path: r.RequestURI, reason: "it is neither a path nor a URL of http or https", part: "target"}
 	case u.Scheme != "" && u.Host == "": // RFC 9110 §4.2.1
 		return &badPathError{path: r.RequestURI, reason: "it has no host", part: "target"}
-	case r.Host != "" && !validHost(r.Host):
+	case r.Host != "" && !validHost(r.Host), r.Host == "" && r.ProtoAtLeast(1, 1):
 		return &badPathError{path: r.Host, reason: "it is not a name or address with an optional port", part: "host"}
 	}
 	return nil
@@ -24,13 +60,13 @@ func checkTarget(r *http.Request) error {
 // validHost accepts the names and addresses that a request can be for, with or without a port. RFC 3986 §3.2.2 allows more
 // characters, but no site has such a name: those of other scripts arrive as Punycode.
 func validHost(host string) bool {
-	name, port := host, ""
+	name := host
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		name, port = host[:i], host[i+1:]
-	}
-	for i := range len(port) {
-		if port[i] < '0' || port[i] > '9' || i == len("65535") {
-			return false
+		name = host[:i]
+		if port := host[i+1:]; port != "" { // RFC 3986 §3.2.3: it may be empty
+			if _, err := strconv.ParseUint(port, 10, 16); err != nil || len(port) > len("65535") {
+				return false
+			}
 		}
 	}
 	if inner, ok := strings.CutPrefix(name, "["); ok {
@@ -38,11 +74,32 @@ func validHost(host string) bool {
 		ip, err := netip.ParseAddr(inner)
 		return ok && err == nil && ip.Is6() && ip.Zone() == ""
 	}
-	for i := range len(name) {
-		c := name[i]
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' && c != '_' {
+	return validHostName(name)
+}
+
+// How long a host name and one of its labels may be (RFC 1035 §2.3.4).
+const (
+	maxHostName  = 253
+	maxHostLabel = 63
+)
+
+// validHostName accepts labels of letters, digits, - inside (RFC 1123 §2.1) and _, which is not allowed there but used. One dot at the
+// end stands for the root of all names.
+func validHostName(name string) bool {
+	name = strings.TrimSuffix(name, ".")
+	if len(name) > maxHostName {
+		return false
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || len(label) > maxHostLabel || label[0] == '-' || label[len(label)-1] == '-' {
 			return false
 		}
+		for i := range len(label) {
+			c := label[i]
+			if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+				return false
+			}
+		}
 	}
-	return name != ""
+	return true
 }

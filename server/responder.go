@@ -55,6 +55,7 @@ type responder struct {
 	target   atomic.Pointer[responderTarget]
 
 	accepting, serving sync.WaitGroup
+	stopping           chan struct{} // closed by stop
 
 	mu      sync.Mutex // guards the fields below
 	conns   map[*responderConn]struct{}
@@ -73,6 +74,7 @@ type responderTarget struct {
 // responderConn is a connection of a web server.
 type responderConn struct {
 	net.Conn
+	slot   *connSlot
 	busy   bool        // runs a request; guarded by responder.mu
 	served bool        // has run one; guarded by responder.mu
 	said   atomic.Bool // something of its next request is here
@@ -90,10 +92,16 @@ func (c *responderConn) CloseWrite() error {
 // Read notes that a request has begun.
 func (c *responderConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.said.Store(true)
+	if n > 0 && !c.said.Swap(true) {
+		c.slot.talk()
 	}
 	return n, err
+}
+
+// Close gives the connection's place back, too.
+func (c *responderConn) Close() error {
+	c.slot.leave()
+	return c.Conn.Close()
 }
 
 // openResponders binds every FastCGI address.
@@ -114,7 +122,7 @@ func (s *Server) openResponder(cfg ResponderConfig) (*responder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &responder{s: s, listener: l, conns: map[*responderConn]struct{}{}}, nil
+	return &responder{s: s, listener: l, conns: map[*responderConn]struct{}{}, stopping: make(chan struct{})}, nil
 }
 
 // aim has the requests that come from now on run as cfg says.
@@ -152,7 +160,9 @@ func (p *responder) accept() {
 		if err != nil {
 			t := p.target.Load()
 			if retryAccept(err) {
-				t.log.Warn("cannot accept a connection", "listen", t.cfg.Listen, "error", err)
+				if p.s.rare.due("accept", t.cfg.Listen) {
+					t.log.Warn("cannot accept a connection", "listen", t.cfg.Listen, "error", err)
+				}
 				time.Sleep(acceptPause)
 				continue
 			}
@@ -165,16 +175,22 @@ func (p *responder) accept() {
 			continue
 		}
 		c := &responderConn{Conn: nc}
+		if c.slot = p.s.conns.enter(netip.Addr{}, func() { nc.Close() }, p.stopping); c.slot == nil {
+			nc.Close() // stop was here
+			continue
+		}
 		p.mu.Lock()
 		if p.closing {
 			p.mu.Unlock()
-			nc.Close()
+			c.Close()
 			continue
 		}
 		p.conns[c] = struct{}{}
 		p.mu.Unlock()
 		p.serving.Add(1)
-		go p.serve(c, fastcgi.NewResponder(c))
+		r := fastcgi.NewResponder(c)
+		r.Share(paramMemory{&p.s.memory})
+		go p.serve(c, r)
 	}
 }
 
@@ -242,6 +258,8 @@ func (p *responder) refuse(c net.Conn, err error) {
 	if protocol, ok := errors.AsType[*fastcgi.RequestError](err); ok {
 		t := p.target.Load()
 		t.log.Warn("connection closed: not FastCGI", "listen", t.cfg.Listen, "client", c.RemoteAddr().String(), "error", protocol)
+	} else if errors.Is(err, fastcgi.ErrOverloaded) && p.s.rare.due("parameters", "") {
+		p.target.Load().log.Warn("connection closed: spool.memory_total is used up", "error", err)
 	}
 }
 
@@ -250,11 +268,19 @@ func (p *responder) setBusy(c *responderConn, busy bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c.busy, c.served = busy, true
-	if !busy {
-		c.said.Store(false)
+	if busy {
+		return c.slot.busy()
 	}
-	return !p.closing || busy
+	c.said.Store(false)
+	c.slot.rest()
+	return !p.closing
 }
+
+// paramMemory is the memory of long parameters. Whose they are is known when they are all there.
+type paramMemory struct{ budget *spoolBudget }
+
+func (m paramMemory) Take(n int64) bool { return m.budget.take(netip.Addr{}, n) }
+func (m paramMemory) Give(n int64)      { m.budget.give(netip.Addr{}, n) }
 
 // How long a connection that says nothing may go on when its address is closed: a web server may be about to send a request, most
 // likely so on one that it has just made.
@@ -265,6 +291,7 @@ const (
 
 // stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
 func (p *responder) stop(ctx context.Context) {
+	close(p.stopping)
 	p.listener.Close()
 	p.accepting.Wait()
 	p.mu.Lock()

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -106,7 +106,7 @@ func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc
 	params := q.params.appendTo(nil)
 	for repeated := false; ; {
 		q.trace.queued = time.Now()
-		worker, pool, err := q.target.php.acquireWith(ctx, q.params.get("PHP_VALUE"), q.params.get("PHP_ADMIN_VALUE"))
+		worker, pool, err := q.target.php.acquireWith(ctx, q.client(), q.params.get("PHP_VALUE"), q.params.get("PHP_ADMIN_VALUE"))
 		if err != nil {
 			if errors.Is(err, context.Canceled) {
 				err = errClientGone
@@ -182,24 +182,32 @@ func (q *responderRequest) spool() (*body, error) {
 		return b, nil
 	}
 	in := io.LimitReader(q.in.Body(), max(length, 0)) // PHP reads no more than that
-	mem, err := readMemory(in, q.p.s.cfg.SpoolMemory)
-	switch {
-	case err == io.EOF:
-		b.mem, b.size = mem, int64(len(mem))
-		q.tellLength(b.size, unknown || b.size < length)
-		return b, nil
-	case err != nil:
-		return nil, errClientGone
-	}
-	if b.file, err = newBodyFile(q.p.s.cfg.SpoolDir, &q.p.s.bodies); err != nil {
-		return nil, err
-	}
-	if b.size, err = io.Copy(bodyWriter{b.file}, io.MultiReader(bytes.NewReader(mem), in)); err != nil {
+	if err := q.p.s.bodies.fill(b, webServerBody{in}, 0, q.client()); err != nil {
 		b.close()
 		return nil, bodyError(err)
 	}
 	q.tellLength(b.size, unknown || b.size < length)
 	return b, nil
+}
+
+// webServerBody tells the failures of the web server from our own.
+type webServerBody struct{ in io.Reader }
+
+func (b webServerBody) Read(p []byte) (int, error) {
+	n, err := b.in.Read(p)
+	if err != nil && err != io.EOF {
+		err = errClientGone
+	}
+	return n, err
+}
+
+// client is who asks the web server, as far as it says so.
+func (q *responderRequest) client() netip.Addr {
+	addr, err := netip.ParseAddr(q.params.get("REMOTE_ADDR"))
+	if err != nil {
+		return netip.Addr{} // a socket of the web server's, or nothing
+	}
+	return clientKey(addr, q.p.s.trusted)
 }
 
 // bodyLength is how much of the body PHP is to get. unknown says that the web server did not know it when it sent the request, as

@@ -3,9 +3,7 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"maps"
 	"net"
@@ -24,7 +22,8 @@ type Server struct {
 	cfg      *Config
 	log      *slog.Logger
 	stdout   io.Writer
-	software string // SERVER_SOFTWARE
+	version  string
+	software string // SERVER_SOFTWARE of CGIPHP
 
 	access       *accessLog
 	pools        map[string]*manager.Pool
@@ -33,7 +32,9 @@ type Server struct {
 	sites        *sites
 	trusted      trustedProxies
 	tls          *certificates
-	bodies       bodyBudget   // of request bodies on disk
+	memory       spoolBudget  // of bodies, responses and parameters in memory
+	responses    spoolBudget  // of responses on disk
+	bodies       bodySpools   // of request bodies
 	plain        http.Handler // answers what comes without TLS
 	listeners    []net.Listener
 	responders   []*responder
@@ -45,10 +46,12 @@ type Server struct {
 	opcaches     opcaches                // with an admin address
 	watch        *watch                  // with an admin address
 	profiles     profiles
+	rare         rareLog
 	current      atomic.Pointer[Config] // in force
 	loopbackOnly bool
 
 	http    []*http.Server
+	conns   connLimit // of all listeners but admin's
 	serving sync.WaitGroup
 	tails   sync.WaitGroup // scripts that go on after their response
 	failed  chan error     // the first listener that broke
@@ -69,11 +72,15 @@ type Server struct {
 
 // New returns a server for cfg. php gives the PHP of each pool by the pool's name. Access lines for "-" go to stdout.
 func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.Logger, stdout io.Writer) (*Server, error) {
+	cfg, err := cfg.withASCIIHosts()
+	if err != nil {
+		return nil, err
+	}
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{
-		cfg: &cfg, log: logger, stdout: stdout, software: "phpserve/" + version,
+		cfg: &cfg, log: logger, stdout: stdout, version: version, software: softwarePHP + version + softwareLike,
 		pools: map[string]*manager.Pool{}, slots: map[string]*poolSlot{},
 		inherited: map[string]net.Listener{}, trusted: cfg.TrustedProxies, failed: make(chan error, 1),
 	}
@@ -83,7 +90,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	s.emergency.set(cfg.EmergencyRestartThreshold, cfg.EmergencyRestartInterval)
 	s.reloads, s.endReloads = context.WithCancel(context.Background())
 	s.running, s.cancel = context.WithCancel(context.Background())
-	s.bodies.limit = cfg.SpoolBodies
+	s.newSpools()
 	if cfg.Admin != "" {
 		s.log = slog.New(&recentHandler{Handler: logger.Handler(), to: &s.recent})
 		s.metrics, s.watch, s.profiles.s = newMetrics(s, version), newWatch(s), s
@@ -101,6 +108,25 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 		s.slots[p.Name].put(s, pool)
 	}
 	return s, nil
+}
+
+// newSpools makes the budgets.
+func (s *Server) newSpools() {
+	s.memory = newSpoolBudget(s.cfg.SpoolMemoryTotal, 2*s.cfg.SpoolMemory)
+	s.responses = newSpoolBudget(s.cfg.SpoolResponses, 0)
+	var largest int64
+	for i := range s.cfg.Sites {
+		if largest = max(largest, s.cfg.Sites[i].MaxBodySize); s.cfg.Sites[i].MaxBodySize == 0 {
+			largest = s.cfg.SpoolBodies
+			break
+		}
+	}
+	if len(s.cfg.Responders) > 0 { // how large a body may be is up to the web server
+		largest = max(largest, s.cfg.SpoolBodies/2)
+	}
+	s.bodies = bodySpools{
+		dir: s.cfg.SpoolDir, memLimit: s.cfg.SpoolMemory, memory: &s.memory, disk: newSpoolBudget(s.cfg.SpoolBodies, largest),
+	}
 }
 
 // Start opens everything and begins to serve. When it returns an error, everything is closed again.
@@ -143,6 +169,9 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return err
 	}
 	s.plain = s.tls.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w.(*exchange), r) }))
+	if err := s.limitConns(); err != nil {
+		return err
+	}
 	for i, l := range s.listeners {
 		s.serve(l, s.addrs[i].tls)
 	}
@@ -179,41 +208,6 @@ func (s *Server) openListeners() error {
 
 // LoopbackOnly says whether every address is one that only this machine can reach. It is known after Start.
 func (s *Server) LoopbackOnly() bool { return s.loopbackOnly }
-
-// serve starts an http.Server on one listener.
-func (s *Server) serve(l net.Listener, isTLS bool) {
-	h := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: s.cfg.HeaderTimeout,
-		IdleTimeout:       s.cfg.IdleTimeout,
-		MaxHeaderBytes:    s.cfg.MaxHeaderBytes,
-		// OPTIONS * is answered, and logged, by our own handler.
-		DisableGeneralOptionsHandler: true,
-		// The deadlines of responses are those of streams: this is for a client that reads nothing from its connection.
-		HTTP2: &http.HTTP2Config{WriteByteTimeout: s.cfg.WriteTimeout},
-
-		ErrorLog: log.New(&httpErrors{s.log, s.metrics}, "", 0),
-	}
-	if isTLS {
-		h.TLSConfig = s.tls.config()
-		s.metrics.countHandshakes(h)
-	} else {
-		l = &clientListener{Listener: l, refused: s.logRefused}
-		h.ConnContext, h.ConnState = withConn, connState
-	}
-	s.http = append(s.http, h)
-	s.serving.Go(func() {
-		var err error
-		if isTLS {
-			err = h.ServeTLS(l, "", "")
-		} else {
-			err = h.Serve(l)
-		}
-		if !errors.Is(err, http.ErrServerClosed) {
-			s.broke(fmt.Errorf("cannot go on serving %s: %v", l.Addr(), err))
-		}
-	})
-}
 
 // URLs are the addresses that the server answers on, for people.
 func (s *Server) URLs() []string {
@@ -359,13 +353,9 @@ func canceled() context.Context {
 }
 
 // httpErrors passes what net/http reports to the log.
-type httpErrors struct {
-	log     *slog.Logger
-	metrics *metrics // nil: none
-}
+type httpErrors struct{ log *slog.Logger }
 
 func (h *httpErrors) Write(p []byte) (int, error) {
-	h.metrics.seeHTTPError(p)
 	h.log.Debug("http", "text", string(p[:max(0, len(p)-1)]))
 	return len(p), nil
 }

@@ -83,7 +83,7 @@ func newSites(all []*site) *sites {
 	m := &sites{exact: map[string]*site{}, wildcard: map[string]*site{}, first: all[0]}
 	for _, s := range all {
 		for _, h := range s.cfg.Hosts {
-			h = strings.ToLower(h)
+			h = strings.TrimSuffix(strings.ToLower(h), ".")
 			if rest, ok := strings.CutPrefix(h, "*."); ok {
 				m.wildcard[rest] = s
 			} else {

@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"sync"
+	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -14,7 +17,7 @@ import (
 func spoolFile(dir string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, "phpserve-spool-")
 	if err != nil {
-		return nil, fmt.Errorf("cannot make a spool file: %v", err)
+		return nil, fmt.Errorf("cannot make a spool file: %w", err)
 	}
 	if err := os.Remove(f.Name()); err != nil && !errors.Is(err, os.ErrPermission) { // Windows removes no open file
 		f.Close()
@@ -24,79 +27,177 @@ func spoolFile(dir string) (*os.File, error) {
 }
 
 // responseSpool takes a response as fast as PHP writes it and gives it out as fast as the client reads it. What the
-// client has not read yet is in memory first, then in a file, and only when that is full must PHP wait. The file is a ring
+// client has not read yet is in memory first, then in a file, and only when there is no room must PHP wait. The file is a ring
 // of diskLimit bytes: what has been read makes room for what comes, so it never becomes larger.
+//
+// Room is what all responses have together, too: where memory or disk has come to its end, PHP waits as well, until this client
+// reads or others are done. One piece always finds room in memory when nothing else is there, so that a client that reads gets on
+// whatever the others do.
 type responseSpool struct {
 	dir                 string
 	memLimit, diskLimit int64
+	client              netip.Addr
+	memory, disk        *spoolBudget
 	spooled             prometheus.Counter // of bytes written to the file; nil: not counted
+	room                chan struct{}      // capacity 1: the reader made room or left
 
-	mu      sync.Mutex // guards the fields below
-	changed sync.Cond
-	mem     []byte   // not yet read, older than what is in the file
-	spare   []byte   // the reader's previous buffer, for reuse
-	file    *os.File // nil until needed
-	roff    int64    // bytes read from the file; the place in it is the rest by diskLimit
-	woff    int64    // bytes written to the file, at most diskLimit more
-	ended   bool     // no more will be written
-	err     error    // why it ended, nil if complete
-	gone    bool     // the reader has left
+	mu       sync.Mutex // guards the fields below
+	changed  sync.Cond  // for the reader
+	mem      []byte     // not yet read, older than what is in the file
+	spare    []byte     // the reader's previous buffer, for reuse
+	memTaken int64      // of the budget, for both
+	file     *os.File   // nil until needed
+	roff     int64      // bytes read from the file; the place in it is the rest by diskLimit
+	woff     int64      // bytes written to the file, at most diskLimit more
+	size     int64      // of the file, as much as was ever written since it was empty: taken of the budget
+	ended    bool       // no more will be written
+	err      error      // why it ended, nil if complete
+	gone     bool       // the reader has left
+	over     bool       // the reader has all it wants: what comes is dropped
 }
+
+// freeSpool is how much of a spool's memory is not taken from the budget, in bytes: every connection may have it.
+const freeSpool = 64 << 10
 
 // spoolBuffers keeps the memory of finished spools.
-var spoolBuffers = newBufferPool(64 << 10)
+var spoolBuffers = newBufferPool(freeSpool)
 
-func newResponseSpool(c *Config) *responseSpool {
-	s := &responseSpool{dir: c.SpoolDir, memLimit: c.SpoolMemory, diskLimit: c.SpoolDisk, mem: *spoolBuffers.Get().(*[]byte)}
-	s.changed.L = &s.mu
-	return s
+func newResponseSpool(s *Server, client netip.Addr) *responseSpool {
+	r := &responseSpool{
+		dir: s.cfg.SpoolDir, memLimit: s.cfg.SpoolMemory, diskLimit: s.cfg.SpoolDisk, client: client,
+		memory: &s.memory, disk: &s.responses, room: make(chan struct{}, 1), mem: *spoolBuffers.Get().(*[]byte),
+	}
+	r.changed.L = &r.mu
+	return r
 }
 
-// Write adds p. It blocks only when both memory and disk are full. Its error is the reader having left, or the disk's.
+// diskRetry is how long a full disk is left alone: what others free on it is told to nobody.
+const diskRetry = time.Second
+
+// Write adds p. It blocks only where there is no room. Its error is the reader having left, or the disk's.
 func (s *responseSpool) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for left := p; len(left) > 0; {
-		for !s.gone && s.woff-s.roff == s.diskLimit {
-			s.changed.Wait()
-		}
-		if s.gone {
+		switch {
+		case s.gone:
 			return len(p) - len(left), errReaderGone
+		case s.over:
+			return len(p), nil
 		}
-		n, err := len(left), error(nil)
-		if s.woff == s.roff && int64(len(s.mem)+n) <= s.memLimit {
-			s.mem = append(s.mem, left...)
-		} else {
-			n, err = s.writeFile(left)
-		}
+		freed := s.disk.wait() // before looking for room: nothing that is given back is missed
+		n, err := s.put(left)
 		left = left[n:]
 		s.changed.Broadcast()
-		if err != nil {
+		full := isFull(err)
+		if err != nil && !full {
 			return len(p) - len(left), err
+		}
+		if n == 0 {
+			s.await(freed, full)
 		}
 	}
 	return len(p), nil
 }
 
+// put takes as much of p as it finds room for in one piece. s.mu must be held.
+func (s *responseSpool) put(p []byte) (int, error) {
+	if s.woff == s.roff {
+		if int64(len(s.mem)+len(p)) <= s.memoryRoom(len(p)) {
+			s.mem = append(s.mem, p...)
+			return len(p), nil
+		}
+	}
+	n, err := s.writeFile(p)
+	if n == 0 && (err == nil || isFull(err)) && s.woff == s.roff && len(s.mem) == 0 {
+		s.mem = append(s.mem, p...)
+		return len(p), nil
+	}
+	return n, err
+}
+
+// memoryRoom is how long s.mem may be with n bytes more. s.mu must be held.
+func (s *responseSpool) memoryRoom(n int) int64 {
+	if s.memLimit <= freeSpool || s.memTaken > 0 {
+		return s.memLimit
+	}
+	if len(s.mem)+n > freeSpool && s.memory.take(s.client, 2*s.memLimit) {
+		s.memTaken = 2 * s.memLimit
+		return s.memLimit
+	}
+	return freeSpool
+}
+
+// await waits until there may be room. s.mu must be held; it is not while waiting.
+func (s *responseSpool) await(freed <-chan struct{}, full bool) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	var retry <-chan time.Time
+	if full {
+		timer := time.NewTimer(diskRetry)
+		defer timer.Stop()
+		retry = timer.C
+	}
+	select {
+	case <-s.room:
+	case <-freed:
+	case <-retry:
+	}
+}
+
+// made tells the writer that there is room.
+func (s *responseSpool) made() {
+	select {
+	case s.room <- struct{}{}:
+	default:
+	}
+}
+
+// isFull says whether err is a lack of room, on the disk or of descriptors, which passes.
+func isFull(err error) bool {
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
 // writeFile writes as much of p as the file takes in one piece. s.mu must be held.
 func (s *responseSpool) writeFile(p []byte) (int, error) {
+	at := s.woff % s.diskLimit
+	p = p[:min(int64(len(p)), s.diskLimit-at, s.diskLimit-(s.woff-s.roff))]
+	if grow := at + int64(len(p)) - s.size; grow > 0 {
+		got := s.disk.takeSome(s.client, grow)
+		s.size += got
+		p = p[:int64(len(p))-(grow-got)]
+	}
+	if len(p) == 0 {
+		return 0, nil
+	}
 	if s.file == nil {
 		f, err := spoolFile(s.dir)
 		if err != nil {
+			s.giveDisk()
 			return 0, err
 		}
 		s.file = f
 	}
-	at := s.woff % s.diskLimit
-	n, err := s.file.WriteAt(p[:min(int64(len(p)), s.diskLimit-at, s.diskLimit-(s.woff-s.roff))], at)
+	n, err := s.file.WriteAt(p, at)
 	s.woff += int64(n)
 	if s.spooled != nil {
 		s.spooled.Add(float64(n))
 	}
 	if err != nil {
-		return n, fmt.Errorf("cannot write the spool file: %v", err)
+		return n, fmt.Errorf("cannot write the spool file: %w", err)
 	}
 	return n, nil
+}
+
+// giveDisk returns what the file has taken of the budget. s.mu must be held.
+func (s *responseSpool) giveDisk() {
+	s.disk.give(s.client, s.size)
+	s.size = 0
 }
 
 var errReaderGone = errors.New("the reader of the spool has left")
@@ -120,6 +221,7 @@ func (s *responseSpool) next() ([]byte, error) {
 		if len(s.mem) > 0 {
 			out := s.mem
 			s.mem, s.spare = s.spare[:0], out
+			s.made()
 			return out, nil
 		}
 		if s.roff < s.woff {
@@ -155,19 +257,25 @@ func (s *responseSpool) readFile() ([]byte, error) {
 		if err := s.file.Truncate(0); err != nil {
 			return nil, fmt.Errorf("cannot truncate the spool file: %v", err)
 		}
+		s.giveDisk()
 	}
-	s.changed.Broadcast()
+	s.made()
 	return buf[:n], nil
 }
 
 // leave tells the writer that nobody reads any more, and gives the file back.
 func (s *responseSpool) leave() {
 	s.mu.Lock()
-	s.gone = true
+	if !s.over {
+		s.gone = true
+	}
 	if s.file != nil {
 		s.file.Close()
 		s.file, s.roff, s.woff = nil, 0, 0
 	}
+	s.giveDisk()
+	s.memory.give(s.client, s.memTaken)
+	s.memTaken = 0
 	// The reader is done with what next gave it, and Write refuses from now on.
 	for _, b := range [][]byte{s.mem, s.spare} {
 		if cap(b) > 0 && cap(b) <= maxPooledBuffer {
@@ -177,5 +285,12 @@ func (s *responseSpool) leave() {
 	}
 	s.mem, s.spare = nil, nil
 	s.mu.Unlock()
-	s.changed.Broadcast()
+	s.made()
+}
+
+// enough tells the writer that the reader has all it wants: the script goes on, and what it says is dropped.
+func (s *responseSpool) enough() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
 }

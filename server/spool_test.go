@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -61,8 +62,15 @@ func (s *responseSpool) fileSize(t *testing.T) int64 {
 	return info.Size()
 }
 
+// spoolServer is a server with what spools need of it.
+func spoolServer(t *testing.T, memory, disk int64) *Server {
+	s := &Server{cfg: &Config{SpoolDir: t.TempDir(), SpoolMemory: memory, SpoolDisk: disk}}
+	s.newSpools()
+	return s
+}
+
 func testSpool(t *testing.T, memory, disk int64) *responseSpool {
-	s := newResponseSpool(&Config{SpoolDir: t.TempDir(), SpoolMemory: memory, SpoolDisk: disk})
+	s := newResponseSpool(spoolServer(t, memory, disk), netip.Addr{})
 	t.Cleanup(s.leave)
 	return s
 }
@@ -194,7 +202,7 @@ func TestResponseSpoolFileNeverExceedsItsLimit(t *testing.T) {
 func TestResponseSpoolThatIsFullHasTheWriterWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newResponseSpool(&Config{SpoolDir: t.TempDir(), SpoolMemory: 10, SpoolDisk: 100})
+		s := newResponseSpool(spoolServer(t, 10, 100), netip.Addr{})
 		var n int
 		var err error
 		returned := make(chan struct{})

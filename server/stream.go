@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/phpserve/phpserve/manager"
@@ -12,20 +11,20 @@ import (
 
 // stream sends a response that PHP is still writing.
 func (y *relay) stream() error {
-	spool := newResponseSpool(y.s.cfg)
+	spool := newResponseSpool(y.s, y.x.key)
 	if y.s.metrics != nil {
 		spool.spooled = y.s.metrics.spooledResponses
 	}
-	status := y.writeHead(-1)
-	send := y.bodyAllowed(status)
-	if rest := y.raw[y.bodyAt:]; send && len(rest) > 0 {
-		if _, err := spool.Write(rest); err != nil {
-			return y.fail(err)
-		}
-	}
+	y.writeHead(-1)
+	first := y.raw[y.bodyAt:]
+	y.raw = nil // the goroutine's from now on
 	x := y.x
-	y.s.tails.Go(func() { y.tail(spool) })
-	err := copySpool(x, spool, send)
+	y.s.tails.Go(func() { y.tail(spool, first) })
+	over, err := y.copySpool(spool)
+	if over {
+		y.abort.disarm() // before the context ends: the script goes on
+		spool.enough()
+	}
 	spool.leave()
 	x.phpTime = time.Since(y.started)
 	if err != nil {
@@ -37,52 +36,40 @@ func (y *relay) stream() error {
 }
 
 // copySpool writes what arrives in the spool to the client, each piece at once. Each has timeouts.write, but not the
-// pauses of the script between them.
-func copySpool(x *exchange, spool *responseSpool, send bool) error {
-	control := http.NewResponseController(x.ResponseWriter)
-	left := announced(x.Header())
-	for {
+// pauses of the script between them. Once as much as the script announced is out, the response is over: the client's next
+// request does not wait for the script.
+func (y *relay) copySpool(spool *responseSpool) (over bool, err error) {
+	x, control := y.x, http.NewResponseController(y.x.ResponseWriter)
+	for left := y.announced(); left != 0; {
 		p, err := spool.next()
-		switch {
-		case err == io.EOF:
-			return nil
-		case err != nil:
-			return err
-		case !send:
-			continue
+		if err == io.EOF {
+			return false, nil
 		}
-		tooLong := left >= 0 && int64(len(p)) > left
-		if tooLong {
-			p = p[:left]
+		if err != nil {
+			return false, err
 		}
-		left -= int64(len(p))
+		if left > 0 {
+			if int64(len(p)) > left {
+				p = p[:left]
+				y.tooMuch()
+			}
+			left -= int64(len(p))
+		}
 		x.conn.hold()
 		_, err = x.Write(p)
 		if err == nil {
 			err = control.Flush()
 		}
 		if released := x.conn.release(); err != nil || released != nil {
-			return errClientGone
+			return false, errClientGone
 		}
 		x.pauseWrite()
-		if tooLong {
-			return nil // the script announced less than it sent: the rest is dropped, as nginx does
-		}
 	}
+	return true, nil
 }
 
-// announced is the Content-Length of a response head, -1 without one.
-func announced(h http.Header) int64 {
-	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
-	if err != nil || n < 0 {
-		return -1 // net/http sends it no more than we believe it
-	}
-	return n
-}
-
-// tail drains the worker to the end of its request, into the spool if there is one, and gives it back.
-func (y *relay) tail(spool *responseSpool) {
-	var spoolErr error
+// tail drains the worker to the end of its request, into the spool if there is one, behind what was read first, and gives it back.
+func (y *relay) tail(spool *responseSpool, first []byte) {
 	sink := func(p []byte) error {
 		if spool == nil {
 			return nil
@@ -90,29 +77,25 @@ func (y *relay) tail(spool *responseSpool) {
 		_, err := spool.Write(p)
 		return err
 	}
-	for !y.ended {
+	err := sink(first)
+	for err == nil && !y.ended {
 		was := y.finished
-		err := y.step(sink)
+		err = y.step(sink)
 		if y.finished && !was {
 			y.detach()
 			if spool != nil {
 				spool.end(nil)
 			}
 		}
-		if err == nil {
-			continue
-		}
-		if errors.Is(err, errReaderGone) {
-			err = errClientGone
-		}
+	}
+	if errors.Is(err, errReaderGone) {
+		err = errClientGone
+	}
+	if err != nil {
 		if spool != nil {
 			spool.end(err)
 		}
-		spoolErr = err
-		break
-	}
-	if spoolErr != nil {
-		if err := y.fail(spoolErr); !y.finished || !errors.Is(err, errClientGone) {
+		if err := y.fail(err); !y.finished || !errors.Is(err, errClientGone) {
 			y.s.log.Warn("request broke off", "pool", y.x.pool, "pid", y.x.pid, "script", y.x.script, "request_id", y.x.id, "error", err)
 		}
 		return

@@ -15,11 +15,10 @@ func (c *certificates) plain(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasPrefix(r.URL.Path, challengePath) {
-			// Never redirected: another ACME client may keep its answers in the document root.
-			if c.managed[tlsName(hostOnly(r.Host))] == nil || !c.issuer.HandleHTTPChallenge(w, r) {
-				next.ServeHTTP(w, r)
-			}
+		// All else below this path is redirected as other paths are, which those who look for the answers of another ACME client in
+		// the document root follow (RFC 8555 section 8.3).
+		if strings.HasPrefix(r.URL.Path, challengePath) && c.managed[tlsName(hostOnly(r.Host))] != nil &&
+			c.issuer.HandleHTTPChallenge(w, r) {
 			return
 		}
 		url := c.redirectURL(r)

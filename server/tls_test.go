@@ -347,7 +347,14 @@ func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 		{name: "a host with a known one behind it", target: "/", host: "evil.test/.site.test", status: 200},
 		{name: "no host", target: "/", host: "", status: 200},
 		{name: "a whole URL as target", target: "http://site.test/p?q", host: "site.test", status: 301, address: "https://site.test:8443/p?q"},
-		{name: "a challenge is never redirected", target: "/.well-known/acme-challenge/token", host: "site.test", status: 200},
+		{
+			name: "a challenge that is none of ours", target: "/.well-known/acme-challenge/token", host: "site.test", status: 301,
+			address: "https://site.test:8443/.well-known/acme-challenge/token",
+		},
+		{
+			name: "a path beside a challenge", target: "/.well-known/acme-challenge/../../private", host: "site.test", status: 301,
+			address: "https://site.test:8443/.well-known/acme-challenge/../../private",
+		},
 		{name: "OPTIONS * is about the server", method: "OPTIONS", target: "*", host: "site.test", status: 200},
 		{name: "TRACE is for the refusal behind", method: "TRACE", target: "/", host: "site.test", status: 200},
 		{

@@ -39,9 +39,11 @@ const maxQuotedPath = 200
 //
 //   - An encoded slash becomes a slash: RFC 3875 section 4.1.5 has PATH_INFO
 //     decoded, so the two cannot be told apart there anyway.
-//   - Repeated slashes and a trailing slash are kept, for PATH_INFO's sake
-//     (/index.php/AC//DC); the document root reads them as one.
-//   - A backslash is kept for the same reason where it is not a separator;
+//   - Repeated slashes become one, as with nginx (merge_slashes) and Apache
+//     (MergeSlashes): so the path is one for whoever compares it, and
+//     SCRIPT_NAME, PATH_INFO and PHP_SELF are what they are there. REQUEST_URI
+//     has the target as it was sent.
+//   - A backslash is kept where it is not a separator;
 //     docRoot never finds a file behind one. On Windows it is refused.
 //
 // Refused, as *badPathError: a broken escape, a dot segment above the root,
@@ -63,6 +65,7 @@ func cleanURLPath(escaped string) (string, error) {
 		}
 		path = decoded
 	}
+	path = mergeSlashes(path)
 	dots := false
 	for i := 0; i < len(path); i++ {
 		switch c := path[i]; {
@@ -82,6 +85,21 @@ func cleanURLPath(escaped string) (string, error) {
 		return "", badPath(escaped, "dot segments lead above the root")
 	}
 	return path, nil
+}
+
+// mergeSlashes makes one slash of several.
+func mergeSlashes(path string) string {
+	at := strings.Index(path, "//")
+	if at < 0 {
+		return path
+	}
+	b := append(make([]byte, 0, len(path)), path[:at]...)
+	for i := at; i < len(path); i++ {
+		if path[i] != '/' || i == 0 || path[i-1] != '/' {
+			b = append(b, path[i])
+		}
+	}
+	return string(b)
 }
 
 // unescapeOnce decodes every %XX. net/url would do, but also reports errors
@@ -132,8 +150,7 @@ func dotSegment(s string) int {
 }
 
 // removeDotSegments is RFC 3986 section 5.2.4, except that going above the
-// root is not ok instead of silently staying there: no browser sends it. An
-// empty segment counts as a segment, so "/a//../b" is "/a/b".
+// root is not ok instead of silently staying there: no browser sends it.
 func removeDotSegments(path string) (string, bool) {
 	out := make([]byte, 0, len(path))
 	for i := 0; i < len(path); {

@@ -120,9 +120,11 @@ func (p *plan) serverConfig(s *settings, l *loader) error {
 	c.Admin, c.AdminToken = s.Admin, s.AdminToken
 	c.HeaderTimeout, c.BodyTimeout = time.Duration(s.HeaderTimeout), time.Duration(s.BodyTimeout)
 	c.WriteTimeout, c.IdleTimeout = time.Duration(s.WriteTimeout), time.Duration(s.IdleTimeout)
+	c.MaxConnections = s.MaxConnections
 	c.MaxHeaderBytes, c.ProcessControlTimeout = int(s.MaxHeaderSize), time.Duration(s.ProcessControl)
 	c.ProcessMax, c.EmergencyRestartThreshold, c.EmergencyRestartInterval = s.ProcessMax, s.CrashThreshold, time.Duration(s.CrashInterval)
-	c.SpoolMemory, c.SpoolDisk, c.SpoolBodies = int64(s.SpoolMemory), int64(s.SpoolDisk), int64(s.SpoolBodies)
+	c.SpoolMemory, c.SpoolMemoryTotal = int64(s.SpoolMemory), int64(s.SpoolTotal)
+	c.SpoolDisk, c.SpoolResponses, c.SpoolBodies = int64(s.SpoolDisk), int64(s.SpoolResponses), int64(s.SpoolBodies)
 	c.SpoolDir = l.relative("spool.dir", s.SpoolDir)
 	c.AccessLog, c.AccessFormat = s.AccessLog, s.AccessFormat
 	if c.AccessLog != "-" && c.AccessLog != "off" {

@@ -82,8 +82,13 @@ func launch(dir string, env []string, args ...string) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	return launchProgram(self, dir, env, args...)
+}
+
+// launchProgram is launch for another program that is phpserve.
+func launchProgram(program, dir string, env []string, args ...string) (*instance, error) {
 	s := &instance{
-		cmd:    &exec.Cmd{Path: self, Args: append([]string{"phpserve"}, args...), Dir: dir, Env: env},
+		cmd:    &exec.Cmd{Path: program, Args: append([]string{"phpserve"}, args...), Dir: dir, Env: env},
 		stdout: &output{changed: make(chan struct{})}, stderr: &output{changed: make(chan struct{})},
 		exited: make(chan struct{}),
 	}

@@ -26,13 +26,16 @@ type settings struct {
 	BodyTimeout     duration `mapstructure:"timeouts.body"`
 	WriteTimeout    duration `mapstructure:"timeouts.write"`
 	IdleTimeout     duration `mapstructure:"timeouts.idle"`
+	MaxConnections  int      `mapstructure:"max_connections"`
 	MaxHeaderSize   size     `mapstructure:"max_header_size"`
 	ProcessControl  duration `mapstructure:"process_control_timeout"`
 	ProcessMax      int      `mapstructure:"process.max"`
 	CrashThreshold  int      `mapstructure:"emergency_restart_threshold"`
 	CrashInterval   duration `mapstructure:"emergency_restart_interval"`
 	SpoolMemory     size     `mapstructure:"spool.memory"`
+	SpoolTotal      size     `mapstructure:"spool.memory_total"`
 	SpoolDisk       size     `mapstructure:"spool.disk"`
+	SpoolResponses  size     `mapstructure:"spool.responses"`
 	SpoolBodies     size     `mapstructure:"spool.bodies"`
 	SpoolDir        string   `mapstructure:"spool.dir"`
 	Admin           string   `mapstructure:"admin"`
@@ -141,8 +144,9 @@ func defaultSettings() settings {
 	return settings{
 		Listen: c.Listen, RequestIDHeader: c.RequestIDHeader, ErrorPages: c.ErrorPages,
 		HeaderTimeout: duration(c.HeaderTimeout), BodyTimeout: duration(c.BodyTimeout), WriteTimeout: duration(c.WriteTimeout),
-		IdleTimeout: duration(c.IdleTimeout), MaxHeaderSize: size(c.MaxHeaderBytes), ProcessControl: duration(c.ProcessControlTimeout),
-		SpoolMemory: size(c.SpoolMemory), SpoolDisk: size(c.SpoolDisk), SpoolBodies: size(c.SpoolBodies), SpoolDir: c.SpoolDir,
+		IdleTimeout: duration(c.IdleTimeout), MaxConnections: c.MaxConnections, MaxHeaderSize: size(c.MaxHeaderBytes), ProcessControl: duration(c.ProcessControlTimeout),
+		SpoolMemory: size(c.SpoolMemory), SpoolTotal: size(c.SpoolMemoryTotal), SpoolDisk: size(c.SpoolDisk),
+		SpoolResponses: size(c.SpoolResponses), SpoolBodies: size(c.SpoolBodies), SpoolDir: c.SpoolDir,
 		Admin: c.Admin, AdminToken: c.AdminToken, AccessLog: c.AccessLog, AccessFormat: c.AccessFormat, LogFormat: "text", LogLevel: "info",
 		Proxies: []string{}, Sites: []any{}, Pools: []poolEntry{},
 		TLS: tlsSettings{

@@ -1,0 +1,188 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// requestWatch sees the bytes of an HTTP/1 connection on their way to and from net/http, and does what net/http cannot: it tells the
+// access log about requests that net/http refuses by itself, answers 408 to those that are not complete in time, and gives the
+// response the reason phrase of the script.
+type requestWatch struct {
+	conn    net.Conn // to write to
+	slot    *connSlot
+	refused func(peer net.Addr, status int, head []byte)
+
+	mu      sync.Mutex // guards the fields below: net/http reads while a handler runs
+	handled bool       // a handler has the request: what is written is no refusal of net/http
+	body    bool       // it has a body: what is read is not of the next request
+	slow    bool       // the deadline for the head has passed
+	head    []byte     // what has come of the next request, its beginning
+	status  int        // that reason is for
+	reason  string     // empty: that of net/http
+}
+
+// maxWatchedHead is how much of a head is kept for the log, in bytes.
+const maxWatchedHead = 2 << 10
+
+// read notes what was read.
+func (w *requestWatch) read(p []byte, n int, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	talks := false
+	switch {
+	case n > 0 && !(w.handled && w.body):
+		talks = len(w.head) == 0
+		w.head = append(w.head, p[:min(n, maxWatchedHead-len(w.head))]...)
+	case n > 0 && len(p) == 1: // net/http looks for the client's leaving behind the body (connReader.backgroundRead)
+		w.head = append(w.head[:0], p[0])
+	}
+	if talks && !w.handled {
+		w.slot.talk()
+	}
+	if err != nil && !w.handled {
+		w.slow = errors.Is(err, os.ErrDeadlineExceeded)
+	}
+}
+
+// begin notes that a handler has the request; false says that the connection is being closed.
+func (w *requestWatch) begin(body bool) bool {
+	w.mu.Lock()
+	w.handled, w.body = true, body
+	_, rest, _ := bytes.Cut(w.head, []byte("\n\r\n"))
+	if body {
+		rest = nil
+	}
+	w.head = append(w.head[:0], rest...)
+	w.status, w.reason = 0, ""
+	w.mu.Unlock()
+	return w.slot.busy()
+}
+
+// end notes that the request is over.
+func (w *requestWatch) end() {
+	w.mu.Lock()
+	w.handled = false
+	w.mu.Unlock()
+	w.slot.rest()
+}
+
+// setReason gives the next response of a status its reason phrase.
+func (w *requestWatch) setReason(status int, reason string) {
+	if w != nil && reason != "" && reason != http.StatusText(status) {
+		w.mu.Lock()
+		w.status, w.reason = status, reason
+		w.mu.Unlock()
+	}
+}
+
+// write sees what net/http is about to write and returns what is to be written in its place.
+func (w *requestWatch) write(p []byte) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.handled && w.reason == "" {
+		return p
+	}
+	status := statusLine(p)
+	switch {
+	case status == 0:
+	case !w.handled:
+		if w.slow { // what was there by then made no sense to net/http
+			status, p = http.StatusRequestTimeout, []byte(lateAnswer)
+		}
+		w.refused(w.conn.RemoteAddr(), status, w.head)
+		w.head = w.head[:0]
+	case status == w.status:
+		_, rest, found := bytes.Cut(p, []byte("\r\n"))
+		if found {
+			const before = len("HTTP/1.1 200 ")
+			line := append(append(make([]byte, 0, len(p)+len(w.reason)), p[:before]...), w.reason...)
+			p = append(append(line, "\r\n"...), rest...)
+		}
+		w.reason = ""
+	}
+	return p
+}
+
+// lateAnswer is what a request gets whose head is not complete in time.
+const lateAnswer = "HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n408 Request Timeout"
+
+// lateTimeout bounds the writing of lateAnswer to a client that does not read.
+const lateTimeout = time.Second
+
+// close is for when net/http closes the connection. One on which nothing has come was idle.
+func (w *requestWatch) close() {
+	w.mu.Lock()
+	late := w.slow && !w.handled && len(bytes.Trim(w.head, "\r\n")) > 0
+	if late {
+		w.refused(w.conn.RemoteAddr(), http.StatusRequestTimeout, w.head)
+		w.head = nil
+	}
+	w.mu.Unlock()
+	if late {
+		_ = w.conn.SetWriteDeadline(time.Now().Add(lateTimeout))
+		_, _ = io.WriteString(w.conn, lateAnswer) // a client that has gone misses nothing
+	}
+	w.slot.leave()
+}
+
+// statusLine is the status of a response that begins with p; 0: none begins there.
+func statusLine(p []byte) int {
+	const version = len("HTTP/1.1 ") // 1.0 to a client of that version
+	if !bytes.HasPrefix(p, []byte("HTTP/1.")) || len(p) < version+3 {
+		return 0
+	}
+	status, err := strconv.Atoi(string(p[version : version+3]))
+	if err != nil {
+		return 0
+	}
+	return status
+}
+
+// logRefused writes the access line of a request that net/http refused before it had one, with what can be read of it.
+func (s *Server) logRefused(peer net.Addr, status int, head []byte) {
+	x := &exchange{start: time.Now(), status: status}
+	if ap, err := netip.ParseAddrPort(peer.String()); err == nil {
+		x.client = ap.Addr().Unmap().WithZone("")
+	}
+	s.access.write(x, readHead(x, string(head)))
+}
+
+// readHead makes a request of the beginning of a head that may be anything.
+func readHead(x *exchange, head string) *http.Request {
+	r := &http.Request{Method: "-", RequestURI: "-", Proto: "-", Header: http.Header{}}
+	line, rest, _ := strings.Cut(strings.TrimLeft(head, "\r\n"), "\n")
+	method, target, _ := strings.Cut(strings.TrimRight(line, "\r"), " ")
+	if i := strings.LastIndex(target, " HTTP/"); i >= 0 {
+		r.Proto = target[i+1:]
+		target = target[:i]
+	}
+	if method != "" {
+		r.Method = method
+	}
+	if target != "" {
+		r.RequestURI = target
+	}
+	for line := range strings.SplitSeq(rest, "\n") {
+		name, value, found := strings.Cut(line, ":")
+		value = strings.Trim(value, " \t\r")
+		switch {
+		case !found:
+		case strings.EqualFold(name, "Host"):
+			r.Host = value
+			x.host = hostOnly(value)
+		case strings.EqualFold(name, "User-Agent"), strings.EqualFold(name, "Referer"):
+			r.Header.Set(name, value)
+		}
+	}
+	return r
+}
