@@ -56,6 +56,7 @@ type responder struct {
 
 	accepting, serving sync.WaitGroup
 	stopping           chan struct{} // closed by stop
+	stopOnce           sync.Once
 
 	mu      sync.Mutex // guards the fields below
 	conns   map[*responderConn]struct{}
@@ -291,7 +292,7 @@ const (
 
 // stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
 func (p *responder) stop(ctx context.Context) {
-	close(p.stopping)
+	p.stopOnce.Do(func() { close(p.stopping) }) // Server.Stop may come again
 	p.listener.Close()
 	p.accepting.Wait()
 	p.mu.Lock()
