@@ -381,11 +381,11 @@ func TestParamsOfAllConnectionsShareTheirMemory(t *testing.T) {
 		go func() {
 			r := NewResponder(server)
 			r.Share(q)
-			defer r.Close()
 			in, err := r.Accept()
 			if err == nil {
 				err = in.End(0, 0)
 			}
+			r.Close() // gives back what it took
 			failed <- err
 		}()
 		go client.Write(request(1, 0, strings.Repeat("p", params), "")) //nolint:errcheck // a responder that refuses reads no further

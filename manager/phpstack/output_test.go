@@ -66,7 +66,7 @@ func TestWriteReportSaysWhoseRequestWaitsWhere(t *testing.T) {
 	})
 	want := `
 [23-Nov-2026 12:00:00] [pool www] pid 7 running for 1.500s
-request = GET /a.php?x=\x1b[31m\x0a
+request = GET /a.php?x=\x1b[31m\n
 client = 192.0.2.1
 request_id = id-1
 script = /srv/a.php
@@ -87,7 +87,7 @@ script = /srv/a.php
 	}
 	out.Reset()
 	WriteReport(&out, Slow{Time: noon, Pool: "www", Err: errors.New("the\nreason")})
-	if !strings.HasSuffix(out.String(), "no stack: the\\x0areason\n") {
+	if !strings.HasSuffix(out.String(), "no stack: the\\nreason\n") {
 		t.Errorf("the report of a failure is %s", out.String())
 	}
 }
