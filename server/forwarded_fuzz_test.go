@@ -10,9 +10,13 @@ import (
 // FuzzForwarded: only trusted proxies say who the client is. Whatever a client that they do not trust writes in front changes nothing.
 func FuzzForwarded(f *testing.F) {
 	for _, s := range [][4]string{
-		{"192.0.2.1", "198.51.100.7", "127.0.0.1", "https"}, {"10.0.0.1", "198.51.100.7, 10.0.0.2", "1.2.3.4, ", "http,https"},
-		{"10.0.0.1", "10.0.0.3,10.0.0.2", "x", ""}, {"::1", "[2001:db8::1]:443", "unknown", "HTTPS"}, {"10.0.0.1", "fe80::1%eth0", "", "on"},
-		{"10.0.0.1", "::ffff:10.0.0.9", ",,", " https "}, {"10.0.0.1", "198.51.100.7:80,nonsense", "10.0.0.1", "http"},
+		{"192.0.2.1", "198.51.100.7", "127.0.0.1", "https"},
+		{"10.0.0.1", "198.51.100.7, 10.0.0.2", "1.2.3.4, ", "http,https"},
+		{"10.0.0.1", "10.0.0.3,10.0.0.2", "x", ""},
+		{"::1", "[2001:db8::1]:443", "unknown", "HTTPS"},
+		{"10.0.0.1", "fe80::1%eth0", "", "on"},
+		{"10.0.0.1", "::ffff:10.0.0.9", ",,", " https "},
+		{"10.0.0.1", "198.51.100.7:80,nonsense", "10.0.0.1", "http"},
 	} {
 		f.Add(s[0], s[1], s[2], s[3])
 	}

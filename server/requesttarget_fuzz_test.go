@@ -12,8 +12,19 @@ import (
 // same to whoever parses them there.
 func FuzzRequestTarget(f *testing.F) {
 	for _, s := range [][2]string{
-		{"/", "a.test"}, {"*", "a"}, {"http://b.test:8443/x?y", "a"}, {"https://[::1]:81/", "a"}, {"http:../../etc", "a"}, {"//b/x", "a"},
-		{"http://a@b/", "a"}, {"/%2e%2e/", "bücher.example"}, {"ftp://a/", "a"}, {"http:///x", "a"}, {"/", "a..b"}, {"/", "a'b"}, {"/", "[fe80::1%25eth0]"},
+		{"/", "a.test"},
+		{"*", "a"},
+		{"http://b.test:8443/x?y", "a"},
+		{"https://[::1]:81/", "a"},
+		{"http:../../etc", "a"},
+		{"//b/x", "a"},
+		{"http://a@b/", "a"},
+		{"/%2e%2e/", "bücher.example"},
+		{"ftp://a/", "a"},
+		{"http:///x", "a"},
+		{"/", "a..b"},
+		{"/", "a'b"},
+		{"/", "[fe80::1%25eth0]"},
 	} {
 		f.Add(s[0], s[1])
 	}

@@ -10,9 +10,15 @@ import (
 // FuzzLineOf: an error points to a line that names the key, and to the right one where only comments are around it.
 func FuzzLineOf(f *testing.F) {
 	for _, s := range [][3]string{
-		{"# a comment", "timeouts.idle", "sites[0]."}, {"pools:\n  a:\n    pm: static", "pm", "pools.a."}, {"sites:\n- root: x\n- root: y\n  hosts: z", "hosts", "sites[1]."},
-		{"[[sites]]\nroot = 1\n[[ sites ]]\n", "root", "sites[1]."}, {"{\"sites\": [{\n\"root\": 1}]}", "root", ""}, {"pm: {max_children: 8}", "pm.max_children", ""}, {"\r\n\t- x", "(", "sites[9]."},
-		{"[pools.\"a b\"]\npm = 1\n[pools.c]\npm = 2", "pm", "pools.c."}, {"\x00\xff", "*", ""},
+		{"# a comment", "timeouts.idle", "sites[0]."},
+		{"pools:\n  a:\n    pm: static", "pm", "pools.a."},
+		{"sites:\n- root: x\n- root: y\n  hosts: z", "hosts", "sites[1]."},
+		{"[[sites]]\nroot = 1\n[[ sites ]]\n", "root", "sites[1]."},
+		{"{\"sites\": [{\n\"root\": 1}]}", "root", ""},
+		{"pm: {max_children: 8}", "pm.max_children", ""},
+		{"\r\n\t- x", "(", "sites[9]."},
+		{"[pools.\"a b\"]\npm = 1\n[pools.c]\npm = 2", "pm", "pools.c."},
+		{"\x00\xff", "*", ""},
 	} {
 		f.Add(s[0], s[1], s[2])
 	}
