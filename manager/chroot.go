@@ -1,7 +1,10 @@
 package manager
 
 import (
+	"cmp"
+	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -37,6 +40,27 @@ func (c *PoolConfig) validateChroot(euid int, bad func(string, ...any)) {
 		bad("the chdir path %q within the chroot path %q (%q) does not exist or is not a directory",
 			c.Chdir, c.Chroot, filepath.Join(c.Chroot, c.Chdir))
 	}
+}
+
+// MessageChroot is the message of a log record with what PHP needs and does not find in a chroot.
+const MessageChroot = "something is missing in the chroot"
+
+// zonesWarning tells that workers in a chroot lack the files of time zones, without which the PHP of some distributions crashes in
+// each call of date() (it reads the system's files in place of a table of its own); empty: they are there, or not needed.
+func (c *PoolConfig) zonesWarning(php *PHP) string {
+	if c.Chroot == "" || !strings.HasSuffix(php.facts["zones"], ".system") {
+		return ""
+	}
+	const folder = "/usr/share/zoneinfo"
+	zone := path.Join(folder, path.Join("/", cmp.Or(php.iniAfter(c, "date.timezone"), "UTC")))
+	root, err := safefile.OpenRoot(c.Chroot)
+	if err == nil {
+		_, err = root.Stat(zone)
+	}
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf("the chroot %s has no %s: this PHP crashes in date() without files of time zones; put %s there", c.Chroot, zone, folder)
 }
 
 // isFolderIn says whether workers in a chroot see a folder there.

@@ -118,6 +118,9 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 	for _, unknown := range cfg.unknownSettings(php) {
 		log.Warn(MessageNoEffect, "why", unknown)
 	}
+	if warning := cfg.zonesWarning(php); warning != "" {
+		log.Warn(MessageChroot, "why", warning)
+	}
 	if late {
 		for _, warning := range cfg.lateDropWarnings(php) {
 			log.Warn(MessageNoEffect, "why", warning)

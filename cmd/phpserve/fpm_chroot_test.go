@@ -117,3 +117,34 @@ func TestFPMSpawnEngineSaysWhatItCannot(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 }
+
+// TestFPMChrootWithoutTimeZonesIsSaid: the PHP of Debian crashes in date() where it finds no file of the zone.
+func TestFPMChrootWithoutTimeZonesIsSaid(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, who alone may chroot(2)")
+	}
+	utc, err := os.ReadFile("/usr/share/zoneinfo/UTC")
+	if err != nil {
+		t.Fatalf("this test needs files of time zones (apt-get install tzdata): %v", err)
+	}
+	for name, c := range map[string]struct{ directive, file, missing string }{
+		"none":         {"", "", "/usr/share/zoneinfo/UTC"},
+		"UTC":          {"", "jail/usr/share/zoneinfo/UTC", ""},
+		"another zone": {"php_value[date.timezone] = Asia/Tokyo", "jail/usr/share/zoneinfo/UTC", "/usr/share/zoneinfo/Asia/Tokyo"},
+		"its zone":     {"php_admin_value[date.timezone] = Asia/Tokyo", "jail/usr/share/zoneinfo/Asia/Tokyo", ""},
+	} {
+		files := map[string]string{"jail/s.php": `<?php echo 'it is ', date('c');`}
+		if c.file != "" {
+			files[c.file] = string(utc)
+		}
+		s := newSide(t, "phpserve", poolWith("chroot = DIR/jail", c.directive), files)
+		s.start()
+		got := s.ask("www.sock", map[string]string{"SCRIPT_FILENAME": "/s.php"}, "")
+		warning := "WARNING: [pool www] the chroot " + s.dir + "/jail has no " + c.missing + ":"
+		if works, said := strings.Contains(got, "it is 2"), strings.Contains(s.out.String(), warning); works != (c.missing == "") || said == works {
+			t.Errorf("%s: date() works: %v, warning: %v\n%s\n%s", name, works, said, got, s.out)
+		}
+		s.end()
+	}
+}

@@ -355,7 +355,7 @@ func (h *fpmHandler) Handle(_ context.Context, r slog.Record) error {
 	case manager.MessageStartup:
 		h.startup(values["text"], r.PC)
 		return nil
-	case manager.MessageNoEffect, manager.MessageDiffers:
+	case manager.MessageNoEffect, manager.MessageDiffers, manager.MessageChroot:
 		h.log.print(fpmLevel(r.Level), linelog.Visible("[pool "+pool+"] "+values["why"]), r.PC)
 		return nil
 	case eventStarted, eventEnded:

@@ -16,6 +16,7 @@ $facts = [
     'opcache' => extension_loaded('Zend OPcache') ? '1' : '',
     'fastcgi.error_header' => (string) get_cfg_var('fastcgi.error_header'),
     'ini' => (string) php_ini_loaded_file(),
+    'zones' => timezone_version_get(), // of the system's files (Debian, Fedora) or of PHP's own
     'settings' => implode(' ', array_keys(ini_get_all(null, false))),
     // Of the files that the pool's PHP is to read, which can this user not?
     'unreadable' => implode("\n", array_filter(explode("\n", (string) getenv('PHPSERVE_INI_FILES')),
