@@ -379,7 +379,7 @@ func upgradeInTheBackground(t *testing.T, p programs) {
 		t.Fatal(err)
 	}
 	signal(syscall.SIGUSR1)
-	eventually(t, "the log is opened anew", func() bool { return strings.Contains(s.file("error.log"), "access log file re-opened") })
+	eventually(t, "the log is opened anew", func() bool { return strings.Contains(s.file("error.log"), "error log file re-opened") })
 	if answer := s.ask("www.sock", nil, ""); !strings.Contains(answer, "served") {
 		t.Errorf("got %s", answer)
 	}
