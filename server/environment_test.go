@@ -203,7 +203,7 @@ func TestEnvironmentPathInfo(t *testing.T) {
 		{"auto without", "/index.php", PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": absent, "PHP_SELF": "/index.php"}},
 		{"encoded slash", "/index.php/a%2Fb", PathInfoAuto, want{"PATH_INFO": "/a/b", "PHP_SELF": "/index.php/a/b"}},
 		{"unicode", "/index.php/%E4%BD%A0%F0%9F%98%80", PathInfoAuto, want{"PATH_INFO": "/你😀"}},
-		{"two slashes are kept", "/index.php/AC//DC/", PathInfoAuto, want{"PATH_INFO": "/AC//DC/"}},
+		{"two slashes are one, as with nginx and Apache", "/index.php/AC//DC/", PathInfoAuto, want{"PATH_INFO": "/AC/DC/", "REQUEST_URI": "/index.php/AC//DC/"}},
 		{"MediaWiki title", "/index.php/Title:With/Slash?action=raw", PathInfoAuto, want{"PATH_INFO": "/Title:With/Slash", "QUERY_STRING": "action=raw"}},
 		{"script names in PATH_INFO are data", "/index.php/sub/page.php/x", PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": "/sub/page.php/x"}},
 		{"dotfiles in PATH_INFO are data", "/index.php/.git/config", PathInfoAuto, want{"PATH_INFO": "/.git/config"}},
