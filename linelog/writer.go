@@ -6,6 +6,7 @@ package linelog
 import (
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 )
@@ -269,7 +270,7 @@ func (w *Writer) take(left []byte) (to io.Writer, text []byte, lost uint64, over
 	}
 	text, first.text = first.text, nil
 	if len(left) > 0 {
-		text = append(left[:len(left):len(left)], text...)
+		text = append(slices.Clip(left), text...)
 	}
 	if len(w.queue) == 1 {
 		lost, w.lost = w.lost, 0

@@ -54,7 +54,7 @@ func (c *PoolConfig) environment(dir *runtimeDir) []string {
 func (p *Pool) forgetEnvironment(pid int) {
 	if err := cleanEnvironment(pid, p.dir.owner); err != nil {
 		p.veil.Do(func() {
-			p.log.Warn("scripts see variables of phpserve in their environment: "+strings.Join(startVariables[:3], ", "), "why", err.Error())
+			p.log.Warn("scripts see variables of phpserve in their environment", "variables", strings.Join(startVariables[:3], ", "), "why", err.Error())
 		})
 	}
 }

@@ -35,7 +35,7 @@ func (s *Server) limited(l net.Listener) *limitedListener {
 // acceptTCP returns the next connection, with its place.
 func (l *limitedListener) acceptTCP() (*net.TCPConn, *connSlot, error) {
 	for {
-		conn, err := l.Listener.Accept()
+		conn, err := l.Accept()
 		if err != nil && retryAccept(err) && !errors.Is(err, net.ErrClosed) {
 			l.short(err)
 			select {
@@ -78,7 +78,7 @@ type slotListener struct {
 
 func (l *slotListener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.Listener.Accept()
+		conn, err := l.Accept()
 		if err != nil {
 			return nil, err
 		}
@@ -113,7 +113,8 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 
 // connState is the ConnState of all listeners. For HTTP/1, net/http calls it from the goroutine that also runs the handlers.
 func connState(conn net.Conn, state http.ConnState) {
-	if state == http.StateIdle {
+	switch state {
+	case http.StateIdle:
 		switch c := conn.(type) {
 		case *clientConn:
 			c.watch.end()
@@ -122,7 +123,7 @@ func connState(conn net.Conn, state http.ConnState) {
 		default:
 			slotOf(conn).rest()
 		}
-	} else if state == http.StateActive {
+	case http.StateActive:
 		slotOf(conn).busy() // a connection that is being closed fails by itself
 	}
 }

@@ -114,7 +114,6 @@ func copyWords() []string {
 // somewhere in it, with nothing behind it but a sign, a digit or a word that copies have. So x.php.gz, x.php_orig, x.php1,
 // "x.php (copy)" and x.phpold are, mode-php.js, jquery.phpjs.min.js and Foo.php.html are not.
 func (p *protection) isSource(name []byte) bool {
-	asset, asked := false, false
 	for i, c := range name {
 		if c != '.' {
 			continue
@@ -123,10 +122,7 @@ func (p *protection) isSource(name []byte) bool {
 			if !p.sources[string(name[i:end])] || !p.isCopyTail(name[end:]) {
 				continue
 			}
-			if !asked {
-				asset, asked = p.isAsset(name), true
-			}
-			return !asset
+			return !p.isAsset(name)
 		}
 	}
 	return false

@@ -158,8 +158,10 @@ func TestPoolRunsWithoutMostFunctions(t *testing.T) {
 	for name, values := range map[string][]string{
 		"functions": {"disable_functions=getmypid,posix_kill,posix_getpid,stream_select,stream_socket_client,stream_get_contents,fread,fwrite,fclose,fopen,error_log,date," +
 			"array_map,array_filter,set_time_limit,register_shutdown_function,file_put_contents,substr_count,pcntl_signal,pcntl_async_signals,pcntl_strerror,flush,explode,error_get_last"},
-		"settings": {"memory_limit=2M", "max_execution_time=1", "output_buffering=4096", "short_open_tag=0", "error_reporting=0", "session.auto_start=1",
-			"auto_append_file=/nowhere/append.php", "zend.assertions=1", "ignore_user_abort=0", "zlib.output_compression=1", "default_charset=", "implicit_flush=1"},
+		"settings": {
+			"memory_limit=2M", "max_execution_time=1", "output_buffering=4096", "short_open_tag=0", "error_reporting=0", "session.auto_start=1",
+			"auto_append_file=/nowhere/append.php", "zend.assertions=1", "ignore_user_abort=0", "zlib.output_compression=1", "default_charset=", "implicit_flush=1",
+		},
 		"basedir": {"open_basedir=/tmp"},
 	} {
 		t.Run(name, func(t *testing.T) {

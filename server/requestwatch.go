@@ -40,7 +40,7 @@ func (w *requestWatch) read(p []byte, n int, err error) {
 	defer w.mu.Unlock()
 	talks := false
 	switch {
-	case n > 0 && !(w.handled && w.body):
+	case n > 0 && (!w.handled || !w.body):
 		talks = len(w.head) == 0
 		w.head = append(w.head, p[:min(n, maxWatchedHead-len(w.head))]...)
 	case n > 0 && len(p) == 1: // net/http looks for the client's leaving behind the body (connReader.backgroundRead)

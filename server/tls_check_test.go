@@ -49,8 +49,10 @@ func TestCertificateWarningsNameHostAndFile(t *testing.T) {
 		{name: "for clients", host: "example.com", names: []string{"example.com"}, want: []string{"is not for servers"}, change: func(c *x509.Certificate) {
 			c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 		}},
-		{name: "without its authority", host: "example.com", names: []string{"example.com"}, chain: func(leaf []byte) [][]byte { return [][]byte{leaf} },
-			want: []string{`the certificate of "Test CA" is missing behind it`}},
+		{
+			name: "without its authority", host: "example.com", names: []string{"example.com"}, chain: func(leaf []byte) [][]byte { return [][]byte{leaf} },
+			want: []string{`the certificate of "Test CA" is missing behind it`},
+		},
 		{name: "another authority behind it", host: "example.com", names: []string{"example.com"}, chain: func(leaf []byte) [][]byte {
 			return [][]byte{leaf, newTestCA(t).cert.Raw}
 		}, want: []string{`certificate number 2, "Test CA", did not sign number 1`}},

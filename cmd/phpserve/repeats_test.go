@@ -15,7 +15,7 @@ func TestRepeatedLinesAreCountedAndNotRepeated(t *testing.T) {
 		var b bytes.Buffer
 		log := slog.New(countRepeats(slog.NewTextHandler(&b, nil))).With("pool", "www")
 		for i := range 5000 {
-			log.Warn(fmt.Sprintf("child %d, script '/%d.php' is slow", i, i), "pid", i)
+			log.Warn(fmt.Sprintf("child %d, script '/%d.php' is slow", i, i), "pid", i) //nolint:sloglint // as php-fpm's words have their numbers
 			log.Info("php message", "text", "the same")
 		}
 		log.With("pool", "other").Warn("child 1, script '/1.php' is slow")
