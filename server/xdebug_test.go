@@ -1,30 +1,32 @@
 package server
 
 import (
+	"fmt"
 	"net"
-	"os/exec"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
-// xdebugModule unpacks Debian's package of Xdebug, which is not to be installed for every PHP of the machine.
+// xdebugModule is Debian's Xdebug, which is not to be installed for every PHP of the machine.
 func xdebugModule(t *testing.T) string {
 	t.Helper()
-	dir := filepath.Dir(makeRoot(t, nil))
-	for _, step := range [][]string{{"apt-get", "download", "php8.2-xdebug"}, {"sh", "-c", "dpkg-deb -x php8.2-xdebug_*.deb x"}} {
-		cmd := exec.Command(step[0], step[1:]...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("cannot get Xdebug: %v\n%s", err, out)
+	cache := "/var/cache"
+	if os.Geteuid() != 0 {
+		var err error
+		if cache, err = os.UserCacheDir(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	modules, err := filepath.Glob(filepath.Join(dir, "x/usr/lib/php/*/xdebug.so"))
-	if err != nil || len(modules) != 1 {
-		t.Fatalf("no Xdebug in its package: %v, %v", modules, err)
+	module := filepath.Join(cache, "phpserve-test/xdebug/xdebug.so")
+	if _, err := os.Stat(module); err != nil {
+		t.Fatalf("this test needs Xdebug (go tool task xdebug): %v", err)
 	}
-	return modules[0]
+	return module
 }
 
 // A debugger that is to debug each script debugs those of the site: one that does not answer holds up no start.
@@ -62,5 +64,26 @@ func TestXdebugDebugsNoScriptOfPhpserve(t *testing.T) {
 		if got := ts.get("/index.php").body; !strings.Contains(got, "ran") || sessions.Load() != 1 {
 			t.Errorf("got %q, %d sessions", got, sessions.Load())
 		}
+	})
+}
+
+// Where no debugger listens, which is the usual case on a developer's machine, Xdebug says so for scripts of the site and for no others.
+func TestXdebugWithoutDebuggerHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	module := xdebugModule(t)
+	eachEngine(t, func(t *testing.T, engine string) {
+		port := patient.Port(t)
+		ts := startServer(t, engine, map[string]string{"index.php": `<?php echo 'ran';`}, func(c *Config) {
+			c.Pools[0].PHPValue = []string{"zend_extension=" + module, "xdebug.mode=debug", "xdebug.start_with_request=yes", fmt.Sprint("xdebug.client_port=", port)}
+		})
+		ts.idleWorkers(2)
+		const complaint = "Could not connect to debugging client"
+		if log := ts.log.String(); strings.Contains(log, complaint) {
+			t.Errorf("a script of phpserve was to be debugged:\n%s", log)
+		}
+		if got := ts.get("/index.php").body; got != "ran" {
+			t.Errorf("got %q", got)
+		}
+		ts.log.waitFor(t, complaint)
 	})
 }
