@@ -79,6 +79,14 @@ const systemRuntime = "/run"
 // oddInFileNames is what a pool may be called by and a file had better not.
 var oddInFileNames = regexp.MustCompile(`[^A-Za-z0-9._-]`)
 
+// fileNameOf is a pool's name as a part of file names. It tells people whose a file is, and is no longer than the path of a socket
+// below it can be.
+func fileNameOf(pool string) string {
+	const longest = 24
+	name := oddInFileNames.ReplaceAllString(pool, "_")
+	return name[:min(len(name), longest)]
+}
+
 // newRuntimeDir makes the folder, 0700.
 func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
 	base, err := filepath.Abs(runtimeBase(owner)) // PHP is started in another folder
@@ -90,7 +98,7 @@ func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
 		return nil, fmt.Errorf("cannot make the runtime folder in %q, whose name must not contain %q: set TMPDIR to another folder", base, filepath.ListSeparator)
 	}
 	removeStale(base)
-	path, err := os.MkdirTemp(base, "phpserve-"+oddInFileNames.ReplaceAllString(pool, "_")+"-")
+	path, err := os.MkdirTemp(base, "phpserve-"+fileNameOf(pool)+"-")
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
 	}

@@ -33,7 +33,7 @@ func newGuest(chroot, pool, suffix string) (*guest, error) {
 		return fail(err)
 	}
 	removeStaleGuests(root)
-	g := &guest{chroot: root, name: guestPrefix + oddInFileNames.ReplaceAllString(pool, "_") + "-" + suffix}
+	g := &guest{chroot: root, name: guestPrefix + fileNameOf(pool) + "-" + suffix}
 	if err := root.Mkdir(g.name, 0o700); err != nil {
 		root.Close()
 		return fail(err)
