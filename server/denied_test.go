@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestWhatPeopleLeaveBehindIsDenied is about files; everything else of these names is served.
@@ -156,6 +157,10 @@ func TestDeniedNamesHaveNoOtherWay(t *testing.T) {
 		"a/data.sqlite": "SECRET", "a.css": "css", "a.css.gz": "gz", "x.sql": "SECRET", "x.sql.gz": "SECRET", "x.php (copy)": "SECRET", "dockerfile/a.css": "asset",
 		"dockerfile/index.html": "index", "b/dockerfile": "SECRET", "backup.old/index.html": "SECRET", "c/config.php_orig": "SECRET", "index.php": tellScript,
 	}, func(c *Config) { c.Sites[0].Index = []string{"data.sqlite", "index.html"} })
+	past := time.Now().Add(-time.Hour) // a sibling that is older than its file is not served
+	if err := os.Chtimes(filepath.Join(ts.root, "a.css"), past, past); err != nil {
+		t.Fatal(err)
+	}
 	for _, path := range []string{"/a/", "/a", "/a/data.sqlite", "/x.sql", "/x.sql.gz", "/x.php (copy)", "/b/dockerfile", "/b/dockerfile/x", "/backup.old/", "/backup.old", "/c/config.php_orig", "/c/config.php_orig/x", "/c/config.php_orig/x.php"} {
 		escaped := (&url.URL{Path: path}).EscapedPath()
 		for _, target := range []string{escaped, "/" + escaped, escaped + "?x", strings.ReplaceAll(escaped, "/", "//"), escaped + "%20", escaped + "."} {

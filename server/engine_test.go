@@ -216,7 +216,7 @@ func TestEveryWorkerHasExactlyOneConnection(t *testing.T) {
 		wg.Wait()
 		ts.idleWorkers(3)
 		for pid, n := range connections() {
-			if want := 1 + lifelines(); n != want {
+			if want := 2 + lifelines(); n != want { // the connection and the listening socket
 				t.Errorf("worker %d holds %d sockets, want %d: %v", pid, n, want, descriptors(t, pid))
 			}
 		}
@@ -516,7 +516,7 @@ func TestNoWorkerHoldsTheControlSocketOrAnotherWorkersConnection(t *testing.T) {
 			}
 		}
 	}
-	// The lifeline is the only socket that zygote and workers share, and all of them hold it.
+	// The lifeline and the listening socket are what zygote and workers share, and all of them hold both.
 	for kind, n := range seen {
 		if n != 1 && (n != 4 || !control[kind]) {
 			t.Errorf("%d workers hold %s", n, kind)
@@ -525,7 +525,7 @@ func TestNoWorkerHoldsTheControlSocketOrAnotherWorkersConnection(t *testing.T) {
 			t.Errorf("a worker holds the zygote's %s", kind)
 		}
 	}
-	if len(seen) != 4+lifelines() {
+	if len(seen) != 4+1+lifelines() {
 		t.Errorf("4 workers hold %v", seen)
 	}
 }

@@ -74,7 +74,7 @@ func TestAccessLineCannotBeForged(t *testing.T) { // CWE-117
 		*value = "\n\r\x00\x1b[2J\x7f\t\"\\\u00e4\xff"
 	}
 	got := renderAccess(t, "%m %r %q %f %u %n %{LINES}e %{X-Lines}o", r)
-	visible := `\x0A\x0D\x00\x1B[2J\x7F\x09"\` + "\u00e4\xff"
+	visible := `\x0A\x0D\x00\x1B[2J\x7F\x09"\` + "\u00e4" + `\xFF`
 	if want := strings.Repeat(visible+" ", 6) + `a\x0Ab\x0D\x00 a\x0A\x7Fb`; got != want {
 		t.Errorf("%q\nwant %q", got, want)
 	}
@@ -94,7 +94,7 @@ func TestAccessLineIsCutAtTheLimit(t *testing.T) {
 		{"one byte too long", "1234567890", "123456...\n", 10},
 		{"not in a character of two bytes", "12345\u00e47890", "12345...\n", 10},
 		{"not in a character of four bytes", "123\U0001F600890", "123...\n", 10},
-		{"bytes that are no UTF-8 are no reason to cut more than a character", strings.Repeat("\x80", 20), "\x80\x80\x80...\n", 10},
+		{"bytes that are no UTF-8 are no reason to cut more than a character", strings.Repeat("\x80", 20), `\x80\x...` + "\n", 10},
 		{"nothing but the mark", "12345", "...\n", 4},
 		{"no limit is too small", "12345", "...\n", 1},
 		{"nothing to say, no line", "", "", 10},
