@@ -78,7 +78,7 @@ type slotListener struct {
 
 func (l *slotListener) Accept() (net.Conn, error) {
 	for {
-		conn, err := l.Accept()
+		conn, err := l.Listener.Accept()
 		if err != nil {
 			return nil, err
 		}
