@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/phpserve/phpserve/linelog"
 )
 
 // StatusFormat is one of the forms of php-fpm's status page (sapi/fpm/fpm/fpm_status.c).
@@ -23,7 +25,8 @@ const (
 	StatusOpenMetrics StatusFormat = "openmetrics"
 )
 
-// StatusPage writes a [Status] as php-fpm does, to the byte, except that names of users and scripts are escaped in JSON, too.
+// StatusPage writes a [Status] as php-fpm does, to the byte, except that names of users and scripts are escaped in JSON, too, and that
+// what is not shown, such as control characters, is escaped in every format.
 type StatusPage struct {
 	Format StatusFormat
 	// Full adds the workers. OpenMetrics has none.
@@ -180,7 +183,7 @@ func number(value any) string {
 
 func (o *StatusPage) text(out *bytes.Buffer, s *Status) {
 	for _, f := range statusFields(s) {
-		fmt.Fprintf(out, "%-21s %s\n", f.key+":", shown(f.value))
+		fmt.Fprintf(out, "%-21s %s\n", f.key+":", linelog.Visible(shown(f.value)))
 	}
 	if !o.Full {
 		return
@@ -188,12 +191,13 @@ func (o *StatusPage) text(out *bytes.Buffer, s *Status) {
 	for i := range s.Processes {
 		out.WriteString("\n************************\n")
 		for _, f := range o.processFields(&s.Processes[i], s.Taken) {
-			fmt.Fprintf(out, "%-21s %s\n", f.key+":", shown(f.value))
+			fmt.Fprintf(out, "%-21s %s\n", f.key+":", linelog.Visible(shown(f.value))) // a user can have a newline (CWE-117)
 		}
 	}
 }
 
-// markup escapes as PHP's htmlspecialchars() with ENT_COMPAT, ENT_XML1 and ENT_DISALLOWED.
+// markup escapes as PHP's htmlspecialchars() with ENT_COMPAT, ENT_XML1 and ENT_DISALLOWED. What is not shown is a reference to the
+// same character, so that it can neither steer a terminal nor begin a line (CWE-150, CWE-117).
 func markup(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff {
@@ -201,7 +205,15 @@ func markup(s string) string {
 		}
 		return r
 	}, s)
-	return markupEntities.Replace(s)
+	var b strings.Builder
+	for _, r := range markupEntities.Replace(s) {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "&#x%x;", r)
+		}
+	}
+	return b.String()
 }
 
 var markupEntities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")

@@ -31,8 +31,10 @@ type fpmMaster struct {
 	config server.Config
 	log    *fpmLog
 	logger *slog.Logger
-	server *server.Server
-	pid    string // the pid file that was written
+	// tellRepeats has the log tell the counts of repeated lines.
+	tellRepeats func()
+	server      *server.Server
+	pid         string // the pid file that was written
 
 	systemd *systemdNotifier
 	asks    chan func()   // what others want done between signals
@@ -86,6 +88,7 @@ func serveFPM(ctx context.Context, o *fpmOptions, file string, stdout, stderr io
 		control.close()
 		broken = errors.Join(broken, m.follow(signals))
 	}
+	m.tellRepeats()
 	if part.isStandIn() {
 		return broken
 	}
@@ -128,7 +131,8 @@ func (m *fpmMaster) start(ctx context.Context, stderr io.Writer, signals chan os
 		early.line(fpmconf.LevelError, errFPMConfig.Error())
 		return &saidError{err, exitConfig}
 	}
-	m.logger = slog.New(countRepeats(m.log.Handler()))
+	counting, tell := countRepeats(m.log.Handler())
+	m.logger, m.tellRepeats = slog.New(counting), tell
 	if m.systemd, err = newSystemdNotifier(conf.Global.SystemdInterval, conf.Global.SystemdWatchdog); err != nil {
 		return err
 	}

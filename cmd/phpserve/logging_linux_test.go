@@ -70,7 +70,13 @@ func (p *readers) waitFor(t *testing.T, want string) string {
 // stop asks phpserve to end, which must not take long although nobody reads.
 func (p *readers) stop(t *testing.T) {
 	t.Helper()
-	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	p.stopWith(t, syscall.SIGTERM)
+}
+
+// stopWith is stop by another signal.
+func (p *readers) stopWith(t *testing.T, sig os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -119,8 +125,12 @@ func getServed(t *testing.T, url string) {
 // TestRunGoesOnWhenItsReaderGoesOrStalls does what "phpserve run | head -1" and a terminal that is stopped do.
 func TestRunGoesOnWhenItsReaderGoesOrStalls(t *testing.T) {
 	t.Parallel()
-	for _, gone := range []bool{true, false} {
-		t.Run(fmt.Sprintf("gone=%v", gone), func(t *testing.T) {
+	for _, tt := range []struct {
+		gone bool
+		sig  syscall.Signal
+	}{{true, syscall.SIGTERM}, {false, syscall.SIGTERM}, {true, syscall.SIGINT}, {false, syscall.SIGINT}} {
+		gone := tt.gone
+		t.Run(fmt.Sprintf("gone=%v, %v", gone, tt.sig), func(t *testing.T) {
 			t.Parallel()
 			p := startForReaders(t, ":", "run", siteForReaders(t), "--listen", "127.0.0.1:0")
 			url := strings.TrimSpace(p.waitFor(t, "  http://127.0.0.1:"))
@@ -131,7 +141,7 @@ func TestRunGoesOnWhenItsReaderGoesOrStalls(t *testing.T) {
 				getServed(t, url+"/")
 				getServed(t, url+"/a.txt")
 			}
-			p.stop(t)
+			p.stopWith(t, tt.sig)
 		})
 	}
 }

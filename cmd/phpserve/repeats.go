@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +31,8 @@ type repeats struct {
 
 // repeated is a kind of line in its window.
 type repeated struct {
+	began         time.Time
+	timer         *time.Timer // closes the window
 	written, more int
 	last          slog.Record // of those that were not written
 	handler       slog.Handler
@@ -41,9 +45,11 @@ type repeatHandler struct {
 	all  *repeats
 }
 
-// countRepeats has a logger count lines that are repeated. What scripts say is written as it is.
-func countRepeats(h slog.Handler) slog.Handler {
-	return &repeatHandler{Handler: h, all: &repeats{kinds: map[string]*repeated{}}}
+// countRepeats has a logger count lines that are repeated. What scripts say is written as it is. tell writes the counts of the windows
+// that are open, for the end of the log.
+func countRepeats(h slog.Handler) (counting slog.Handler, tell func()) {
+	all := &repeats{kinds: map[string]*repeated{}}
+	return &repeatHandler{Handler: h, all: all}, all.closeAll
 }
 
 func (h *repeatHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
@@ -72,8 +78,7 @@ func (c *repeats) write(h *repeatHandler, r slog.Record) bool {
 	k := c.kinds[kind]
 	if k == nil {
 		if len(c.kinds) < repeatKinds {
-			c.kinds[kind] = &repeated{written: 1}
-			time.AfterFunc(repeatWindow, func() { c.close(kind) })
+			c.kinds[kind] = &repeated{began: time.Now(), written: 1, timer: time.AfterFunc(repeatWindow, func() { c.close(kind) })}
 		}
 		return true
 	}
@@ -92,8 +97,28 @@ func (c *repeats) close(kind string) {
 	k := c.kinds[kind]
 	delete(c.kinds, kind)
 	c.mu.Unlock()
+	if k != nil {
+		k.tell(repeatWindow)
+	}
+}
+
+// closeAll ends all windows before their time.
+func (c *repeats) closeAll() {
+	c.mu.Lock()
+	kinds := c.kinds
+	c.kinds = map[string]*repeated{}
+	c.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(kinds)) {
+		k := kinds[name]
+		k.timer.Stop()
+		k.tell(max(time.Second, time.Since(k.began).Round(time.Second)))
+	}
+}
+
+// tell writes how many lines were not written in a window that was so long.
+func (k *repeated) tell(long time.Duration) {
 	if k.more > 0 {
-		k.last.Message += fmt.Sprintf(" … %d more times in the last %v", k.more, repeatWindow)
+		k.last.Message += fmt.Sprintf(" … %d more times in the last %v", k.more, long)
 		_ = k.handler.Handle(context.Background(), k.last) // there is nowhere to tell of a failure
 	}
 }

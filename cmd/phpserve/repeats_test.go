@@ -13,7 +13,8 @@ import (
 func TestRepeatedLinesAreCountedAndNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var b bytes.Buffer
-		log := slog.New(countRepeats(slog.NewTextHandler(&b, nil))).With("pool", "www")
+		counting, _ := countRepeats(slog.NewTextHandler(&b, nil))
+		log := slog.New(counting).With("pool", "www")
 		for i := range 5000 {
 			log.Warn(fmt.Sprintf("child %d, script '/%d.php' is slow", i, i), "pid", i) //nolint:sloglint // as php-fpm's words have their numbers
 			log.Info("php message", "text", "the same")
@@ -36,5 +37,29 @@ func TestRepeatedLinesAreCountedAndNotRepeated(t *testing.T) {
 			t.Error("the first of a new window is not written")
 		}
 		time.Sleep(repeatWindow + time.Second)
+	})
+}
+
+// TestCountsOfRepeatedLinesAreToldWhenTheLogEnds has the end come within the windows.
+func TestCountsOfRepeatedLinesAreToldWhenTheLogEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		counting, tell := countRepeats(slog.NewTextHandler(&b, nil))
+		log := slog.New(counting)
+		for i := range repeatBurst + 7 {
+			log.Warn(fmt.Sprintf("child %d is slow", i))
+		}
+		log.Warn("said once")
+		time.Sleep(3 * time.Second)
+		tell()
+		if want := "… 7 more times in the last 3s"; strings.Count(b.String(), want) != 1 || strings.Count(b.String(), "more times") != 1 {
+			t.Errorf("not once %q in %s", want, b.String())
+		}
+		tell()
+		time.Sleep(repeatWindow)
+		synctest.Wait()
+		if n := strings.Count(b.String(), "more times"); n != 1 {
+			t.Errorf("told %d times", n)
+		}
 	})
 }

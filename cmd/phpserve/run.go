@@ -108,7 +108,9 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	p.warn(logger)
 	again := &runReloader{old: p, flags: flags, dir: dir, findPHP: findPHP}
 	again.output.Store(&p.output)
-	logger = filterOutput(slog.New(countRepeats(logger.Handler())), &again.output, lines.AwaitRoom)
+	counting, tellRepeats := countRepeats(logger.Handler())
+	defer tellRepeats()
+	logger = filterOutput(slog.New(counting), &again.output, lines.AwaitRoom)
 	note := ""
 	if !l.isSet("listen") {
 		note = nextFreePort(&p.config)
@@ -120,7 +122,7 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	if err := startUnlessSignalled(ctx, s, signals); err != nil {
 		return err
 	}
-	p.screen(stdout, s, note)
+	show(stdout, p.screen(s, note))
 	if open, _ := flags.GetBool("open"); open {
 		if err := openBrowser(s.URLs()[0]); err != nil {
 			logger.Warn("cannot open the browser", "error", err)

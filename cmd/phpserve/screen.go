@@ -1,18 +1,40 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 )
 
-// screen prints the first thing an operator sees; the URL is its last line.
-func (p *plan) screen(w io.Writer, s *server.Server, note string) {
+// screenPatience is how long the start waits for a terminal, or another reader, that does not take the first screen.
+const screenPatience = time.Second
+
+// show writes the first screen. A reader that stalls does not hold the serving up: what is left is written when it reads again, before
+// the access log, because the file is locked for a whole write.
+func show(w io.Writer, screen []byte) {
+	written := make(chan struct{})
+	go func() { // a stalled write ends with the process at the latest
+		defer close(written)
+		_, _ = w.Write(screen) // who has gone needs no screen
+	}()
+	timeout := time.NewTimer(screenPatience)
+	defer timeout.Stop()
+	select {
+	case <-written:
+	case <-timeout.C:
+	}
+}
+
+// screen is the first thing an operator sees; the URL is its last line.
+func (p *plan) screen(s *server.Server, note string) []byte {
+	w := new(bytes.Buffer)
 	fmt.Fprintf(w, "phpserve %s\n\n", versionText())
 	engines := make([]engine, len(p.pools))
 	for i := range p.pools {
@@ -37,6 +59,7 @@ func (p *plan) screen(w io.Writer, s *server.Server, note string) {
 		fmt.Fprintf(w, "  %s\n", url)
 	}
 	fmt.Fprintln(w)
+	return w.Bytes()
 }
 
 // engine is how the workers of a pool are made, and why so.
