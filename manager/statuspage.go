@@ -25,8 +25,7 @@ const (
 	StatusOpenMetrics StatusFormat = "openmetrics"
 )
 
-// StatusPage writes a [Status] as php-fpm does, to the byte, except that names of users and scripts are escaped in JSON, too, and that
-// what is not shown, such as control characters, is escaped in every format.
+// StatusPage writes a [Status] as php-fpm does, to the byte, except that names of users and scripts are escaped in JSON, too.
 type StatusPage struct {
 	Format StatusFormat
 	// Full adds the workers. OpenMetrics has none.
@@ -181,9 +180,17 @@ func number(value any) string {
 	panic(fmt.Sprintf("internal error: a status of type %T", value))
 }
 
+// shown is [shown] with what could steer a terminal or forge a line escaped, unless it is php-fpm's own page, for programs.
+func (o *StatusPage) shown(value any) string {
+	if o.More {
+		return linelog.Visible(shown(value))
+	}
+	return shown(value)
+}
+
 func (o *StatusPage) text(out *bytes.Buffer, s *Status) {
 	for _, f := range statusFields(s) {
-		fmt.Fprintf(out, "%-21s %s\n", f.key+":", linelog.Visible(shown(f.value)))
+		fmt.Fprintf(out, "%-21s %s\n", f.key+":", o.shown(f.value))
 	}
 	if !o.Full {
 		return
@@ -191,13 +198,12 @@ func (o *StatusPage) text(out *bytes.Buffer, s *Status) {
 	for i := range s.Processes {
 		out.WriteString("\n************************\n")
 		for _, f := range o.processFields(&s.Processes[i], s.Taken) {
-			fmt.Fprintf(out, "%-21s %s\n", f.key+":", linelog.Visible(shown(f.value))) // a user can have a newline (CWE-117)
+			fmt.Fprintf(out, "%-21s %s\n", f.key+":", o.shown(f.value))
 		}
 	}
 }
 
-// markup escapes as PHP's htmlspecialchars() with ENT_COMPAT, ENT_XML1 and ENT_DISALLOWED. What is not shown is a reference to the
-// same character, so that it can neither steer a terminal nor begin a line (CWE-150, CWE-117).
+// markup escapes as PHP's htmlspecialchars() with ENT_COMPAT, ENT_XML1 and ENT_DISALLOWED.
 func markup(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xfffe || r == 0xffff {
@@ -205,15 +211,7 @@ func markup(s string) string {
 		}
 		return r
 	}, s)
-	var b strings.Builder
-	for _, r := range markupEntities.Replace(s) {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			fmt.Fprintf(&b, "&#x%x;", r)
-		}
-	}
-	return b.String()
+	return markupEntities.Replace(s)
 }
 
 var markupEntities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;")
@@ -226,7 +224,7 @@ func (o *StatusPage) html(out *bytes.Buffer, s *Status) {
 <table>
 `)
 	for _, f := range statusFields(s) {
-		fmt.Fprintf(out, "<tr><th>%s</th><td>%s</td></tr>\n", f.key, markup(shown(f.value)))
+		fmt.Fprintf(out, "<tr><th>%s</th><td>%s</td></tr>\n", f.key, markup(o.shown(f.value)))
 	}
 	if o.Full {
 		out.WriteString("</table>\n<table border=\"1\">\n<tr>")
@@ -237,7 +235,7 @@ func (o *StatusPage) html(out *bytes.Buffer, s *Status) {
 		for i := range s.Processes {
 			out.WriteString("<tr>")
 			for _, f := range o.processFields(&s.Processes[i], s.Taken) {
-				fmt.Fprintf(out, "<td>%s</td>", markup(shown(f.value)))
+				fmt.Fprintf(out, "<td>%s</td>", markup(o.shown(f.value)))
 			}
 			out.WriteString("</tr>\n")
 		}

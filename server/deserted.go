@@ -18,7 +18,6 @@ const desertedOutput = time.Second
 type deserted struct {
 	conn     *fastcgi.Conn
 	worker   *manager.Worker
-	token    []byte
 	messages messageBuffer
 	deadline time.Time // by request_terminate_timeout; zero: none
 	body     *body     // its own share
@@ -43,11 +42,11 @@ func (d *deserted) listen() {
 			break
 		}
 		if rec.Type == fastcgi.TypeStderr {
-			said, signals := takeSignals(rec.Content, d.token)
+			said, signals := d.messages.add(rec.Content, d.conn.Buffered())
 			if signals.peak > 0 {
 				d.worker.Peak(signals.peak)
 			}
-			d.log(d.messages.add(said, d.conn.Buffered()))
+			d.log(said)
 		}
 		if rec.Type == fastcgi.TypeStdout && !writes {
 			writes = true

@@ -129,7 +129,8 @@ func TestMessageBufferPutsMessagesTogether(t *testing.T) {
 		var b messageBuffer
 		var got []string
 		for at := 0; at < len(text); at += size {
-			got = append(got, b.add([]byte(text[at:min(at+size, len(text))]), true)...)
+			messages, _ := b.add([]byte(text[at:min(at+size, len(text))]), true)
+			got = append(got, messages...)
 		}
 		if got = append(got, b.rest()...); strings.Join(got, "|") != strings.Join(want, "|") {
 			t.Errorf("in pieces of %d: %.300q", size, got)

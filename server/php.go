@@ -75,7 +75,7 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 	worker.Begin(begun)
 	raw := rawBuffers.Get().(*[]byte)
 	y := &relay{
-		s: s, x: x, r: r, worker: worker, conn: worker.Conn().(*fastcgi.Conn), token: pool.token, raw: (*raw)[:0],
+		s: s, x: x, r: r, worker: worker, conn: worker.Conn().(*fastcgi.Conn), messages: messageBuffer{token: pool.token}, raw: (*raw)[:0],
 		body: in.share(), deadline: begun.Deadline,
 	}
 	defer func() {

@@ -22,7 +22,6 @@ type relay struct {
 	r      *http.Request
 	worker *manager.Worker
 	conn   *fastcgi.Conn
-	token  []byte
 	body   *body // its own share, until release
 
 	head     fastcgi.Head
@@ -220,7 +219,7 @@ func (y *relay) desert() {
 	}
 	x := &exchange{pool: y.x.pool, pid: y.x.pid, script: y.x.script, id: y.x.id} // y.x is the handler's
 	d := &deserted{
-		conn: y.conn, worker: y.worker, token: y.token, messages: y.messages, deadline: y.deadline, body: y.body,
+		conn: y.conn, worker: y.worker, messages: y.messages, deadline: y.deadline, body: y.body,
 		log: func(messages []string) { logPHP(y.s.log, x, messages) },
 	}
 	y.s.tails.Go(d.listen)

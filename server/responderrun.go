@@ -113,7 +113,7 @@ func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc
 			}
 			return err
 		}
-		q.pool = pool
+		q.pool, q.messages.token = pool, pool.token
 		err = q.relay(ctx, worker, body, params)
 		pool.done()
 		we, again := mayRepeat(err, q.begun, repeated, q.method)

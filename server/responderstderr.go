@@ -9,12 +9,12 @@ import (
 
 // passStderr hands PHP's messages on, and ends the response where the script said so.
 func (q *responderRequest) passStderr(p []byte, more bool, abort *aborter) error {
-	p, signals := takeSignals(p, q.pool.token)
+	messages, signals := q.messages.add(p, more)
 	if signals.peak > 0 {
 		q.trace.memory = int64(signals.peak)
 		q.worker.Peak(signals.peak)
 	}
-	if err := q.passMessages(q.messages.add(p, more)); err != nil {
+	if err := q.passMessages(messages); err != nil {
 		return err
 	}
 	if !signals.finish || q.released {
@@ -68,7 +68,7 @@ func (q *responderRequest) desert(conn *fastcgi.Conn, body *body, deadline time.
 		q.timer.Stop()
 	}
 	d := &deserted{
-		conn: conn, worker: q.worker, token: q.pool.token, messages: q.messages, deadline: deadline, body: body, log: q.logMessages,
+		conn: conn, worker: q.worker, messages: q.messages, deadline: deadline, body: body, log: q.logMessages,
 	}
 	q.p.s.tails.Go(d.listen)
 }

@@ -2,7 +2,7 @@ package server
 
 // takeStderr looks for the end of the response among the script's messages and logs these.
 func (y *relay) takeStderr(p []byte) {
-	p, signals := takeSignals(p, y.token)
+	messages, signals := y.messages.add(p, y.conn.Buffered())
 	if signals.finish {
 		y.finished = true
 		y.worker.Finishing()
@@ -10,7 +10,7 @@ func (y *relay) takeStderr(p []byte) {
 	if signals.peak > 0 {
 		y.worker.Peak(signals.peak)
 	}
-	y.logMessages(y.messages.add(p, y.conn.Buffered()))
+	y.logMessages(messages)
 }
 
 // flushStderr logs what is left of what the script said.
