@@ -194,6 +194,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 			t.Fatal("the first signal ended it")
 		default:
 		}
+		c.log.waitFor(t, "to_end_at_once") // a second signal in the first half second is taken for the first one
 		sendSignal(t, c.cmd.Process.Pid, syscall.SIGTERM)
 		c.exit()
 		if a := <-slow; a.err == nil && a.StatusCode < 500 {
