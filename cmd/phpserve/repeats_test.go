@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,7 +13,7 @@ import (
 
 func TestRepeatedLinesAreCountedAndNotRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b guardedBuffer
 		counting, _ := countRepeats(slog.NewTextHandler(&b, nil))
 		log := slog.New(counting).With("pool", "www")
 		for i := range 5000 {
@@ -43,7 +44,7 @@ func TestRepeatedLinesAreCountedAndNotRepeated(t *testing.T) {
 // TestCountsOfRepeatedLinesAreToldWhenTheLogEnds has the end come within the windows.
 func TestCountsOfRepeatedLinesAreToldWhenTheLogEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var b bytes.Buffer
+		var b guardedBuffer
 		counting, tell := countRepeats(slog.NewTextHandler(&b, nil))
 		log := slog.New(counting)
 		for i := range repeatBurst + 7 {
@@ -62,4 +63,28 @@ func TestCountsOfRepeatedLinesAreToldWhenTheLogEnds(t *testing.T) {
 			t.Errorf("told %d times", n)
 		}
 	})
+}
+
+// guardedBuffer is read while timers may write to it.
+type guardedBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *guardedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *guardedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func (b *guardedBuffer) Reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.text.Reset()
 }
