@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"sync"
 )
@@ -49,6 +50,9 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 	if err != nil {
 		ch.kill()
 		out.finish()
+		if isGone(err) { // it has ended already, and says better why
+			err = fmt.Errorf("php-cgi %v%s", ch.exit, out.said())
+		}
 		line.close()
 		folder.remove()
 		return nil, err

@@ -43,7 +43,7 @@ func wrapPHP(t *testing.T, dir, before, args string) *manager.PHP {
 // unless phpserve only asks it what it can do.
 func fragilePHP(t *testing.T, dir string) *manager.PHP {
 	t.Helper()
-	return wrapPHP(t, dir, fmt.Sprintf("if [ $# = 0 ] && [ -e %[1]s/broken ]; then cat %[1]s/broken >&2; exit 3; fi", dir), "")
+	return wrapPHP(t, dir, fmt.Sprintf("case \" $* \" in *\" -b \"*) if [ -e %[1]s/broken ]; then cat %[1]s/broken >&2; exit 3; fi; esac", dir), "")
 }
 
 // newFragile makes a server that runs fragilePHP and is not yet started.

@@ -226,6 +226,9 @@ func textHook(_, to reflect.Type, data any) (any, error) {
 	if !ok {
 		return data, nil
 	}
+	if b, isBool := data.(bool); isBool && u.UnmarshalText([]byte(strconv.FormatBool(b))) == nil { // YAML takes the word yes for true
+		return target.Elem().Interface(), nil
+	}
 	text, err := numberText(data)
 	if err == nil {
 		err = u.UnmarshalText([]byte(text))
