@@ -54,11 +54,11 @@ func TestFPMReadsTheIniFilesOfPHPFPM(t *testing.T) {
 	}
 }
 
-// TestFPMSeesExtensionsOfTheCommandLine: they decide which engine there can be.
+// TestFPMSeesExtensionsOfTheCommandLine: what -d gives and takes decides which engine there can be.
 func TestFPMSeesExtensionsOfTheCommandLine(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		"phpserve": {"-n"},
+		"phpserve": {"-n", "-d", "disable_functions=pcntl_fork"},
 		"php-cgi":  {"-n", "-d", "extension=posix"},
 	} {
 		s := newSide(t, "phpserve", poolWith(), map[string]string{"s.php": `<?php preg_match('/^PPid:\s*(\d+)/m', file_get_contents('/proc/self/status'), $m);
