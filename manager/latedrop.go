@@ -16,15 +16,15 @@ import (
 //
 // As long as it is root's, the zygote must meet nothing that tenants could have prepared. There is no worker yet that could write to
 // the memory it shares. What an operator has preloaded (opcache.preload) or cached in files (opcache.file_cache) comes from tenants,
-// so it is left out.
+// so it is left out in a chroot. Elsewhere it counts for more than process.dumpable = no, which is php-fpm's default.
 
-// lateDropWarnings are the settings that a pool with a late drop goes without.
+// lateDropWarnings are the settings that a pool in a chroot goes without.
 func (c *PoolConfig) lateDropWarnings(php *PHP) (warnings []string) {
 	if php.iniAfter(c, "opcache.preload") != "" {
-		warnings = append(warnings, "opcache.preload has no effect in a pool with a chroot or with process.dumpable = no: PHP starts as root there, and must not load what tenants wrote")
+		warnings = append(warnings, "opcache.preload has no effect in a pool with a chroot: PHP starts as root there, and must not load what tenants wrote")
 	}
 	if php.iniAfter(c, "opcache.file_cache") != "" {
-		warnings = append(warnings, "opcache.file_cache has no effect in a pool with a chroot or with process.dumpable = no: PHP starts as root there, and must not load what tenants wrote")
+		warnings = append(warnings, "opcache.file_cache has no effect in a pool with a chroot: PHP starts as root there, and must not load what tenants wrote")
 	}
 	return warnings
 }
@@ -45,6 +45,11 @@ func (c *PoolConfig) lateDrop(engine string, php *PHP, owner *credential) (late 
 		return false, "" // without a change of user php-fpm leaves the process as it is, too
 	}
 	why := php.lateDropObstacle(c)
+	for _, name := range []string{"opcache.preload", "opcache.file_cache"} {
+		if php.iniAfter(c, name) != "" {
+			why = name + " is set, and a PHP that starts as root must not load what tenants wrote"
+		}
+	}
 	if engine != EngineZygote {
 		why = "the spawn engine starts php-cgi as the pool's user"
 	}
