@@ -121,7 +121,7 @@ func (p *Pool) badFork(w *Worker) {
 	}
 	e := p.engine
 	p.mu.Unlock()
-	if retire {
+	if retire && e != nil {
 		p.log.Error("new workers end before they can serve; their zygote is replaced")
 		e.retire()
 	}

@@ -88,7 +88,7 @@ func fileNameOf(pool string) string {
 }
 
 // newRuntimeDir makes the folder, 0700.
-func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
+func newRuntimeDir(pool string, owner *credential, once *swept) (*runtimeDir, error) {
 	base, err := filepath.Abs(runtimeBase(owner)) // PHP is started in another folder
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the runtime folder: %v", err)
@@ -97,7 +97,9 @@ func newRuntimeDir(pool string, owner *credential) (*runtimeDir, error) {
 		// PHP would not find the ini file with the pool's settings there (PHP_INI_SCAN_DIR).
 		return nil, fmt.Errorf("cannot make the runtime folder in %q, whose name must not contain %q: set TMPDIR to another folder", base, filepath.ListSeparator)
 	}
-	removeStale(base)
+	if once.first(base) {
+		removeStale(base)
+	}
 	path, err := os.MkdirTemp(base, "phpserve-"+fileNameOf(pool)+"-")
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the runtime folder: %v", err)

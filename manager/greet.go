@@ -123,7 +123,7 @@ func (p *Pool) attach(w *Worker, a attached) {
 // expel ends a php-cgi that nobody asked for and that answered a worker's greeting: what a script forked takes itself for a
 // worker when the script ends.
 //
-// It says whether the way is free: not where the process is none of the pool's.
+// It says whether the way is free: not where the process is none of the pool's. e is nil where there is no engine any more.
 func (p *Pool) expel(e engine, pid int, conn Conn) bool {
 	conn.Close()
 	stranger, err := newProcess(pid, nil)
@@ -131,7 +131,7 @@ func (p *Pool) expel(e engine, pid int, conn Conn) bool {
 		return isGone(err)
 	}
 	defer stranger.letGo()
-	if !e.owns(stranger) && !p.orphans.has(pid) {
+	if (e == nil || !e.owns(stranger)) && !p.orphans.has(pid) {
 		return !processExists(pid) // a worker that has ended meanwhile, or the pid is made up
 	}
 	p.log.Warn("a process that a script forked took the place of a worker and is ended", "pid", pid)

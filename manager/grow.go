@@ -26,7 +26,10 @@ func (p *Pool) run() {
 	defer tick.Stop()
 	for {
 		p.mu.Lock()
-		lost := p.engine.lost()
+		var lost <-chan struct{}
+		if p.engine != nil {
+			lost = p.engine.lost()
+		}
 		p.mu.Unlock()
 		select {
 		case <-p.wake:
@@ -122,12 +125,14 @@ func (p *Pool) noteCrowd(n counts, lacking int) bool {
 
 // startWorker makes one process, counted in p.spawning, and greets it.
 func (p *Pool) startWorker() {
-	p.mu.Lock()
-	e, generation := p.engine, p.generation
-	p.mu.Unlock()
+	now, err := p.needEngine()
+	if err != nil {
+		p.notStarted(err)
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), workerStartTimeout)
 	defer cancel()
-	proc, err := e.spawn(ctx)
+	proc, err := now.engine.spawn(ctx)
 	var left *heirs
 	if err == nil {
 		if left, err = openHeirs(proc.pid); err != nil {
@@ -135,16 +140,10 @@ func (p *Pool) startWorker() {
 		}
 	}
 	if err != nil {
-		p.mu.Lock()
-		p.spawning--
-		p.mu.Unlock()
-		p.limit.giveBack()
-		p.children.giveBack()
-		p.expelEarly()
-		p.startFailed(fmt.Errorf("[pool %s] cannot start a worker: %w", p.cfg.Name, err))
+		p.notStarted(fmt.Errorf("[pool %s] cannot start a worker: %w", p.cfg.Name, err))
 		return
 	}
-	w := &Worker{pool: p, proc: proc, generation: generation, since: proc.started, limit: p.requestLimit(), heirs: left}
+	w := &Worker{pool: p, proc: proc, generation: now.generation, since: proc.started, limit: p.requestLimit(), heirs: left}
 	w.log = p.log.With("pid", proc.pid)
 	p.mu.Lock()
 	p.spawning--
@@ -166,6 +165,17 @@ func (p *Pool) startWorker() {
 	p.wg.Go(func() { p.watch(w) })
 	p.greet(w)
 	p.expelEarly()
+}
+
+// notStarted takes note that a process counted in p.spawning does not come.
+func (p *Pool) notStarted(err error) {
+	p.mu.Lock()
+	p.spawning--
+	p.mu.Unlock()
+	p.limit.giveBack()
+	p.children.giveBack()
+	p.expelEarly()
+	p.startFailed(err)
 }
 
 // requestLimit is pm.max_requests, spread by an eighth either way.

@@ -25,6 +25,8 @@ type PHP struct {
 	facts   phpFacts
 	startup []string // what it writes to standard error before a script runs
 	ini     *compiledINI
+	probes  *probes // shared by copies; nil: nothing is kept
+	swept   *swept  // likewise
 }
 
 // ErrNoPHP is returned by [FindPHP] when no php-cgi matches.
@@ -172,7 +174,7 @@ func inspectPHP(ctx context.Context, path string) (*PHP, error) {
 	case m[2] != "cgi-fcgi":
 		return nil, fmt.Errorf("cannot use PHP %q: it is the %s binary, phpserve needs php-cgi", path, m[2])
 	}
-	return &PHP{Path: resolved, Version: m[1], ini: &compiledINI{}}, nil
+	return &PHP{Path: resolved, Version: m[1], ini: &compiledINI{}, probes: &probes{}, swept: &swept{}}, nil
 }
 
 // bareEnv is the environment for asking php-cgi something: nothing that would make it think it runs under a web server.

@@ -35,7 +35,7 @@ type Pool struct {
 	slowRequests atomic.Uint64
 
 	statusSocket net.Listener // of fpm_get_status(); nil: none
-	orphans      *orphans     // of scripts; nil before the first engine
+	orphans      *orphans     // of scripts; nil before Start
 
 	limit    *ProcessLimit // shared with other pools; nil: none
 	children *children     // shared with the pool's variants
@@ -47,9 +47,11 @@ type Pool struct {
 
 	// mu guards everything below and the workers' fields. Nothing slow happens under it: no I/O, no signal, no log.
 	mu         sync.Mutex
+	opened     bool // Start has been here
 	closed     bool
 	variants   func() []*Pool // pools that this one speaks for, see Include; nil: none
-	engine     engine
+	engine     engine         // nil: there is none, and the next worker starts one, see onDemand
+	comingUp   *engineStart   // of the engine that a worker waits for; nil: none
 	generation int
 	workers    map[int]*Worker
 	count      [StateDead + 1]int
@@ -131,7 +133,7 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 			log.Warn(MessageDiffers, "why", differs)
 		}
 	}
-	dir, err := newRuntimeDir(cfg.Name, owner)
+	dir, err := newRuntimeDir(cfg.Name, owner, php.swept)
 	if err != nil {
 		return nil, err
 	}
@@ -174,25 +176,12 @@ func (p *Pool) FinishToken() string { return p.dir.token }
 // before Start.
 func (p *Pool) Share(limit *ProcessLimit, crashed func()) { p.limit, p.crashed = limit, crashed }
 
-// Start starts the engine and the first workers and waits until these can serve. After an error the pool is stopped.
+// Start starts the first workers, with the engine, and waits until they can serve. A pool with pm = ondemand has none: the first request
+// starts its engine. After an error the pool is stopped.
 func (p *Pool) Start(ctx context.Context) error {
-	if err := p.startEngine(ctx); err != nil {
+	if err := p.open(ctx); err != nil {
 		p.Stop(ctx)
 		return err
-	}
-	if p.cfg.RequestSlowlogTimeout > 0 {
-		p.slowlog.path, p.slowlog.log = p.cfg.Slowlog, p.log
-	}
-	if err := p.ReopenSlowlog(); err != nil {
-		p.Stop(ctx)
-		return err
-	}
-	if p.cfg.RequestSlowlogTimeout > 0 {
-		p.wg.Go(func() { // the first slow request does not wait for it
-			if _, err := p.tracer.open(p); err != nil {
-				p.log.Error("slow requests are logged without their stacks", "error", err)
-			}
-		})
 	}
 	p.openStatus()
 	p.wg.Go(p.run)
@@ -228,39 +217,6 @@ func (p *Pool) Start(ctx context.Context) error {
 			return fmt.Errorf("[pool %s] cannot start: %v", p.cfg.Name, context.Cause(ctx))
 		}
 	}
-}
-
-// startEngine starts the next engine and makes it the current one.
-func (p *Pool) startEngine(ctx context.Context) error {
-	if p.orphans == nil {
-		o, err := newOrphans(p.dir.owner)
-		if err != nil {
-			return fmt.Errorf("[pool %s] cannot start: %w", p.cfg.Name, err)
-		}
-		p.orphans = o
-	}
-	p.mu.Lock()
-	generation := p.generation + 1
-	p.mu.Unlock()
-	var e engine
-	if p.kind == EngineZygote {
-		z, err := newZygote(ctx, p)
-		if err != nil {
-			return err
-		}
-		e = z
-	} else {
-		e = newSpawn(p)
-	}
-	p.mu.Lock()
-	if p.closed { // Stop has been here and will not see this one
-		p.mu.Unlock()
-		e.close()
-		return ErrPoolClosed
-	}
-	p.engine, p.generation = e, generation
-	p.mu.Unlock()
-	return nil
 }
 
 // Acquire is AcquireFor for a client that is not known.

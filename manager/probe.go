@@ -16,18 +16,43 @@ import (
 // phpFacts is what runtime/probe.php found out.
 type phpFacts map[string]string
 
-// probe asks php-cgi what it can do with the ini files of a pool.
+// probe asks php-cgi what it can do with the ini files of a pool, unless it has said so already.
 func (p *PHP) probe(ctx context.Context, c *PoolConfig, owner *credential) error {
+	q := c.question(owner)
+	answer, err := p.probes.ask(ctx, p, q)
+	if err != nil {
+		return err
+	}
+	p.facts, p.startup = answer.facts, answer.startup
+	return nil
+}
+
+// probeQuestion is what the answer of runtime/probe.php depends on, but for the files that PHP reads.
+type probeQuestion struct {
+	args, env []string
+	user      *credential
+	keep      bool // other pools may ask the same
+}
+
+// question is what a pool asks.
+func (c *PoolConfig) question(owner *credential) probeQuestion {
+	q := probeQuestion{args: append([]string{"-q"}, c.probeSettings()...), user: owner, keep: !c.fromClient()} // clients could ask anything
+	q.env = append(bareEnv(), c.iniEnv("")...)                                                                 // as the workers get them
+	if owner != nil {
+		q.env = append(q.env, "PHPSERVE_INI_FILES="+strings.Join(c.iniFiles(), "\n"))
+	}
+	return q
+}
+
+// run runs runtime/probe.php.
+func (q *probeQuestion) run(ctx context.Context, p *PHP) (*probeAnswer, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, p.Path, append([]string{"-q"}, c.probeSettings()...)...)
+	cmd := exec.CommandContext(ctx, p.Path, q.args...)
 	cmd.Stdin = strings.NewReader(embedded("probe.php")) // open_basedir does not hold for standard input
-	cmd.Env = append(bareEnv(), c.iniEnv("")...)         // as the workers get them
-	if owner != nil {
-		cmd.Env = append(cmd.Env, "PHPSERVE_INI_FILES="+strings.Join(c.iniFiles(), "\n"))
-	}
+	cmd.Env = q.env
 	cmd.Dir = string(filepath.Separator)
-	cmd.SysProcAttr = sysProcAttr(owner, 0)
+	cmd.SysProcAttr = sysProcAttr(q.user, 0)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	var out []byte
@@ -42,20 +67,20 @@ func (p *PHP) probe(ctx context.Context, c *PoolConfig, owner *credential) error
 		name, value, _ := strings.Cut(kv, "=")
 		text, err := hex.DecodeString(value)
 		if err != nil {
-			return fmt.Errorf("cannot read what PHP %q says of itself: %v", p.Path, err)
+			return nil, fmt.Errorf("cannot read what PHP %q says of itself: %v", p.Path, err)
 		}
 		facts[name] = string(text)
 	}
 	if _, ok := facts["ini"]; !ok {
-		return fmt.Errorf("cannot run a script with PHP %q: %v: %s", p.Path, err, firstLine(string(out)+"\n"+stderr.String()))
+		return nil, fmt.Errorf("cannot run a script with PHP %q: %v: %s", p.Path, err, firstLine(string(out)+"\n"+stderr.String()))
 	}
-	p.facts, p.startup = facts, nil
+	answer := &probeAnswer{facts: facts}
 	for line := range strings.Lines(stderr.String()) {
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
-			p.startup = append(p.startup, line)
+			answer.startup = append(answer.startup, line)
 		}
 	}
-	return nil
+	return answer, nil
 }
 
 // probeOff is what an operator may have set that could keep runtime/probe.php from running or from being heard.

@@ -5,5 +5,5 @@ func (p *Pool) Ready() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	workers := p.count[StateIdle] + p.count[StateBusy] + p.count[StateDetached]
-	return p.engine != nil && !p.closed && (workers > 0 || p.failures == 0)
+	return p.opened && !p.closed && (workers > 0 || p.failures == 0)
 }

@@ -1,28 +1,23 @@
 package manager
 
 import (
-	"context"
 	"syscall"
 	"time"
 )
 
 // rollOver replaces an engine that can make no more workers. Its idle workers go on serving until the new one is there.
 func (p *Pool) rollOver() {
+	if p.dismiss() {
+		return
+	}
 	p.log.Error("the zygote ended; starting another")
 	p.mu.Lock()
 	old, failures := p.engine, 0
 	p.mu.Unlock()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := p.untilStop()
 	defer cancel()
-	p.wg.Go(func() {
-		select {
-		case <-p.stopping:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
 	for {
-		err := p.startEngine(ctx)
+		_, err := p.startEngine(ctx)
 		if err == nil {
 			break
 		}

@@ -25,7 +25,7 @@ func TestStaleFoldersAreRemovedAndThoseInUseAreNot(t *testing.T) {
 	for range 8 {
 		starting.Go(func() {
 			for range 50 {
-				d, err := newRuntimeDir("www", nil)
+				d, err := newRuntimeDir("www", nil, nil)
 				if err != nil {
 					t.Error(err)
 					return

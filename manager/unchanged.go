@@ -17,9 +17,12 @@ func (p *Pool) Unchanged(cfg PoolConfig, php *PHP) bool {
 }
 
 // stamps tell whether the files that PHP reads at its start have changed.
-func (p *PHP) stamps() []string {
+func (p *PHP) stamps() []string { return p.facts.stamps(p.Path) }
+
+// stamps are those of the files that PHP has named, and of its binary.
+func (f phpFacts) stamps(binary string) []string {
 	var stamps []string
-	for _, file := range append(strings.Split(p.facts["files"], "\n"), p.Path) {
+	for _, file := range append(strings.Split(f["files"], "\n"), binary) {
 		info, err := os.Stat(file)
 		if err != nil {
 			stamps = append(stamps, file+" is not there")

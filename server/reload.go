@@ -146,19 +146,18 @@ func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manag
 
 // makePools makes the pools that are new or forced.
 func (n *nextPools) makePools(force func(pool string) bool) error {
+	var needed []manager.PoolConfig
 	for i := range n.cfg.Pools {
 		p := n.cfg.pool(i)
 		if old := n.s.pools[p.Name]; !force(p.Name) && old != nil && old.Unchanged(p, n.php[p.Name]) {
 			n.pools[p.Name] = old
-			continue
+		} else {
+			needed = append(needed, p)
 		}
-		pool, err := n.s.newPool(p, n.php[p.Name])
-		if err != nil {
-			return err
-		}
-		n.pools[p.Name], n.made[p.Name] = pool, pool
 	}
-	return nil
+	return n.s.newPools(needed, n.php, func(name string, pool *manager.Pool) {
+		n.pools[name], n.made[name] = pool, pool
+	})
 }
 
 // openResponders opens the addresses that are new and finds those that are not.
@@ -262,6 +261,31 @@ func (s *Server) retire(timeout time.Duration, stop func(context.Context)) {
 		defer cancel()
 		stop(ctx)
 	})
+}
+
+// newPools makes pools and takes each one. What they need to know of PHP is asked side by side before, because that takes longest.
+func (s *Server) newPools(cfgs []manager.PoolConfig, php map[string]*manager.PHP, take func(name string, pool *manager.Pool)) error {
+	room := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for _, p := range cfgs {
+		if php[p.Name] == nil || len(cfgs) == 1 {
+			continue // newPool says so, or asks
+		}
+		wg.Go(func() {
+			room <- struct{}{}
+			defer func() { <-room }()
+			php[p.Name].Learn(context.Background(), p)
+		})
+	}
+	wg.Wait()
+	for _, p := range cfgs {
+		pool, err := s.newPool(p, php[p.Name])
+		if err != nil {
+			return err
+		}
+		take(p.Name, pool)
+	}
+	return nil
 }
 
 // newPool makes one pool of the server.

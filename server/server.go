@@ -96,16 +96,18 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 		s.metrics, s.watch, s.profiles.s = newMetrics(s, version), newWatch(s), s
 		s.bodies.spooled = s.metrics.spooledRequests
 	}
-	for i := range cfg.Pools {
-		p := cfg.pool(i)
-		pool, err := s.newPool(p, php[p.Name])
-		if err != nil {
-			s.cancel()
-			closePools(s.running, s.pools)
-			return nil, err
-		}
-		s.pools[p.Name], s.slots[p.Name] = pool, &poolSlot{metrics: s.metrics.pool(p.Name)}
-		s.slots[p.Name].put(s, pool)
+	pools := make([]manager.PoolConfig, len(cfg.Pools))
+	for i := range pools {
+		pools[i] = cfg.pool(i)
+	}
+	err = s.newPools(pools, php, func(name string, pool *manager.Pool) {
+		s.pools[name], s.slots[name] = pool, &poolSlot{metrics: s.metrics.pool(name)}
+		s.slots[name].put(s, pool)
+	})
+	if err != nil {
+		s.cancel()
+		closePools(s.running, s.pools)
+		return nil, err
 	}
 	return s, nil
 }
