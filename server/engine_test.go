@@ -160,8 +160,8 @@ func atoi(t *testing.T, s string) int {
 	return n
 }
 
+// Alone, because orphans of other servers in this process cost workers their connections.
 func TestIdleWorkersAreTakenLastInFirstOut(t *testing.T) {
-	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
 		ts := startServer(t, engine, map[string]string{"pid.php": `<?php echo getmypid();`, "hold.php": holdScript}, func(c *Config) {
 			c.Pools[0].MaxChildren = 4

@@ -46,9 +46,8 @@ func TestForeignWriterOnAConnectionNeverReachesAVisitor(t *testing.T) {
 	})
 }
 
-// The worker goes on, on a connection that the program has not.
+// The worker goes on, on a connection that the program has not. Alone, because orphans of other servers in this process cost workers their connections, too.
 func TestBackgroundProgramCostsAWorkerItsConnectionAndNothingElse(t *testing.T) {
-	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
 		const sockets = `$sockets = implode(' ', array_unique(array_filter(array_map('readlink', glob('/proc/self/fd/*')), static function ($to) { return strncmp((string) $to, 'socket:', 7) === 0; })));`
 		ts := startServer(t, engine, map[string]string{
