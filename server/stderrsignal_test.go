@@ -63,7 +63,8 @@ func TestSignalsAreFoundWhereverPHPBeginsANewRecord(t *testing.T) {
 // TestASplitFinishEndsTheResponse fills php-cgi's buffer so that the signal of fastcgi_finish_request() lies across its end.
 func TestASplitFinishEndsTheResponse(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine string) {
-		ts := startServer(t, engine, map[string]string{"index.php": `<?php
+		ts := startServer(t, engine, map[string]string{
+			"index.php": `<?php
 			error_log(str_repeat('m', (int) $_GET['n'])); echo 'served'; fastcgi_finish_request();
 			while (!file_exists(__DIR__ . '/go-' . $_GET['n'])) { usleep(1000); clearstatcache(); }`,
 		}, func(c *Config) { c.Pools[0].MaxChildren = 1 })
