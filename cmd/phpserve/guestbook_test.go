@@ -93,7 +93,9 @@ func TestGuestbook(t *testing.T) {
 				t.Errorf("the entries are not in %s (apt-get install php-sqlite3): %v", store.file, err)
 			}
 			for line := range strings.Lines(s.stderr.String()) {
-				t.Errorf("logged: %s", line)
+				if store.php != bare || !strings.Contains(line, "opcache is not loaded") { // which the start says of such a PHP
+					t.Errorf("logged: %s", line)
+				}
 			}
 		})
 	}
