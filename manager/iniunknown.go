@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/phpserve/phpserve/internal/spelling"
 )
 
 // unknownSettings tells of the pool's settings that this PHP does not have: a name may be wrong, or an extension missing.
@@ -28,7 +30,7 @@ func similarSetting(name string, known []string) (like string) {
 	const typos = 2
 	best := typos + 1
 	for _, k := range known {
-		if d := distance(strings.ToLower(name), k); d < best {
+		if d := spelling.Distance(strings.ToLower(name), k); d < best {
 			best, like = d, k
 		}
 	}
@@ -41,25 +43,4 @@ func similarSetting(name string, known []string) (like string) {
 		}
 	}
 	return like
-}
-
-// distance counts the letters to be inserted, removed and changed between two names (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

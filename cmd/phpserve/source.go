@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/phpserve/phpserve/internal/spelling"
+
 	"github.com/go-viper/mapstructure/v2"
 )
 
@@ -286,30 +288,9 @@ func nearest(word string, keys []string) string {
 		if plain(key) == plain(word) || leaf == word {
 			return key
 		}
-		if d := distance(plain(word), plain(key)); d < least {
+		if d := spelling.Distance(plain(word), plain(key)); d < least {
 			best, least = key, d
 		}
 	}
 	return best
-}
-
-// distance is how many letters must be changed, added or removed to make b of a (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -1,0 +1,23 @@
+// Package spelling tells how far apart two words are, to say what was probably meant.
+package spelling
+
+// Distance counts the letters to be inserted, removed and changed to make b of a (Levenshtein); 0: they are the same.
+func Distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
