@@ -31,7 +31,7 @@ type orphans struct {
 	direct map[int]bool // processes that phpserve itself has started and waits for
 	list   *os.File     // phpserve's own children, proc_tid_children(5); nil: the kernel has no such list
 	last   []byte       // what it said last
-	seen   uint64       // how often it has got longer
+	seen   uint64       // how often somebody was new in it
 }
 
 // newOrphans makes phpserve the heir of its descendants.
@@ -121,13 +121,31 @@ func (o *orphans) count() uint64 {
 	defer o.mu.Unlock()
 	n, _ := o.list.ReadAt(text[:], 0) // the end of the list
 	if now := text[:n]; !bytes.Equal(now, o.last) {
+		if somebodyIsNew(o.last, now) {
+			o.seen++
+		}
 		o.last = append(o.last[:0], now...)
-		o.seen++
 	}
 	if n == len(text) {
 		o.seen++ // there are more, who may have come
 	}
 	return o.seen
+}
+
+// somebodyIsNew compares two lists of children. The kernel adds at the end, so that a list out of which some have died has the others in
+// their old order.
+func somebodyIsNew(before, now []byte) bool {
+	old := bytes.Fields(before)
+	for pid := range bytes.FieldsSeq(now) {
+		for len(old) > 0 && !bytes.Equal(old[0], pid) {
+			old = old[1:]
+		}
+		if len(old) == 0 {
+			return true
+		}
+		old = old[1:]
+	}
+	return false
 }
 
 // bury buries the dead among the pool's orphans.
