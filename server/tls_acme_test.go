@@ -21,7 +21,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 )
 
-// pebble is a real ACME authority (the tool of go.mod) that looks for every host name on loopback.
+// pebble is a real ACME authority (a tool of tools/go.mod) that looks for every host name on loopback.
 type pebble struct {
 	directory string
 	root      string // file with the root of its own HTTPS
@@ -36,8 +36,9 @@ func startPebble(t *testing.T, validity int) *pebble {
 	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "pebble")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary,
-		"github.com/letsencrypt/pebble/v2/cmd/pebble").CombinedOutput(); err != nil {
+	build := exec.CommandContext(t.Context(), "go", "build", "-C", "../tools", "-o", binary, "github.com/letsencrypt/pebble/v2/cmd/pebble")
+	build.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build pebble: %v\n%s", err, out)
 	}
 	ca := newTestCA(t)
