@@ -104,11 +104,14 @@ func useDokuWiki(t *testing.T, v *visitor, dir string) {
 
 	wikiMedia(t, v)
 
-	// The indexer, which ignores the client's disconnect, runs behind an image on each page.
+	// The indexer, which ignores the client's disconnect, runs behind an image on each page, and goes on when the image has been sent.
 	if r := v.get(200, "/lib/exe/taskrunner.php?id=play:page"); r.Header.Get("Content-Type") != "image/gif" {
 		t.Errorf("the indexer answers with %q", r.Header.Get("Content-Type"))
 	}
-	v.get(200, "/doku.php?do=search&id=start&q=quokka").mustContain(t, "play:page", `<strong class="search_hit">quokka</strong>`)
+	eventually(t, "the page is found", func() bool {
+		r := v.get(200, "/doku.php?do=search&id=start&q=quokka")
+		return strings.Contains(r.body, "play:page") && strings.Contains(r.body, `<strong class="search_hit">quokka</strong>`)
+	})
 
 	wikiProtected(t, v)
 	wikiPathInfo(t, v, dir)
