@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 var updateGolden = flag.Bool("update", false, "write the golden files of the access log anew")
@@ -86,7 +88,7 @@ func TestAccessLogHasExactlyOneLineForEveryRequest(t *testing.T) {
 			if _, err := r.Peek(1); err != nil {
 				t.Fatal(err)
 			}
-			putFiles(t, ts.root, map[string]string{"end": ""})
+			testfiles.Put(t, ts.root, map[string]string{"end": ""})
 			if text, err := io.ReadAll(r); err != nil || strings.HasSuffix(string(text), "0\r\n\r\n") {
 				t.Errorf("the response looks complete: %v", err)
 			}

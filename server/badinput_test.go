@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 const (
@@ -146,7 +148,7 @@ func TestBadInputPathsRunOnlyTheScriptTheyName(t *testing.T) {
 						c.Pools[0].PHPValue = []string{"cgi.fix_pathinfo=0"}
 					}
 				})
-				putFiles(t, filepath.Dir(ts.root), map[string]string{"secret.txt": "SECRET SOURCE above the root"})
+				testfiles.Put(t, filepath.Dir(ts.root), map[string]string{"secret.txt": "SECRET SOURCE above the root"})
 				for _, v := range pathVectors() {
 					t.Run(v.name, func(t *testing.T) {
 						got := askWire(t, ts, "GET", v.target)
@@ -222,7 +224,7 @@ func TestBadInputSymlinksOutOfTheRoot(t *testing.T) {
 				ts := startServer(t, engine, map[string]string{"real/page.php": tellScript, "real/a.txt": "inside"}, func(c *Config) {
 					c.Sites[0].FollowSymlinks = follow
 					outside := filepath.Join(filepath.Dir(c.Sites[0].Root), "outside")
-					putFiles(t, outside, map[string]string{"a.txt": "outside", "page.php": tellScript, ".env": "SECRET SOURCE"})
+					testfiles.Put(t, outside, map[string]string{"a.txt": "outside", "page.php": tellScript, ".env": "SECRET SOURCE"})
 					for link, to := range map[string]string{
 						"file.txt": filepath.Join(outside, "a.txt"), "page.php": filepath.Join(outside, "page.php"), "dir": outside,
 						"up": "../outside", "root": "/", "in": "real", "inpage.php": "real/page.php",

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 // waitsAfter is a script that ends its response in some way, and then goes on until its gate opens. Nothing it says then reaches the
@@ -72,7 +74,7 @@ func endsAlone(t *testing.T, ts *testServer, conn net.Conn, name string) {
 	if _, err := os.Stat(done); err == nil {
 		t.Error("the script was done before")
 	}
-	putFiles(t, ts.root, map[string]string{"gate-" + name: ""})
+	testfiles.Put(t, ts.root, map[string]string{"gate-" + name: ""})
 	eventually(t, "the script comes to its end", func() bool { _, err := os.Stat(done); return err == nil })
 	eventually(t, "its worker is idle", func() bool { return ts.pool().Stats().Busy == 0 })
 	if aborted, err := os.ReadFile(done); err != nil || string(aborted) != "0" {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 // absent stands in tables for a variable that must not be there.
@@ -266,7 +268,7 @@ func TestEnvironmentSwitchedReleaseIsNeverStale(t *testing.T) {
 		ts := startServer(t, engine, nil, func(c *Config) {
 			base = filepath.Dir(c.Sites[0].Root)
 			for _, n := range []string{"1", "2"} {
-				putFiles(t, filepath.Join(base, "releases", n), map[string]string{
+				testfiles.Put(t, filepath.Join(base, "releases", n), map[string]string{
 					"index.php": `<?php echo "` + n + ` ", require 'part.php', ' ', $_SERVER['SCRIPT_FILENAME'], ' ', $_SERVER['DOCUMENT_ROOT'];`,
 					"part.php":  `<?php return '` + n + `';`,
 				})

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/internal/patient"
+	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -159,22 +160,8 @@ func makeRoot(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 	}
-	putFiles(t, root, files)
+	testfiles.Put(t, root, files)
 	return root
-}
-
-// putFiles writes files below root.
-func putFiles(t *testing.T, root string, files map[string]string) {
-	t.Helper()
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 }
 
 // startServer serves files with the given engine. change may change the configuration before the start; its first site

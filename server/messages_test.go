@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 // leaverScripts say something before and behind the moment when their client leaves.
@@ -41,7 +43,7 @@ func TestMessagesOfARequestWhoseClientLeftAreLogged(t *testing.T) {
 				ts.waitForFile("running")
 				conn.Close()
 				ts.access.waitFor(t, script) // the handler has noticed
-				putFiles(t, ts.root, map[string]string{"go": ""})
+				testfiles.Put(t, ts.root, map[string]string{"go": ""})
 				for _, said := range []string{"said before", "said behind", "said last"} {
 					ts.log.waitFor(t, `text="`+said+`"`)
 				}
@@ -68,7 +70,7 @@ func TestResponderMessagesOfARequestWhoseClientLeftAreLogged(t *testing.T) {
 			}()
 			ts.waitForFile("running")
 			leave()
-			putFiles(t, ts.root, map[string]string{"go": ""})
+			testfiles.Put(t, ts.root, map[string]string{"go": ""})
 			for _, said := range []string{"said before", "said behind", "said last"} {
 				ts.log.waitFor(t, `text="`+said+`"`)
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
@@ -275,7 +276,7 @@ func TestMetricsOfFastCGI(t *testing.T) {
 			if got.value("phpserve_requests_in_flight{pool=www,via=http}") != 0 || got["phpserve_requests_in_flight"].Metric[0].Label[1].GetValue() != "fastcgi" {
 				t.Error("there are series for sites, which were asked nothing")
 			}
-			putFiles(t, ts.root, map[string]string{"go": ""})
+			testfiles.Put(t, ts.root, map[string]string{"go": ""})
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -39,7 +40,7 @@ func (g *gated) running(t *testing.T, ts *testServer) {
 // open lets the script go on.
 func (g *gated) open(t *testing.T, ts *testServer) {
 	t.Helper()
-	putFiles(t, ts.root, map[string]string{"gate-" + g.name: ""})
+	testfiles.Put(t, ts.root, map[string]string{"gate-" + g.name: ""})
 }
 
 // finish waits for the answer of a script whose gate is open.

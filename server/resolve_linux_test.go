@@ -12,27 +12,21 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/phpserve/phpserve/internal/testfiles"
 	"golang.org/x/sys/unix"
 )
 
-func symlink(t testing.TB, target, link string) {
-	t.Helper()
-	if err := os.Symlink(target, link); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestSymlinks(t *testing.T) {
-	top := realTempDir(t)
+	top := testfiles.TempDir(t)
 	dir := filepath.Join(top, "www")
-	writeFiles(t, top, "www/real/x.php", "www/sub/", "www-secret/key", "outside.php")
+	testfiles.PutNames(t, top, "www/real/x.php", "www/sub/", "www-secret/key", "outside.php")
 	for link, target := range map[string]string{
 		"rel.php": "real/x.php", "sub/up.php": "../real/x.php", "abs.php": filepath.Join(dir, "real/x.php"),
 		"absdir": filepath.Join(dir, "real"), "reldir": "real", "out.php": filepath.Join(top, "outside.php"), "outrel.php": "../outside.php",
 		"neighbour": filepath.Join(top, "www-secret"), "etc": "/etc", "loop1": "loop2", "loop2": "loop1", "self": "self",
 		"dangling": "nowhere", "danglingabs": filepath.Join(top, "nowhere"), "fd": "/proc/self/fd/0", "null": "/dev/null", "outin": "../www/real/x.php",
 	} {
-		symlink(t, target, filepath.Join(dir, link))
+		testfiles.Symlink(t, target, filepath.Join(dir, link))
 	}
 	real := filepath.Join(dir, "real/x.php")
 	tests := []struct {
@@ -110,7 +104,7 @@ func TestSymlinks(t *testing.T) {
 }
 
 func TestSpecialFilesAreNotOpened(t *testing.T) {
-	dir := realTempDir(t)
+	dir := testfiles.TempDir(t)
 	if err := unix.Mkfifo(filepath.Join(dir, "fifo.txt"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -133,9 +127,9 @@ func TestSpecialFilesAreNotOpened(t *testing.T) {
 }
 
 func TestNamesThatLookLikeSomethingElse(t *testing.T) {
-	dir := realTempDir(t)
+	dir := testfiles.TempDir(t)
 	names := []string{"a\nb", "a (deleted)", "%2e%2e", "\xff\xfe", "a:b", "x.php.", "x::$DATA"}
-	writeFiles(t, dir, names...)
+	testfiles.PutNames(t, dir, names...)
 	for _, opts := range []docRootOptions{{}, {ResolveSymlinks: true}} {
 		eachRoot(t, dir, opts, func(t *testing.T, d lookerUpper) {
 			for _, name := range names {
@@ -148,8 +142,8 @@ func TestNamesThatLookLikeSomethingElse(t *testing.T) {
 }
 
 func TestFolderWithoutSearchPermission(t *testing.T) {
-	dir := realTempDir(t)
-	writeFiles(t, dir, "closed/x")
+	dir := testfiles.TempDir(t)
+	testfiles.PutNames(t, dir, "closed/x")
 	if err := os.Chmod(filepath.Join(dir, "closed"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -184,9 +178,9 @@ func TestLookupErrorKeepsTheServersFaultsApart(t *testing.T) {
 
 // releases makes two releases with the same files and returns the folder.
 func releases(t testing.TB) string {
-	top := realTempDir(t)
-	writeFiles(t, top, "releases/1/public/index.php", "releases/2/public/index.php")
-	symlink(t, "releases/1", filepath.Join(top, "current"))
+	top := testfiles.TempDir(t)
+	testfiles.PutNames(t, top, "releases/1/public/index.php", "releases/2/public/index.php")
+	testfiles.Symlink(t, "releases/1", filepath.Join(top, "current"))
 	return top
 }
 
@@ -270,7 +264,7 @@ func TestReleaseSwitchByRemovingTheLinkFirst(t *testing.T) {
 		if err := os.Remove(link); err != nil {
 			t.Fatal(err)
 		}
-		symlink(t, "releases/"+strconv.Itoa(i%2+1), link)
+		testfiles.Symlink(t, "releases/"+strconv.Itoa(i%2+1), link)
 	}
 	stop.Store(true)
 	wg.Wait()
@@ -316,15 +310,15 @@ func TestRootThatIsGoneIsTheServersFault(t *testing.T) {
 
 // TestFolderSwappedForALinkNeverLeadsOut is the race between check and use.
 func TestFolderSwappedForALinkNeverLeadsOut(t *testing.T) {
-	top := realTempDir(t)
+	top := testfiles.TempDir(t)
 	dir := filepath.Join(top, "www")
-	writeFiles(t, top, "www/d/key", "out/key")
+	testfiles.PutNames(t, top, "www/d/key", "out/key")
 	secret, err := os.Stat(filepath.Join(top, "out/key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, secretIno := fileIDs(secret)
-	symlink(t, filepath.Join(top, "out"), filepath.Join(dir, "l"))
+	testfiles.Symlink(t, filepath.Join(top, "out"), filepath.Join(dir, "l"))
 	d := testRoot(t, dir, docRootOptions{})
 	var stop atomic.Bool
 	var wg sync.WaitGroup
@@ -359,8 +353,8 @@ func TestFolderSwappedForALinkNeverLeadsOut(t *testing.T) {
 
 func TestDocRootLeaksNoDescriptors(t *testing.T) {
 	top := releases(t)
-	symlink(t, filepath.Join(top, "releases/1/public/index.php"), filepath.Join(top, "releases/1/public/abs.php"))
-	symlink(t, "/etc/passwd", filepath.Join(top, "releases/1/public/out.php"))
+	testfiles.Symlink(t, filepath.Join(top, "releases/1/public/index.php"), filepath.Join(top, "releases/1/public/abs.php"))
+	testfiles.Symlink(t, "/etc/passwd", filepath.Join(top, "releases/1/public/out.php"))
 	count := func() int {
 		fds, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
@@ -396,8 +390,8 @@ func TestDocRootLeaksNoDescriptors(t *testing.T) {
 }
 
 func TestLookupAllocatesAtMostTwice(t *testing.T) {
-	dir := realTempDir(t)
-	writeFiles(t, dir, "a/b.txt")
+	dir := testfiles.TempDir(t)
+	testfiles.PutNames(t, dir, "a/b.txt")
 	d := testRoot(t, dir, docRootOptions{})
 	for url, limit := range map[string]float64{"/a/b.txt": 2, "/nope": 1} {
 		if n := testing.AllocsPerRun(100, func() { _, _ = d.lookup(url) }); n > limit {
@@ -407,9 +401,9 @@ func TestLookupAllocatesAtMostTwice(t *testing.T) {
 }
 
 func BenchmarkLookup(b *testing.B) {
-	dir := realTempDir(b)
-	writeFiles(b, dir, "wp-content/themes/style.css")
-	symlink(b, filepath.Join(dir, "wp-content/themes/style.css"), filepath.Join(dir, "abs.css"))
+	dir := testfiles.TempDir(b)
+	testfiles.PutNames(b, dir, "wp-content/themes/style.css")
+	testfiles.Symlink(b, filepath.Join(dir, "wp-content/themes/style.css"), filepath.Join(dir, "abs.css"))
 	for _, bb := range []struct {
 		name, url string
 		d         lookerUpper
@@ -430,8 +424,8 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	dir := realTempDir(b)
-	writeFiles(b, dir, "style.css")
+	dir := testfiles.TempDir(b)
+	testfiles.PutNames(b, dir, "style.css")
 	d := testRoot(b, dir, docRootOptions{})
 	b.ReportAllocs()
 	for b.Loop() {

@@ -8,39 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
-
-// writeFiles makes files with their own path as content below dir; a name that
-// ends in a slash is a folder.
-func writeFiles(t testing.TB, dir string, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		folder := filepath.Dir(path)
-		if strings.HasSuffix(name, "/") {
-			folder = path
-		}
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if strings.HasSuffix(name, "/") {
-			continue
-		}
-		if err := os.WriteFile(path, []byte(name), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// realTempDir is t.TempDir without links in its path (macOS has one).
-func realTempDir(t testing.TB) string {
-	t.Helper()
-	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 func testRoot(t testing.TB, path string, opts docRootOptions) *docRoot {
 	t.Helper()
@@ -70,8 +40,8 @@ func eachRoot(t *testing.T, path string, opts docRootOptions, test func(t *testi
 }
 
 func TestNewDocRootRefuses(t *testing.T) {
-	dir := realTempDir(t)
-	writeFiles(t, dir, "file")
+	dir := testfiles.TempDir(t)
+	testfiles.PutNames(t, dir, "file")
 	for _, path := range []string{filepath.Join(dir, "missing"), filepath.Join(dir, "file")} {
 		if _, err := newDocRoot(path, docRootOptions{}); err == nil || !strings.HasPrefix(err.Error(), "cannot open document root") {
 			t.Errorf("newDocRoot(%q) = %v", path, err)
@@ -80,9 +50,9 @@ func TestNewDocRootRefuses(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	dir := realTempDir(t)
+	dir := testfiles.TempDir(t)
 	long := strings.Repeat("n", 255)
-	writeFiles(t, dir, "index.php", "a/b.txt", "a b", "100%.txt", "é/ü.txt", "x.php/y.txt", long, "...", "a.b./c")
+	testfiles.PutNames(t, dir, "index.php", "a/b.txt", "a b", "100%.txt", "é/ü.txt", "x.php/y.txt", long, "...", "a.b./c")
 	kind := func(f found) string {
 		switch {
 		case f.dir:
@@ -122,9 +92,9 @@ func TestLookup(t *testing.T) {
 }
 
 func TestLookupFindsNothing(t *testing.T) {
-	top := realTempDir(t)
+	top := testfiles.TempDir(t)
 	dir := filepath.Join(top, "www")
-	writeFiles(t, top, "www/index.php", "www/a/b", "www-secret/key", "secret")
+	testfiles.PutNames(t, top, "www/index.php", "www/a/b", "www-secret/key", "secret")
 	tests := []struct{ name, url string }{
 		{"missing", "/nope"},
 		{"missing folder", "/nope/x"},
@@ -158,8 +128,8 @@ func TestLookupFindsNothing(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
-	dir := realTempDir(t)
-	writeFiles(t, dir, "a/b.txt", "d.php/")
+	dir := testfiles.TempDir(t)
+	testfiles.PutNames(t, dir, "a/b.txt", "d.php/")
 	eachRoot(t, dir, docRootOptions{}, func(t *testing.T, d lookerUpper) {
 		f, fnd, err := d.open("/a/b.txt")
 		if err != nil {

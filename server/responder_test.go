@@ -20,6 +20,7 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/internal/patient"
+	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -189,7 +190,7 @@ func TestResponderFinishRequestEndsTheResponse(t *testing.T) {
 		if status, body := n.get(t, "/finish.php"); status != 200 || body != "done" {
 			t.Fatalf("%d %q", status, body)
 		}
-		putFiles(t, ts.root, map[string]string{"go": ""})
+		testfiles.Put(t, ts.root, map[string]string{"go": ""})
 		eventually(t, "the script goes on behind its response", func() bool {
 			text, err := os.ReadFile(filepath.Join(ts.root, "tail"))
 			return err == nil && string(text) == "ran"
@@ -283,7 +284,7 @@ func TestResponderStopLetsARequestFinish(t *testing.T) {
 			}
 			return err != nil
 		})
-		putFiles(t, ts.root, map[string]string{"go": ""})
+		testfiles.Put(t, ts.root, map[string]string{"go": ""})
 		if r := <-got; r.status != 200 || r.body != "finished" {
 			t.Errorf("%d %q\n%s", r.status, r.body, n.log(t))
 		}
@@ -380,7 +381,7 @@ func TestResponderConnectionIsFreeBehindFinishRequest(t *testing.T) {
 			if conn != first {
 				t.Error("it is another connection")
 			}
-			putFiles(t, ts.root, map[string]string{"go": ""})
+			testfiles.Put(t, ts.root, map[string]string{"go": ""})
 			eventually(t, "the first script has ended", func() bool {
 				_, err := os.Stat(filepath.Join(ts.root, "over"))
 				return err == nil
@@ -421,7 +422,7 @@ func TestResponderWaitingRequestLeavesTheQueue(t *testing.T) {
 	eventually(t, "the second request waits", func() bool { return ts.pool().Stats().Waiting == 1 })
 	nc.Close()
 	eventually(t, "nobody waits", func() bool { return ts.pool().Stats().Waiting == 0 })
-	putFiles(t, ts.root, map[string]string{"go": ""})
+	testfiles.Put(t, ts.root, map[string]string{"go": ""})
 	if r := <-got; r.Body != "held" {
 		t.Errorf("the first request: %v", r)
 	}

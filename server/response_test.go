@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/internal/patient"
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 func TestResponseHeadIsAsTheScriptSays(t *testing.T) {
@@ -193,7 +194,7 @@ func TestResponseStreamsEachFlushAtOnce(t *testing.T) {
 			if _, err := io.ReadFull(text, got); err != nil || string(got) != want {
 				t.Fatalf("chunk %d: %q %v, want %q", i, got, err, want)
 			}
-			putFiles(t, ts.root, map[string]string{fmt.Sprintf("seen%d", i): ""})
+			testfiles.Put(t, ts.root, map[string]string{fmt.Sprintf("seen%d", i): ""})
 		}
 		if rest, err := io.ReadAll(text); err != nil || string(rest) != "0\r\n\r\n" {
 			t.Errorf("after the last chunk: %q %v", rest, err)

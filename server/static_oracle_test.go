@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/internal/patient"
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 // staticSide is one of the servers that the same files are asked of.
@@ -135,9 +136,9 @@ func mustMkdir(t *testing.T, dir string) {
 func TestConditionsAndRangesFollowRFC9110(t *testing.T) {
 	t.Parallel()
 	ts := startServer(t, engines[1], nil, nil)
-	put(t, ts.root, "a.bin", "0123456789", staticMtime())
-	put(t, ts.root, "empty.bin", "", staticMtime())
-	put(t, ts.root, "new.bin", "0123456789", time.Now().Add(24*time.Hour))
+	testfiles.PutAt(t, ts.root, "a.bin", "0123456789", staticMtime())
+	testfiles.PutAt(t, ts.root, "empty.bin", "", staticMtime())
+	testfiles.PutAt(t, ts.root, "new.bin", "0123456789", time.Now().Add(24*time.Hour))
 	own := &staticSide{name: "phpserve", network: "tcp", addr: ts.addr}
 	first, _ := own.ask(t, "GET", "/a.bin")
 	if own.tag = first.Header.Get("Etag"); !strings.HasPrefix(own.tag, `"`) {

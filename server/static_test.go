@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 // staticServer serves dir as the router would.
@@ -55,22 +57,11 @@ func ask(t *testing.T, ts *httptest.Server, method, path string, header ...strin
 	return resp, string(body)
 }
 
-func put(t *testing.T, dir, name, content string, mtime time.Time) {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chtimes(path, mtime, mtime); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func staticMtime() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 891234567, time.UTC) }
 
 func TestStaticMethods(t *testing.T) {
-	dir := realTempDir(t)
-	put(t, dir, "a.txt", "0123456789", staticMtime())
+	dir := testfiles.TempDir(t)
+	testfiles.PutAt(t, dir, "a.txt", "0123456789", staticMtime())
 	ts := staticServer(t, dir)
 	for _, tt := range []struct {
 		method string
@@ -116,8 +107,8 @@ func TestEtagTellsFilesApart(t *testing.T) {
 }
 
 func TestFutureTimeIsNotSent(t *testing.T) {
-	dir := realTempDir(t)
-	put(t, dir, "a.bin", "x", time.Now().Add(24*time.Hour))
+	dir := testfiles.TempDir(t)
+	testfiles.PutAt(t, dir, "a.bin", "x", time.Now().Add(24*time.Hour))
 	resp, _ := ask(t, staticServer(t, dir), "GET", "/a.bin")
 	if resp.Header.Get("Last-Modified") != "" || resp.Header.Get("Etag") == "" {
 		t.Errorf("header %v", resp.Header)
@@ -125,18 +116,18 @@ func TestFutureTimeIsNotSent(t *testing.T) {
 }
 
 func TestPrecompressedSiblings(t *testing.T) {
-	dir := realTempDir(t)
+	dir := testfiles.TempDir(t)
 	old := staticMtime().Add(-time.Second)
-	put(t, dir, "app.js", "plain", staticMtime())
-	put(t, dir, "app.js.br", "brotli", staticMtime())
-	put(t, dir, "app.js.gz", "gzipped", staticMtime())
-	put(t, dir, "old.css", "plain", staticMtime())
-	put(t, dir, "old.css.gz", "gzipped", old)
-	put(t, dir, "none.css", "plain", staticMtime())
-	put(t, dir, "a.png", "plain", staticMtime())
-	put(t, dir, "a.png.gz", "gzipped", staticMtime())
-	put(t, dir, "folder.css", "plain", staticMtime())
-	writeFiles(t, dir, "folder.css.gz/")
+	testfiles.PutAt(t, dir, "app.js", "plain", staticMtime())
+	testfiles.PutAt(t, dir, "app.js.br", "brotli", staticMtime())
+	testfiles.PutAt(t, dir, "app.js.gz", "gzipped", staticMtime())
+	testfiles.PutAt(t, dir, "old.css", "plain", staticMtime())
+	testfiles.PutAt(t, dir, "old.css.gz", "gzipped", old)
+	testfiles.PutAt(t, dir, "none.css", "plain", staticMtime())
+	testfiles.PutAt(t, dir, "a.png", "plain", staticMtime())
+	testfiles.PutAt(t, dir, "a.png.gz", "gzipped", staticMtime())
+	testfiles.PutAt(t, dir, "folder.css", "plain", staticMtime())
+	testfiles.PutNames(t, dir, "folder.css.gz/")
 	ts := staticServer(t, dir)
 	for _, tt := range []struct {
 		name, path, accept     string
@@ -181,9 +172,9 @@ func TestPrecompressedSiblings(t *testing.T) {
 }
 
 func TestEachCodingIsARepresentationOfItsOwn(t *testing.T) {
-	dir := realTempDir(t)
-	put(t, dir, "app.js", "0123456789", staticMtime())
-	put(t, dir, "app.js.gz", "abcdef", staticMtime())
+	dir := testfiles.TempDir(t)
+	testfiles.PutAt(t, dir, "app.js", "0123456789", staticMtime())
+	testfiles.PutAt(t, dir, "app.js.gz", "abcdef", staticMtime())
 	ts := staticServer(t, dir)
 	plain, _ := ask(t, ts, "GET", "/app.js")
 	zipped, _ := ask(t, ts, "GET", "/app.js", "Accept-Encoding: gzip")
@@ -218,11 +209,11 @@ func TestEachCodingIsARepresentationOfItsOwn(t *testing.T) {
 }
 
 func TestSiblingThatLeadsOutIsNotServed(t *testing.T) {
-	top := realTempDir(t)
-	writeFiles(t, top, "www/")
+	top := testfiles.TempDir(t)
+	testfiles.PutNames(t, top, "www/")
 	dir := filepath.Join(top, "www")
-	put(t, dir, "app.js", "plain", staticMtime())
-	put(t, top, "secret", "secret", staticMtime())
+	testfiles.PutAt(t, dir, "app.js", "plain", staticMtime())
+	testfiles.PutAt(t, top, "secret", "secret", staticMtime())
 	if err := os.Symlink("../secret", filepath.Join(dir, "app.js.gz")); err != nil {
 		t.Fatal(err)
 	}
@@ -242,29 +233,6 @@ func TestVaryIsAddedOnce(t *testing.T) {
 		addVary(h)
 		if got := strings.Join(h["Vary"], "|"); got != tt.after {
 			t.Errorf("%q became %q, want %q", tt.before, got, tt.after)
-		}
-	}
-}
-
-func TestTextHasNoCharsetUnlessOneIsConfigured(t *testing.T) {
-	t.Parallel()
-	latin1 := "<meta charset=iso-8859-1>\xe4\xf6\xfc"
-	files := map[string]string{"a.html": latin1, "a.txt": "x", "a.svgz": "\x1f\x8b...", "a.svgz.gz": "x", "a.odg": "x", "a.own": "x", "a.json": "{}"}
-	for _, tt := range []struct {
-		charset string
-		want    map[string]string
-	}{
-		{"", map[string]string{"/a.html": "text/html", "/a.txt": "text/plain", "/a.own": "text/x-own"}},
-		{"ISO-8859-1", map[string]string{"/a.html": "text/html; charset=ISO-8859-1", "/a.txt": "text/plain; charset=ISO-8859-1", "/a.own": "text/x-own; charset=ISO-8859-1"}},
-	} {
-		ts := startServer(t, engines[1], files, func(c *Config) { c.Sites[0].Charset, c.Sites[0].Types = tt.charset, []string{".own=text/x-own"} })
-		tt.want["/a.svgz"], tt.want["/a.json"], tt.want["/a.odg"] = "image/svg+xml", "application/json", "application/vnd.oasis.opendocument.graphics"
-		for path, want := range tt.want {
-			got := ts.get(path, "Accept-Encoding", "gzip")
-			coding := map[bool]string{true: "gzip"}[path == "/a.svgz"]
-			if got.StatusCode != 200 || got.Header.Get("Content-Type") != want || got.Header.Get("Content-Encoding") != coding || got.body != files[path[1:]] {
-				t.Errorf("charset %q, %s: %d %v %q", tt.charset, path, got.StatusCode, got.Header, got.body)
-			}
 		}
 	}
 }

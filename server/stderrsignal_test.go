@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 func TestSignalsAreTakenOutOfTheMessages(t *testing.T) {
@@ -72,7 +74,7 @@ func TestASplitFinishEndsTheResponse(t *testing.T) {
 			if got := ts.get(fmt.Sprintf("/?n=%d", n)).body; got != "served" { // while the script goes on
 				t.Errorf("%d bytes: %q", n, got)
 			}
-			putFiles(t, ts.root, map[string]string{fmt.Sprintf("go-%d", n): ""})
+			testfiles.Put(t, ts.root, map[string]string{fmt.Sprintf("go-%d", n): ""})
 		}
 		if strings.Contains(ts.log.String(), "phpserve-finish") {
 			t.Error("a signal is in the log")

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -84,6 +85,6 @@ func TestOutputOfAWorkerThatWritesWithoutEndDoesNotSilenceOthers(t *testing.T) {
 	wg.Go(func() { ts.get("/flood.php") })
 	ts.get("/")
 	ts.log.waitFor(t, "I am heard")
-	putFiles(t, ts.root, map[string]string{"enough": ""})
+	testfiles.Put(t, ts.root, map[string]string{"enough": ""})
 	wg.Wait()
 }
