@@ -16,9 +16,9 @@ func TestVendorIsDeniedFromTheMomentThatItIsComposers(t *testing.T) {
 	t.Parallel()
 	for _, sign := range []string{"composer.json", "vendor/autoload.php", "vendor/composer/installed.json"} {
 		t.Run(sign, func(t *testing.T) {
-			files := map[string]string{"index.php": tellScript, "vendor/telescope/app.js": "asset", "vendor/index.html": "index"}
-			guessed := startServer(t, engines[1], files, nil)
-			written := startServer(t, engines[1], files, func(c *Config) { c.Sites[0].Deny = []string{DenyDefault, "/vendor/"} })
+			site := map[string]string{"index.php": tellScript, "vendor/telescope/app.js": "asset", "vendor/index.html": "index"}
+			guessed := startServer(t, engines[1], site, nil)
+			written := startServer(t, engines[1], site, func(c *Config) { c.Sites[0].Deny = []string{DenyDefault, "/vendor/"} })
 			for _, path := range []string{"/vendor/telescope/app.js", "/VENDOR/telescope/app.js", "//vendor/telescope/app.js", "/vendor/", "/vendor/index.html", "/vendor/telescope/app.js/"} {
 				exists := !strings.HasPrefix(path, "/VENDOR") && !strings.HasSuffix(path, "js/")
 				if got := askWire(t, guessed, "GET", path); (got.StatusCode == 200) != exists {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -136,7 +137,7 @@ func TestLinksInALoopOrWithoutEndAreNotFound(t *testing.T) {
 	testfiles.Symlink(t, "../out/gone", filepath.Join(dir, "dangling"))
 	eachRoot(t, dir, docRootOptions{Links: linksOwner}, func(t *testing.T, d lookerUpper) {
 		for _, url := range []string{"/many", "/loop", "/loop/x", "/file/", "/file/x", "/dangling", "/dangling/x"} {
-			if fnd, err := d.lookup(url); lookupError(url, err) == nil || errors.Is(err, errOutsideRoot) || !isNotFound(err) {
+			if fnd, err := d.lookup(url); lookupError(url, err) == nil || errors.Is(err, errOutsideRoot) || !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("lookup(%q) = %+v, %v", url, fnd, err)
 			}
 		}

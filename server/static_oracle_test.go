@@ -136,8 +136,8 @@ func mustMkdir(t *testing.T, dir string) {
 func TestConditionsAndRangesFollowRFC9110(t *testing.T) {
 	t.Parallel()
 	ts := startServer(t, engines[1], nil, nil)
-	testfiles.PutAt(t, ts.root, "a.bin", "0123456789", staticMtime())
-	testfiles.PutAt(t, ts.root, "empty.bin", "", staticMtime())
+	testfiles.PutAt(t, ts.root, "a.bin", "0123456789", testfiles.Mtime())
+	testfiles.PutAt(t, ts.root, "empty.bin", "", testfiles.Mtime())
 	testfiles.PutAt(t, ts.root, "new.bin", "0123456789", time.Now().Add(24*time.Hour))
 	own := &staticSide{name: "phpserve", network: "tcp", addr: ts.addr}
 	first, _ := own.ask(t, "GET", "/a.bin")

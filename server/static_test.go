@@ -57,11 +57,9 @@ func ask(t *testing.T, ts *httptest.Server, method, path string, header ...strin
 	return resp, string(body)
 }
 
-func staticMtime() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 891234567, time.UTC) }
-
 func TestStaticMethods(t *testing.T) {
 	dir := testfiles.TempDir(t)
-	testfiles.PutAt(t, dir, "a.txt", "0123456789", staticMtime())
+	testfiles.PutAt(t, dir, "a.txt", "0123456789", testfiles.Mtime())
 	ts := staticServer(t, dir)
 	for _, tt := range []struct {
 		method string
@@ -117,16 +115,16 @@ func TestFutureTimeIsNotSent(t *testing.T) {
 
 func TestPrecompressedSiblings(t *testing.T) {
 	dir := testfiles.TempDir(t)
-	old := staticMtime().Add(-time.Second)
-	testfiles.PutAt(t, dir, "app.js", "plain", staticMtime())
-	testfiles.PutAt(t, dir, "app.js.br", "brotli", staticMtime())
-	testfiles.PutAt(t, dir, "app.js.gz", "gzipped", staticMtime())
-	testfiles.PutAt(t, dir, "old.css", "plain", staticMtime())
+	old := testfiles.Mtime().Add(-time.Second)
+	testfiles.PutAt(t, dir, "app.js", "plain", testfiles.Mtime())
+	testfiles.PutAt(t, dir, "app.js.br", "brotli", testfiles.Mtime())
+	testfiles.PutAt(t, dir, "app.js.gz", "gzipped", testfiles.Mtime())
+	testfiles.PutAt(t, dir, "old.css", "plain", testfiles.Mtime())
 	testfiles.PutAt(t, dir, "old.css.gz", "gzipped", old)
-	testfiles.PutAt(t, dir, "none.css", "plain", staticMtime())
-	testfiles.PutAt(t, dir, "a.png", "plain", staticMtime())
-	testfiles.PutAt(t, dir, "a.png.gz", "gzipped", staticMtime())
-	testfiles.PutAt(t, dir, "folder.css", "plain", staticMtime())
+	testfiles.PutAt(t, dir, "none.css", "plain", testfiles.Mtime())
+	testfiles.PutAt(t, dir, "a.png", "plain", testfiles.Mtime())
+	testfiles.PutAt(t, dir, "a.png.gz", "gzipped", testfiles.Mtime())
+	testfiles.PutAt(t, dir, "folder.css", "plain", testfiles.Mtime())
 	testfiles.PutNames(t, dir, "folder.css.gz/")
 	ts := staticServer(t, dir)
 	for _, tt := range []struct {
@@ -173,8 +171,8 @@ func TestPrecompressedSiblings(t *testing.T) {
 
 func TestEachCodingIsARepresentationOfItsOwn(t *testing.T) {
 	dir := testfiles.TempDir(t)
-	testfiles.PutAt(t, dir, "app.js", "0123456789", staticMtime())
-	testfiles.PutAt(t, dir, "app.js.gz", "abcdef", staticMtime())
+	testfiles.PutAt(t, dir, "app.js", "0123456789", testfiles.Mtime())
+	testfiles.PutAt(t, dir, "app.js.gz", "abcdef", testfiles.Mtime())
 	ts := staticServer(t, dir)
 	plain, _ := ask(t, ts, "GET", "/app.js")
 	zipped, _ := ask(t, ts, "GET", "/app.js", "Accept-Encoding: gzip")
@@ -212,8 +210,8 @@ func TestSiblingThatLeadsOutIsNotServed(t *testing.T) {
 	top := testfiles.TempDir(t)
 	testfiles.PutNames(t, top, "www/")
 	dir := filepath.Join(top, "www")
-	testfiles.PutAt(t, dir, "app.js", "plain", staticMtime())
-	testfiles.PutAt(t, top, "secret", "secret", staticMtime())
+	testfiles.PutAt(t, dir, "app.js", "plain", testfiles.Mtime())
+	testfiles.PutAt(t, top, "secret", "secret", testfiles.Mtime())
 	if err := os.Symlink("../secret", filepath.Join(dir, "app.js.gz")); err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,9 @@ func write(t testing.TB, path, text string) {
 	}
 }
 
+// Mtime is a time at which files were changed, with nanoseconds.
+func Mtime() time.Time { return time.Date(2026, 3, 4, 5, 6, 7, 891234567, time.UTC) }
+
 // Symlink makes a symbolic link.
 func Symlink(t testing.TB, target, link string) {
 	t.Helper()
