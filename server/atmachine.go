@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/phpserve/phpserve/server/files"
 )
 
 // helpful says whether this client gets the page with all that is known.
@@ -32,7 +34,7 @@ func namesThisMachine(host string) bool {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap().IsLoopback()
 	}
-	host = strings.TrimSuffix(asciiLower(host), ".")
+	host = strings.TrimSuffix(files.Lower(host), ".")
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 

@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/server/files"
 )
 
 // leftBehind has one file for every pattern of DefaultDeny and the best known names.
@@ -17,7 +19,7 @@ func leftBehind() []string {
 		"sub/composer.json", "vendor/autoload.php", "vendor/x/readme.txt", "phar.phar", "a.phtml", "a.inc", "a.php5", "a.phps", "id_rsa",
 		".well-known/.env",
 	}
-	for _, pattern := range DefaultDeny() {
+	for _, pattern := range files.DefaultDeny() {
 		name := strings.NewReplacer("*", "x", "?", "1").Replace(strings.TrimPrefix(pattern, "/"))
 		if strings.HasSuffix(name, "/") {
 			name = strings.Replace(name, "x", "folder", 1) + "file.txt"

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/phpserve/phpserve/internal/testfiles"
+	"github.com/phpserve/phpserve/server/files"
 )
 
 const (
@@ -219,7 +220,7 @@ func TestBadInputScriptIsNeverSentAsSource(t *testing.T) {
 func TestBadInputSymlinksOutOfTheRoot(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		for name, follow := range map[string]string{"denied": FollowNo, "allowed by follow_symlinks": FollowYes, "the owner's": FollowOwner} {
+		for name, follow := range map[string]string{"denied": files.FollowNo, "allowed by follow_symlinks": files.FollowYes, "the owner's": files.FollowOwner} {
 			t.Run(name, func(t *testing.T) {
 				ts := startServer(t, engine, map[string]string{"real/page.php": tellScript, "real/a.txt": "inside"}, func(c *Config) {
 					c.Sites[0].FollowSymlinks = follow
@@ -239,7 +240,7 @@ func TestBadInputSymlinksOutOfTheRoot(t *testing.T) {
 					"/dir/page.php": "RAN /dir/page.php INFO -", "/up/a.txt": "outside",
 				} {
 					got := askWire(t, ts, "GET", target)
-					if follow != FollowNo && (got.StatusCode != 200 || got.body != want) || follow == FollowNo && got.StatusCode != 404 {
+					if follow != files.FollowNo && (got.StatusCode != 200 || got.body != want) || follow == files.FollowNo && got.StatusCode != 404 {
 						t.Errorf("GET %s = %d %q", target, got.StatusCode, got.body)
 					}
 				}
@@ -251,7 +252,7 @@ func TestBadInputSymlinksOutOfTheRoot(t *testing.T) {
 				if got := askWire(t, ts, "GET", "/dir/.env"); got.StatusCode != 404 {
 					t.Errorf("GET /dir/.env = %d", got.StatusCode)
 				}
-				if got := askWire(t, ts, "GET", "/root/etc/hostname"); follow == FollowNo && got.StatusCode != 404 {
+				if got := askWire(t, ts, "GET", "/root/etc/hostname"); follow == files.FollowNo && got.StatusCode != 404 {
 					t.Errorf("GET /root/etc/hostname = %d", got.StatusCode)
 				}
 			})

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/server/files"
 )
 
 func TestValidHost(t *testing.T) {
@@ -27,7 +29,7 @@ func TestValidHost(t *testing.T) {
 func TestBadInputHostOfAnyProtocolVersionIsChecked(t *testing.T) {
 	for _, major := range []int{1, 2} {
 		r := &http.Request{ProtoMajor: major, URL: &url.URL{Path: "/"}, RequestURI: "/", Host: `a"><script>`}
-		var bad *badPathError
+		var bad *files.PathError
 		if err := checkTarget(r); !errors.As(err, &bad) || judge(err).status != http.StatusBadRequest || !strings.Contains(err.Error(), "cannot use host") {
 			t.Errorf("HTTP/%d: %v", major, err)
 		}

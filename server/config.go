@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/files"
 )
 
 // How a URL may continue behind a script's name (SiteConfig.PathInfo).
@@ -170,9 +171,9 @@ func DefaultConfig() Config {
 func DefaultSiteConfig() SiteConfig {
 	return SiteConfig{
 		Index:    []string{"index.php", "index.html"},
-		PathInfo: PathInfoAuto, CGI: CGIPHP, FollowSymlinks: FollowOwner,
+		PathInfo: PathInfoAuto, CGI: CGIPHP, FollowSymlinks: files.FollowOwner,
 		ScriptExtensions: []string{".php"},
-		Deny:             []string{DenyDefault},
+		Deny:             []string{files.DenyDefault},
 		MaxBodySize:      128 << 20,
 		Pool:             "www",
 	}
@@ -286,7 +287,7 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 		bad("root is not set")
 	}
 	oneOf(&errs, "path_info", s.PathInfo, PathInfoAuto, PathInfoOff, PathInfoRequired)
-	oneOf(&errs, "follow_symlinks", s.FollowSymlinks, FollowOwner, FollowYes, FollowNo)
+	oneOf(&errs, "follow_symlinks", s.FollowSymlinks, files.FollowOwner, files.FollowYes, files.FollowNo)
 	oneOf(&errs, "cgi", s.CGI, CGIPHP, CGIRFC3875)
 	if s.MaxBodySize < 0 {
 		bad("max_body_size must be 0 (no limit) or greater, not %d", s.MaxBodySize)
@@ -295,11 +296,11 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 		bad("spool.bodies, which is %d for all bodies together, must be 0 (no limit) or at least max_body_size, %d",
 			c.SpoolBodies, s.MaxBodySize)
 	}
-	if err := validCharset(s.Charset); err != nil {
+	if err := files.ValidCharset(s.Charset); err != nil {
 		bad("%v", err)
 	}
 	for _, entry := range s.Types {
-		if _, _, err := parseOwnType(entry); err != nil {
+		if _, _, err := files.ParseType(entry); err != nil {
 			bad("%v", err)
 		}
 	}
@@ -322,7 +323,7 @@ func (c *Config) validateSite(s *SiteConfig) (errs []error) {
 			bad("fastcgi_param %q must be NAME=VALUE", kv)
 		}
 	}
-	_, denyErrs := denyRules(s.Deny)
+	_, denyErrs := files.DenyRules(s.Deny)
 	for _, err := range denyErrs {
 		bad("deny: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/internal/testfiles"
+	"github.com/phpserve/phpserve/server/files"
 )
 
 // TestVendorIsDeniedFromTheMomentThatItIsComposers, and whenever the operator says so.
@@ -18,7 +19,7 @@ func TestVendorIsDeniedFromTheMomentThatItIsComposers(t *testing.T) {
 		t.Run(sign, func(t *testing.T) {
 			site := map[string]string{"index.php": tellScript, "vendor/telescope/app.js": "asset", "vendor/index.html": "index"}
 			guessed := startServer(t, engines[1], site, nil)
-			written := startServer(t, engines[1], site, func(c *Config) { c.Sites[0].Deny = []string{DenyDefault, "/vendor/"} })
+			written := startServer(t, engines[1], site, func(c *Config) { c.Sites[0].Deny = []string{files.DenyDefault, "/vendor/"} })
 			for _, path := range []string{"/vendor/telescope/app.js", "/VENDOR/telescope/app.js", "//vendor/telescope/app.js", "/vendor/", "/vendor/index.html", "/vendor/telescope/app.js/"} {
 				exists := !strings.HasPrefix(path, "/VENDOR") && !strings.HasSuffix(path, "js/")
 				if got := askWire(t, guessed, "GET", path); (got.StatusCode == 200) != exists {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/files"
 	"github.com/phpserve/phpserve/web"
 )
 
@@ -28,10 +29,10 @@ type verdict struct {
 // judge maps every error to its HTTP status. It is the only place that does.
 func judge(err error) verdict {
 	var (
-		pathError *badPathError
+		pathError *files.PathError
 		client    *clientError
 		worker    *workerError
-		link      *linkError
+		link      *files.LinkError
 		head      *fastcgi.HeadError
 		protocol  *fastcgi.ProtocolError
 	)
@@ -66,7 +67,7 @@ func judge(err error) verdict {
 	case errors.Is(err, errMethod):
 		return verdict{status: http.StatusMethodNotAllowed, summary: "This method is not allowed."}
 	case errors.As(err, &link):
-		return verdict{status: http.StatusNotFound, summary: "Nothing answers this URL, because " + link.Error() + ".", hint: link.hint}
+		return verdict{status: http.StatusNotFound, summary: "Nothing answers this URL, because " + link.Error() + ".", hint: link.Hint}
 	case errors.Is(err, errNotFound), errors.Is(err, fs.ErrNotExist):
 		return verdict{status: http.StatusNotFound, summary: "No file, script or front controller answers this URL."}
 	case errors.Is(err, fs.ErrPermission):
@@ -109,8 +110,8 @@ func judge(err error) verdict {
 // fail answers a request with an error.
 func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step) {
 	v := judge(err)
-	if link, ok := errors.AsType[*linkError](err); ok {
-		x.site.links.log(s.log, link)
+	if link, ok := errors.AsType[*files.LinkError](err); ok {
+		x.site.links.Log(s.log, link)
 	}
 	x.err = err
 	if v.status >= 500 && !errors.Is(err, errScript) { // PHP's own message of that is in the log already

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/phpserve/phpserve/internal/testfiles"
+	"github.com/phpserve/phpserve/server/files"
 )
 
 func TestLinksAreFollowedToWhatBelongsToTheirOwnerOrToRoot(t *testing.T) {
@@ -16,7 +17,7 @@ func TestLinksAreFollowedToWhatBelongsToTheirOwnerOrToRoot(t *testing.T) {
 	}
 	const tenant, other = "www-data", "nobody"
 	eachEngine(t, func(t *testing.T, engine string) {
-		for _, follow := range []string{FollowOwner, FollowYes, FollowNo} {
+		for _, follow := range []string{files.FollowOwner, files.FollowYes, files.FollowNo} {
 			t.Run(follow, func(t *testing.T) {
 				links := map[string]string{ // name: target; whose they are is below
 					"storage": "DIR/storage/app/public", "rel": "../storage/app/public", "index2.php": "../storage/app/public/page.php",
@@ -87,7 +88,7 @@ func TestLinksAreFollowedToWhatBelongsToTheirOwnerOrToRoot(t *testing.T) {
 					{"/key.txt", never, never, never},
 					{"/git/config", never, never, never},
 				} {
-					want := map[string]string{FollowOwner: tt.owner, FollowYes: tt.yes, FollowNo: tt.no}[follow]
+					want := map[string]string{files.FollowOwner: tt.owner, files.FollowYes: tt.yes, files.FollowNo: tt.no}[follow]
 					got := ts.get(tt.path, "Host", "localhost")
 					switch {
 					case want == never && (got.StatusCode < 403 || strings.Contains(got.body, "SECRET")):
@@ -96,7 +97,7 @@ func TestLinksAreFollowedToWhatBelongsToTheirOwnerOrToRoot(t *testing.T) {
 						t.Errorf("GET %s = %d %q, want %q", tt.path, got.StatusCode, got.body, want)
 					}
 				}
-				if follow == FollowYes {
+				if follow == files.FollowYes {
 					return
 				}
 				// Page and log say that it is a link, and name the key. The log says it once.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phpserve/phpserve/server/files"
 	"github.com/phpserve/phpserve/web"
 )
 
@@ -79,7 +80,7 @@ func (s *Server) answer(x *exchange, r *http.Request) {
 			return
 		}
 	}
-	urlPath, err := cleanURLPath(r.URL.EscapedPath())
+	urlPath, err := files.CleanPath(r.URL.EscapedPath())
 	if err != nil {
 		s.fail(x, r, err, nil)
 		return

@@ -13,6 +13,7 @@ import (
 
 	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/files"
 )
 
 // Scripts that do what they should not, and what becomes of the rest of the site.
@@ -170,7 +171,7 @@ func TestHostileStopOfTheZygoteIsOvercome(t *testing.T) {
 // phpserve may be root; what it serves is what the pool's user may read.
 func TestHostileLinkAndPrivateFileAreNotRead(t *testing.T) {
 	t.Parallel()
-	for _, follow := range []string{FollowNo, FollowOwner, FollowYes} {
+	for _, follow := range []string{files.FollowNo, files.FollowOwner, files.FollowYes} {
 		ts := startServer(t, manager.EngineSpawn, map[string]string{
 			"private.txt": "secret", "private.css": "secret", "inside/a.txt": "secret", "open.txt": "open",
 		}, func(c *Config) { c.Sites[0].FollowSymlinks = follow })

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/phpserve/phpserve/server/files"
 )
 
 // LinkWarnings says which of a site's index files and its front controller are behind a symbolic link that is not followed.
 func (c *SiteConfig) LinkWarnings() (texts []string) {
-	root, err := newDocRoot(c.Root, docRootOptions{Links: linkPolicyOf(c.FollowSymlinks), Protect: newProtection(c.Deny, c.ScriptExtensions)})
+	root, err := files.OpenRoot(c.Root, files.Options{Links: files.LinksOf(c.FollowSymlinks), Protect: files.NewProtection(c.Deny, c.ScriptExtensions)})
 	if err != nil {
 		return nil // another check says so
 	}
@@ -18,9 +20,9 @@ func (c *SiteConfig) LinkWarnings() (texts []string) {
 		if name == "" || slices.Contains(names[:i], name) {
 			continue
 		}
-		var link *linkError
-		if _, err := root.lookup("/" + name); errors.As(err, &link) {
-			texts = append(texts, fmt.Sprintf("%s is not found: %v. %s", name, link, link.hint))
+		var link *files.LinkError
+		if _, err := root.Lookup("/" + name); errors.As(err, &link) {
+			texts = append(texts, fmt.Sprintf("%s is not found: %v. %s", name, link, link.Hint))
 		}
 	}
 	return texts

@@ -1,6 +1,10 @@
 package server
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/phpserve/phpserve/server/files"
+)
 
 // DefaultFileExtensions are the endings of URLs that look like files: what pages load, downloads, and scripts. Those of what
 // scripts like to generate (xml, json, html, csv and so on) are not among them.
@@ -15,7 +19,7 @@ func DefaultFileExtensions() []string {
 // named like a script.
 func (s *site) looksLikeFile(urlPath string) bool {
 	last := urlPath[strings.LastIndexByte(urlPath, '/')+1:]
-	if dot := strings.LastIndexByte(last, '.'); dot > 0 && s.missing[asciiLower(last[dot:])] {
+	if dot := strings.LastIndexByte(last, '.'); dot > 0 && s.missing[files.Lower(last[dot:])] {
 		return true
 	}
 	if s.cfg.PathInfo == PathInfoOff {

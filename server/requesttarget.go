@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+
+	"github.com/phpserve/phpserve/server/files"
 )
 
 // errHeaderTooLarge is a head of HTTP/2 over max_header_size; for one of HTTP/1, net/http answers the same.
@@ -17,7 +19,7 @@ func (s *Server) checkHead(r *http.Request) error {
 		return errHeaderTooLarge
 	}
 	if !isToken(r.Method) { // :method of HTTP/2 is not checked by net/http (RFC 9110 §9.1)
-		return &badPathError{path: r.Method, reason: "it is not a token", part: "method"}
+		return &files.PathError{Path: r.Method, Reason: "it is not a token", Part: "method"}
 	}
 	return checkTarget(r)
 }
@@ -48,11 +50,11 @@ func checkTarget(r *http.Request) error {
 	u := r.URL
 	switch {
 	case u.Opaque != "" || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https":
-		return &badPathError{path: r.RequestURI, reason: "it is neither a path nor a URL of http or https", part: "target"}
+		return &files.PathError{Path: r.RequestURI, Reason: "it is neither a path nor a URL of http or https", Part: "target"}
 	case u.Scheme != "" && u.Host == "": // RFC 9110 §4.2.1
-		return &badPathError{path: r.RequestURI, reason: "it has no host", part: "target"}
+		return &files.PathError{Path: r.RequestURI, Reason: "it has no host", Part: "target"}
 	case r.Host != "" && !validHost(r.Host), r.Host == "" && r.ProtoAtLeast(1, 1):
-		return &badPathError{path: r.Host, reason: "it is not a name or address with an optional port", part: "host"}
+		return &files.PathError{Path: r.Host, Reason: "it is not a name or address with an optional port", Part: "host"}
 	}
 	return nil
 }

@@ -9,14 +9,15 @@ import (
 	"strings"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/server/files"
 	"github.com/phpserve/phpserve/web"
 )
 
 // target is what a URL leads to; exactly one of its three kinds is set.
 type target struct {
-	static   string // URL path of the file
-	redirect string // the same folder with a slash
-	script   found  // PHP file, if scriptName is set
+	static   string      // URL path of the file
+	redirect string      // the same folder with a slash
+	script   files.Found // PHP file, if scriptName is set
 
 	scriptName, pathInfo string
 }
@@ -42,13 +43,13 @@ func (t *router) route(urlPath string) (*target, error) {
 	if strings.HasSuffix(urlPath, "/") {
 		return t.folder(urlPath)
 	}
-	f, err := t.site.root.lookup(urlPath)
+	f, err := t.site.root.Lookup(urlPath)
 	switch {
-	case err == nil && t.denied(urlPath, f.dir):
+	case err == nil && t.denied(urlPath, f.Dir):
 		return nil, errNotFound
-	case err == nil && f.dir:
+	case err == nil && f.Dir:
 		return t.unslashedFolder(urlPath)
-	case err == nil && f.regular:
+	case err == nil && f.Regular:
 		return t.file(urlPath, f)
 	case err == nil:
 		t.note(urlPath, "neither a file nor a folder", false)
@@ -63,7 +64,7 @@ func (t *router) route(urlPath string) (*target, error) {
 
 // denied says whether an existing file or folder is never served.
 func (t *router) denied(urlPath string, folder bool) bool {
-	rule, denied := t.site.protect.denied(urlPath, folder)
+	rule, denied := t.site.protect.Denied(urlPath, folder)
 	if denied {
 		t.note(urlPath, "never served: "+rule, false)
 	}
@@ -71,7 +72,7 @@ func (t *router) denied(urlPath string, folder bool) bool {
 }
 
 // file is an existing file: a script, or static.
-func (t *router) file(urlPath string, f found) (*target, error) {
+func (t *router) file(urlPath string, f files.Found) (*target, error) {
 	if !t.site.isScript(urlPath) {
 		return &target{static: urlPath}, nil
 	}
@@ -108,11 +109,11 @@ func (t *router) folder(urlPath string) (*target, error) {
 // at all shows in its index file.
 func (t *router) index(urlPath string) (*target, error) {
 	for _, name := range t.site.cfg.Index {
-		f, err := t.site.root.lookup(urlPath + name)
+		f, err := t.site.root.Lookup(urlPath + name)
 		switch {
-		case err == nil && f.regular && t.denied(urlPath+name, false):
+		case err == nil && f.Regular && t.denied(urlPath+name, false):
 			return nil, errNotFound
-		case err == nil && f.regular:
+		case err == nil && f.Regular:
 			return t.file(urlPath+name, f)
 		case err != nil && !isNotFound(err):
 			t.note(urlPath+name, err.Error(), false)
@@ -131,18 +132,18 @@ func (t *router) elsewhere(urlPath string) (*target, error) {
 			if pathInfo == "" {
 				continue // looked up already
 			}
-			f, err := s.root.lookup(script)
-			if err == nil && f.regular {
+			f, err := s.root.Lookup(script)
+			if err == nil && f.Regular {
 				if t.denied(script, false) {
 					return nil, errNotFound
 				}
 				return &target{script: f, scriptName: cleanSlashes(script), pathInfo: pathInfo}, nil
 			}
-			if errors.Is(err, errOutsideRoot) {
+			if errors.Is(err, files.ErrOutsideRoot) {
 				t.note(script, err.Error(), false)
 				return nil, err
 			}
-			if err != nil || !f.dir {
+			if err != nil || !f.Dir {
 				t.note(script, "no such script", false)
 				break // then nothing that lies below it in the path exists either
 			}
@@ -158,12 +159,12 @@ func (t *router) elsewhere(urlPath string) (*target, error) {
 		return nil, errNotFound
 	}
 	name := "/" + s.cfg.FrontController
-	f, err := s.root.lookup(name)
-	if errors.Is(err, errOutsideRoot) {
+	f, err := s.root.Lookup(name)
+	if errors.Is(err, files.ErrOutsideRoot) {
 		t.note(name, err.Error(), false)
 		return nil, err
 	}
-	if err != nil || !f.regular {
+	if err != nil || !f.Regular {
 		t.note(name, "the front controller was not found", false)
 		return nil, errNotFound
 	}
@@ -200,12 +201,12 @@ func (s *Server) serveTarget(x *exchange, r *http.Request, t *target) {
 		x.Header().Set("Location", to)
 		x.WriteHeader(status)
 	default:
-		f, fnd, err := x.site.root.open(t.static)
+		f, fnd, err := x.site.root.Open(t.static)
 		if err != nil {
 			s.fail(x, r, err, nil)
 			return
 		}
 		defer f.Close()
-		x.site.static.serve(x, r, f, fnd)
+		x.site.static.Serve(x, r, f, fnd)
 	}
 }

@@ -4,16 +4,18 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"github.com/phpserve/phpserve/server/files"
 )
 
 // site is a SiteConfig at work.
 type site struct {
 	cfg     SiteConfig
-	root    *docRoot
-	protect *protection
-	static  *staticFiles
+	root    *files.Root
+	protect *files.Protection
+	static  *files.Static
 	php     *poolSlot
-	links   refusedLinks
+	links   files.RefusedLinks
 	missing map[string]bool // SiteConfig.MissingFiles, in lower case; empty: the front controller answers for every URL
 }
 
@@ -29,33 +31,33 @@ func newSite(cfg SiteConfig, php *poolSlot) (*site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
-	types, err := newMediaTypes(cfg.Types, cfg.Charset)
+	types, err := files.NewTypes(cfg.Types, cfg.Charset)
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
-	protect := newProtection(cfg.Deny, cfg.ScriptExtensions)
-	root, err := newDocRoot(abs, docRootOptions{
-		Links: linkPolicyOf(cfg.FollowSymlinks), Protect: protect, ResolveSymlinks: cfg.ResolveSymlinks, As: as,
+	protect := files.NewProtection(cfg.Deny, cfg.ScriptExtensions)
+	root, err := files.OpenRoot(abs, files.Options{
+		Links: files.LinksOf(cfg.FollowSymlinks), Protect: protect, ResolveSymlinks: cfg.ResolveSymlinks, As: as,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
 	}
-	protect.isComposers = func() bool { return isComposers(root) }
+	protect.IsComposers = func() bool { return isComposers(root) }
 	missing := map[string]bool{}
 	for _, ext := range cfg.MissingFiles {
-		missing[asciiLower(ext)] = true
+		missing[files.Lower(ext)] = true
 	}
 	return &site{
 		missing: missing,
 		cfg:     cfg, root: root, php: php,
-		protect: protect, static: newStaticFiles(root, types),
+		protect: protect, static: files.NewStatic(root, types),
 	}, nil
 }
 
 // isComposers says whether vendor/ in a document root is Composer's. It may become so at any time.
-func isComposers(root *docRoot) bool {
+func isComposers(root *files.Root) bool {
 	for _, sign := range []string{"/vendor/autoload.php", "/vendor/composer", "/composer.json"} {
-		if _, err := root.lookup(sign); err == nil || !isNotFound(err) {
+		if _, err := root.Lookup(sign); err == nil || !isNotFound(err) {
 			return true
 		}
 	}

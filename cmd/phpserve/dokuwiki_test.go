@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/patient"
 )
 
 // dokuWikiConfig is what docs/configuration.md recommends for DokuWiki, which protects its folders with .htaccess files
@@ -108,7 +110,7 @@ func useDokuWiki(t *testing.T, v *visitor, dir string) {
 	if r := v.get(200, "/lib/exe/taskrunner.php?id=play:page"); r.Header.Get("Content-Type") != "image/gif" {
 		t.Errorf("the indexer answers with %q", r.Header.Get("Content-Type"))
 	}
-	eventually(t, "the page is found", func() bool {
+	patient.Eventually(t, "the page is found", func() bool {
 		r := v.get(200, "/doku.php?do=search&id=start&q=quokka")
 		return strings.Contains(r.body, "play:page") && strings.Contains(r.body, `<strong class="search_hit">quokka</strong>`)
 	})

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
-func testRoot(t testing.TB, path string, opts docRootOptions) *docRoot {
+func testRoot(t testing.TB, path string, opts Options) *Root {
 	t.Helper()
-	d, err := newDocRoot(path, opts)
+	d, err := OpenRoot(path, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,15 +26,15 @@ func testRoot(t testing.TB, path string, opts docRootOptions) *docRoot {
 	return d
 }
 
-// lookerUpper is a docRoot, or the portable way to look up on a system that
+// lookerUpper is a Root, or the portable way to look up on a system that
 // has a better one.
 type lookerUpper interface {
-	lookup(urlPath string) (found, error)
-	open(urlPath string) (*os.File, found, error)
+	Lookup(urlPath string) (Found, error)
+	Open(urlPath string) (*os.File, Found, error)
 }
 
 // eachRoot runs a test with both ways to look up.
-func eachRoot(t *testing.T, path string, opts docRootOptions, test func(t *testing.T, d lookerUpper)) {
+func eachRoot(t *testing.T, path string, opts Options, test func(t *testing.T, d lookerUpper)) {
 	t.Run("native", func(t *testing.T) { test(t, testRoot(t, path, opts)) })
 	t.Run("portable", func(t *testing.T) { test(t, &portableRoot{path: path, opts: opts}) })
 }
@@ -43,7 +43,7 @@ func TestNewDocRootRefuses(t *testing.T) {
 	dir := testfiles.TempDir(t)
 	testfiles.PutNames(t, dir, "file")
 	for _, path := range []string{filepath.Join(dir, "missing"), filepath.Join(dir, "file")} {
-		if _, err := newDocRoot(path, docRootOptions{}); err == nil || !strings.HasPrefix(err.Error(), "cannot open document root") {
+		if _, err := OpenRoot(path, Options{}); err == nil || !strings.HasPrefix(err.Error(), "cannot open document root") {
 			t.Errorf("newDocRoot(%q) = %v", path, err)
 		}
 	}
@@ -53,11 +53,11 @@ func TestLookup(t *testing.T) {
 	dir := testfiles.TempDir(t)
 	long := strings.Repeat("n", 255)
 	testfiles.PutNames(t, dir, "index.php", "a/b.txt", "a b", "100%.txt", "é/ü.txt", "x.php/y.txt", long, "...", "a.b./c")
-	kind := func(f found) string {
+	kind := func(f Found) string {
 		switch {
-		case f.dir:
+		case f.Dir:
 			return "folder"
-		case f.regular:
+		case f.Regular:
 			return "file"
 		}
 		return "other"
@@ -76,10 +76,10 @@ func TestLookup(t *testing.T) {
 		{"255 bytes", "/" + long, "file", long},
 		{"three dots", "/...", "file", "..."},
 	}
-	eachRoot(t, dir, docRootOptions{}, func(t *testing.T, d lookerUpper) {
+	eachRoot(t, dir, Options{}, func(t *testing.T, d lookerUpper) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				f, err := d.lookup(tt.url)
+				f, err := d.Lookup(tt.url)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -113,13 +113,13 @@ func TestLookupFindsNothing(t *testing.T) {
 		{"backslash", `/a\b`},
 		{"backslash dot segments", `/..\secret`},
 	}
-	eachRoot(t, dir, docRootOptions{}, func(t *testing.T, d lookerUpper) {
+	eachRoot(t, dir, Options{}, func(t *testing.T, d lookerUpper) {
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
-				if f, err := d.lookup(tt.url); !errors.Is(err, fs.ErrNotExist) {
+				if f, err := d.Lookup(tt.url); !errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("lookup = %+v, %v", f, err)
 				}
-				if f, _, err := d.open(tt.url); !errors.Is(err, fs.ErrNotExist) {
+				if f, _, err := d.Open(tt.url); !errors.Is(err, fs.ErrNotExist) {
 					t.Errorf("open = %v, %v", f, err)
 				}
 			})
@@ -130,21 +130,21 @@ func TestLookupFindsNothing(t *testing.T) {
 func TestOpen(t *testing.T) {
 	dir := testfiles.TempDir(t)
 	testfiles.PutNames(t, dir, "a/b.txt", "d.php/")
-	eachRoot(t, dir, docRootOptions{}, func(t *testing.T, d lookerUpper) {
-		f, fnd, err := d.open("/a/b.txt")
+	eachRoot(t, dir, Options{}, func(t *testing.T, d lookerUpper) {
+		f, fnd, err := d.Open("/a/b.txt")
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer f.Close()
 		body, err := io.ReadAll(f)
-		if err != nil || string(body) != "a/b.txt" || fnd.size != int64(len(body)) || !fnd.regular {
+		if err != nil || string(body) != "a/b.txt" || fnd.size != int64(len(body)) || !fnd.Regular {
 			t.Errorf("open = %q, %+v, %v", body, fnd, err)
 		}
-		looked, err := d.lookup("/a/b.txt")
+		looked, err := d.Lookup("/a/b.txt")
 		if err != nil || looked != fnd {
 			t.Errorf("lookup = %+v, %v; open gave %+v", looked, err, fnd)
 		}
-		if f, fnd, err := d.open("/d.php"); !errors.Is(err, errNotRegular) || f != nil || !fnd.dir {
+		if f, fnd, err := d.Open("/d.php"); !errors.Is(err, errNotRegular) || f != nil || !fnd.Dir {
 			t.Errorf("open of a folder = %v, %+v, %v", f, fnd, err)
 		}
 	})

@@ -1,13 +1,13 @@
-package server
+package files
 
 import (
 	"strings"
 	"testing"
 )
 
-func testTypes(t *testing.T, charset string, own ...string) mediaTypes {
+func testTypes(t *testing.T, charset string, own ...string) Types {
 	t.Helper()
-	types, err := newMediaTypes(own, charset)
+	types, err := NewTypes(own, charset)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,12 +90,12 @@ func TestTypesAndCharsetOfTheConfiguration(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{"", "odg", ".odg=", "=text/plain", ".a.b=text/plain", ".odg=text", ".odg=text/", ".odg=text/plain; charset", ".odg=a b/c", "*.x=text/plain", ".x=text/plain\r\nA: b"} {
-		if _, err := newMediaTypes([]string{bad}, ""); err == nil {
+		if _, err := NewTypes([]string{bad}, ""); err == nil {
 			t.Errorf("types accept %q", bad)
 		}
 	}
 	for charset, ok := range map[string]bool{"": true, "utf-8": true, "ISO-8859-1": true, "windows-1252": true, "utf 8": false, `"x"`: false, "a;b": false, "a\n": false} {
-		if err := validCharset(charset); (err == nil) != ok {
+		if err := ValidCharset(charset); (err == nil) != ok {
 			t.Errorf("charset %q: %v", charset, err)
 		}
 	}
@@ -110,7 +110,7 @@ func TestMediaTypeDoesNotAllocate(t *testing.T) {
 
 func BenchmarkNewMediaTypes(b *testing.B) {
 	for b.Loop() {
-		if _, err := newMediaTypes(nil, ""); err != nil {
+		if _, err := NewTypes(nil, ""); err != nil {
 			b.Fatal(err)
 		}
 	}

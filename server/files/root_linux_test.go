@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"errors"
@@ -41,17 +41,17 @@ func TestSymlinks(t *testing.T) {
 		{url: "/absdir/x.php", real: real},
 		{url: "/reldir/x.php", real: real},
 		{url: "/outin", real: real},
-		{url: "/out.php", want: errOutsideRoot},
-		{url: "/outrel.php", want: errOutsideRoot},
-		{url: "/neighbour/key", want: errOutsideRoot},
-		{url: "/etc/passwd", want: errOutsideRoot},
+		{url: "/out.php", want: ErrOutsideRoot},
+		{url: "/outrel.php", want: ErrOutsideRoot},
+		{url: "/neighbour/key", want: ErrOutsideRoot},
+		{url: "/etc/passwd", want: ErrOutsideRoot},
 		{url: "/loop1", want: fs.ErrNotExist, followed: fs.ErrNotExist},
 		{url: "/self", want: fs.ErrNotExist, followed: fs.ErrNotExist},
 		{url: "/loop1/x", want: fs.ErrNotExist, followed: fs.ErrNotExist},
 		{url: "/dangling", want: fs.ErrNotExist, followed: fs.ErrNotExist},
 		{url: "/danglingabs", want: fs.ErrNotExist, followed: fs.ErrNotExist},
 	}
-	for _, opts := range []docRootOptions{{}, {ResolveSymlinks: true}, {Links: linksAll}, {Links: linksAll, ResolveSymlinks: true}} {
+	for _, opts := range []Options{{}, {ResolveSymlinks: true}, {Links: linksAll}, {Links: linksAll, ResolveSymlinks: true}} {
 		t.Run(fmt.Sprintf("%+v", opts), func(t *testing.T) {
 			eachRoot(t, dir, opts, func(t *testing.T, d lookerUpper) {
 				for _, tt := range tests {
@@ -59,12 +59,12 @@ func TestSymlinks(t *testing.T) {
 					if opts.Links == linksAll {
 						want = tt.followed
 					}
-					fnd, err := d.lookup(tt.url)
+					fnd, err := d.Lookup(tt.url)
 					if !errors.Is(err, want) {
 						t.Errorf("lookup(%q) = %+v, %v; want %v", tt.url, fnd, err, want)
 						continue
 					}
-					f, opened, err := d.open(tt.url)
+					f, opened, err := d.Open(tt.url)
 					if !errors.Is(err, want) || opened != fnd {
 						t.Errorf("open(%q) = %+v, %v; want %+v, %v", tt.url, opened, err, fnd, want)
 					}
@@ -86,17 +86,17 @@ func TestSymlinks(t *testing.T) {
 		})
 	}
 	t.Run("a link of proc to a descriptor is never followed", func(t *testing.T) {
-		d := testRoot(t, dir, docRootOptions{Links: linksAll})
-		if _, err := d.lookup("/fd"); !errors.Is(err, fs.ErrNotExist) {
+		d := testRoot(t, dir, Options{Links: linksAll})
+		if _, err := d.Lookup("/fd"); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("lookup = %v", err)
 		}
 	})
 	t.Run("a device is not opened for reading", func(t *testing.T) {
-		eachRoot(t, dir, docRootOptions{Links: linksAll}, func(t *testing.T, d lookerUpper) {
-			if fnd, err := d.lookup("/null"); err != nil || fnd.regular || fnd.dir {
+		eachRoot(t, dir, Options{Links: linksAll}, func(t *testing.T, d lookerUpper) {
+			if fnd, err := d.Lookup("/null"); err != nil || fnd.Regular || fnd.Dir {
 				t.Errorf("lookup = %+v, %v", fnd, err)
 			}
-			if f, _, err := d.open("/null"); !errors.Is(err, errNotRegular) || f != nil {
+			if f, _, err := d.Open("/null"); !errors.Is(err, errNotRegular) || f != nil {
 				t.Errorf("open = %v, %v", f, err)
 			}
 		})
@@ -113,14 +113,14 @@ func TestSpecialFilesAreNotOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	eachRoot(t, dir, docRootOptions{}, func(t *testing.T, d lookerUpper) {
-		if fnd, err := d.lookup("/fifo.txt"); err != nil || fnd.regular || fnd.dir {
+	eachRoot(t, dir, Options{}, func(t *testing.T, d lookerUpper) {
+		if fnd, err := d.Lookup("/fifo.txt"); err != nil || fnd.Regular || fnd.Dir {
 			t.Errorf("lookup of a FIFO = %+v, %v", fnd, err)
 		}
-		if f, _, err := d.open("/fifo.txt"); !errors.Is(err, errNotRegular) || f != nil { // and it does not hang
+		if f, _, err := d.Open("/fifo.txt"); !errors.Is(err, errNotRegular) || f != nil { // and it does not hang
 			t.Errorf("open of a FIFO = %v, %v", f, err)
 		}
-		if f, _, err := d.open("/s"); err == nil || f != nil {
+		if f, _, err := d.Open("/s"); err == nil || f != nil {
 			t.Errorf("open of a socket = %v, %v", f, err)
 		}
 	})
@@ -130,10 +130,10 @@ func TestNamesThatLookLikeSomethingElse(t *testing.T) {
 	dir := testfiles.TempDir(t)
 	names := []string{"a\nb", "a (deleted)", "%2e%2e", "\xff\xfe", "a:b", "x.php.", "x::$DATA"}
 	testfiles.PutNames(t, dir, names...)
-	for _, opts := range []docRootOptions{{}, {ResolveSymlinks: true}} {
+	for _, opts := range []Options{{}, {ResolveSymlinks: true}} {
 		eachRoot(t, dir, opts, func(t *testing.T, d lookerUpper) {
 			for _, name := range names {
-				if fnd, err := d.lookup("/" + name); err != nil || fnd.Path != dir+"/"+name {
+				if fnd, err := d.Lookup("/" + name); err != nil || fnd.Path != dir+"/"+name {
 					t.Errorf("lookup(%q) = %+v, %v", name, fnd, err)
 				}
 			}
@@ -152,8 +152,8 @@ func TestFolderWithoutSearchPermission(t *testing.T) {
 	if os.Geteuid() == 0 {
 		want = nil // root may search every folder
 	}
-	eachRoot(t, dir, docRootOptions{}, func(t *testing.T, d lookerUpper) {
-		if _, err := d.lookup("/closed/x"); !errors.Is(err, want) {
+	eachRoot(t, dir, Options{}, func(t *testing.T, d lookerUpper) {
+		if _, err := d.Lookup("/closed/x"); !errors.Is(err, want) {
 			t.Errorf("lookup = %v, want %v", err, want)
 		}
 	})
@@ -166,7 +166,7 @@ func TestLookupErrorKeepsTheServersFaultsApart(t *testing.T) {
 		{unix.ELOOP, fs.ErrNotExist},
 		{unix.ENAMETOOLONG, fs.ErrNotExist},
 		{unix.EACCES, fs.ErrPermission},
-		{errOutsideRoot, errOutsideRoot},
+		{ErrOutsideRoot, ErrOutsideRoot},
 		{unix.EMFILE, unix.EMFILE},
 		{unix.EIO, unix.EIO},
 	} {
@@ -207,14 +207,14 @@ func TestReleaseSwitchIsSeenAtOnceAndWhole(t *testing.T) {
 		_, ino := fileIDs(info)
 		inode[ino] = root
 	}
-	eachRoot(t, filepath.Join(top, "current/public"), docRootOptions{ResolveSymlinks: true}, func(t *testing.T, d lookerUpper) {
+	eachRoot(t, filepath.Join(top, "current/public"), Options{ResolveSymlinks: true}, func(t *testing.T, d lookerUpper) {
 		var stop atomic.Bool
 		var lookups atomic.Int64
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
 				for !stop.Load() {
-					fnd, err := d.lookup("/index.php")
+					fnd, err := d.Lookup("/index.php")
 					lookups.Add(1)
 					if err != nil {
 						t.Errorf("lookup: %v", err)
@@ -233,7 +233,7 @@ func TestReleaseSwitchIsSeenAtOnceAndWhole(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := filepath.Join(top, "releases", strconv.Itoa(release), "public")
-			if fnd, err := d.lookup("/index.php"); err != nil || fnd.Root != want || fnd.Path != want+"/index.php" {
+			if fnd, err := d.Lookup("/index.php"); err != nil || fnd.Root != want || fnd.Path != want+"/index.php" {
 				t.Errorf("after switch %d: %q in %q, %v; want %q", i, fnd.Path, fnd.Root, err, want)
 				break
 			}
@@ -248,12 +248,12 @@ func TestReleaseSwitchIsSeenAtOnceAndWhole(t *testing.T) {
 
 func TestReleaseSwitchByRemovingTheLinkFirst(t *testing.T) {
 	top := releases(t)
-	d := testRoot(t, filepath.Join(top, "current/public"), docRootOptions{})
+	d := testRoot(t, filepath.Join(top, "current/public"), Options{})
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for !stop.Load() {
-			if _, err := d.lookup("/index.php"); err != nil {
+			if _, err := d.Lookup("/index.php"); err != nil {
 				t.Errorf("lookup: %v", err)
 				return
 			}
@@ -272,8 +272,8 @@ func TestReleaseSwitchByRemovingTheLinkFirst(t *testing.T) {
 
 func TestRenamedReleaseFolderIsNotReportedByItsOldPath(t *testing.T) {
 	top := releases(t)
-	d := testRoot(t, filepath.Join(top, "current/public"), docRootOptions{ResolveSymlinks: true})
-	if _, err := d.lookup("/index.php"); err != nil {
+	d := testRoot(t, filepath.Join(top, "current/public"), Options{ResolveSymlinks: true})
+	if _, err := d.Lookup("/index.php"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(filepath.Join(top, "releases/1"), filepath.Join(top, "releases/9")); err != nil {
@@ -284,7 +284,7 @@ func TestRenamedReleaseFolderIsNotReportedByItsOldPath(t *testing.T) {
 	}
 	want := filepath.Join(top, "releases/9/public")
 	for _, url := range []string{"/index.php", "/"} {
-		fnd, err := d.lookup(url)
+		fnd, err := d.Lookup(url)
 		if err != nil || fnd.Root != want || fnd.Path != filepath.Join(want, url) {
 			t.Errorf("lookup(%q) = %q in %q, %v; want %q", url, fnd.Path, fnd.Root, err, want)
 		}
@@ -293,17 +293,17 @@ func TestRenamedReleaseFolderIsNotReportedByItsOldPath(t *testing.T) {
 
 func TestRootThatIsGoneIsTheServersFault(t *testing.T) {
 	top := releases(t)
-	d := testRoot(t, filepath.Join(top, "current/public"), docRootOptions{})
+	d := testRoot(t, filepath.Join(top, "current/public"), Options{})
 	if err := os.Remove(filepath.Join(top, "current")); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.lookup("/index.php"); err == nil || errors.Is(err, fs.ErrNotExist) {
+	if _, err := d.Lookup("/index.php"); err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("lookup = %v", err)
 	}
 	if err := switchTo(top, 2); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.lookup("/index.php"); err != nil {
+	if _, err := d.Lookup("/index.php"); err != nil {
 		t.Errorf("lookup after the link came back = %v", err)
 	}
 }
@@ -319,7 +319,7 @@ func TestFolderSwappedForALinkNeverLeadsOut(t *testing.T) {
 	}
 	_, secretIno := fileIDs(secret)
 	testfiles.Symlink(t, filepath.Join(top, "out"), filepath.Join(dir, "l"))
-	d := testRoot(t, dir, docRootOptions{})
+	d := testRoot(t, dir, Options{})
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -332,7 +332,7 @@ func TestFolderSwappedForALinkNeverLeadsOut(t *testing.T) {
 	})
 	seen := map[string]int{}
 	for range 5000 {
-		f, fnd, err := d.open("/d/key")
+		f, fnd, err := d.Open("/d/key")
 		switch {
 		case err == nil:
 			seen["inside"]++
@@ -340,7 +340,7 @@ func TestFolderSwappedForALinkNeverLeadsOut(t *testing.T) {
 			if fnd.ino == secretIno {
 				t.Error("led out of the root")
 			}
-		case errors.Is(err, errOutsideRoot):
+		case errors.Is(err, ErrOutsideRoot):
 			seen["refused"]++
 		}
 	}
@@ -363,7 +363,7 @@ func TestDocRootLeaksNoDescriptors(t *testing.T) {
 		return len(fds)
 	}
 	before := count()
-	d, err := newDocRoot(filepath.Join(top, "current/public"), docRootOptions{ResolveSymlinks: true})
+	d, err := OpenRoot(filepath.Join(top, "current/public"), Options{ResolveSymlinks: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,8 +372,8 @@ func TestDocRootLeaksNoDescriptors(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, url := range []string{"/", "/index.php", "/abs.php", "/out.php", "/nope", "/nope/x", "/index.php/"} {
-			_, _ = d.lookup(url)
-			if f, _, err := d.open(url); err == nil {
+			_, _ = d.Lookup(url)
+			if f, _, err := d.Open(url); err == nil {
 				_ = f.Close()
 			}
 		}
@@ -384,7 +384,7 @@ func TestDocRootLeaksNoDescriptors(t *testing.T) {
 	if after := count(); after != before {
 		t.Errorf("%d descriptors before, %d after", before, after)
 	}
-	if _, err := d.lookup("/"); !errors.Is(err, fs.ErrClosed) {
+	if _, err := d.Lookup("/"); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("lookup after Close = %v", err)
 	}
 }
@@ -392,9 +392,9 @@ func TestDocRootLeaksNoDescriptors(t *testing.T) {
 func TestLookupAllocatesAtMostTwice(t *testing.T) {
 	dir := testfiles.TempDir(t)
 	testfiles.PutNames(t, dir, "a/b.txt")
-	d := testRoot(t, dir, docRootOptions{})
+	d := testRoot(t, dir, Options{})
 	for url, limit := range map[string]float64{"/a/b.txt": 2, "/nope": 1} {
-		if n := testing.AllocsPerRun(100, func() { _, _ = d.lookup(url) }); n > limit {
+		if n := testing.AllocsPerRun(100, func() { _, _ = d.Lookup(url) }); n > limit {
 			t.Errorf("lookup(%q): %v allocations, want at most %v", url, n, limit)
 		}
 	}
@@ -408,16 +408,16 @@ func BenchmarkLookup(b *testing.B) {
 		name, url string
 		d         lookerUpper
 	}{
-		{"found", "/wp-content/themes/style.css", testRoot(b, dir, docRootOptions{})},
-		{"missing", "/wp-content/themes/nope.css", testRoot(b, dir, docRootOptions{})},
-		{"resolved", "/wp-content/themes/style.css", testRoot(b, dir, docRootOptions{ResolveSymlinks: true})},
-		{"absolute-link", "/abs.css", testRoot(b, dir, docRootOptions{})},
+		{"found", "/wp-content/themes/style.css", testRoot(b, dir, Options{})},
+		{"missing", "/wp-content/themes/nope.css", testRoot(b, dir, Options{})},
+		{"resolved", "/wp-content/themes/style.css", testRoot(b, dir, Options{ResolveSymlinks: true})},
+		{"absolute-link", "/abs.css", testRoot(b, dir, Options{})},
 		{"portable", "/wp-content/themes/style.css", &portableRoot{path: dir}},
 	} {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = bb.d.lookup(bb.url)
+				_, _ = bb.d.Lookup(bb.url)
 			}
 		})
 	}
@@ -426,10 +426,10 @@ func BenchmarkLookup(b *testing.B) {
 func BenchmarkOpen(b *testing.B) {
 	dir := testfiles.TempDir(b)
 	testfiles.PutNames(b, dir, "style.css")
-	d := testRoot(b, dir, docRootOptions{})
+	d := testRoot(b, dir, Options{})
 	b.ReportAllocs()
 	for b.Loop() {
-		f, _, err := d.open("/style.css")
+		f, _, err := d.Open("/style.css")
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"bytes"
@@ -6,33 +6,33 @@ import (
 	"strings"
 )
 
-// badPathError says why a part of a request target, its path unless part says
+// PathError says why a part of a request target, its path unless part says
 // otherwise, cannot be looked up at all. The caller answers 400 (RFC 9110
 // section 15.5.1).
-type badPathError struct {
-	path   string
-	reason string
-	part   string
+type PathError struct {
+	Path   string
+	Reason string
+	Part   string
 }
 
-func (e *badPathError) Error() string {
-	path, part := e.path, e.part
+func (e *PathError) Error() string {
+	path, part := e.Path, e.Part
 	if len(path) > maxQuotedPath {
 		path = path[:maxQuotedPath] + "..."
 	}
 	if part == "" {
 		part = "path"
 	}
-	return fmt.Sprintf("cannot use %s %q: %s", part, path, e.reason)
+	return fmt.Sprintf("cannot use %s %q: %s", part, path, e.Reason)
 }
 
 // badPath refuses a path.
-func badPath(path, reason string) error { return &badPathError{path: path, reason: reason} }
+func badPath(path, reason string) error { return &PathError{Path: path, Reason: reason} }
 
 // maxQuotedPath bounds how much of a hostile path reaches an error or a log.
 const maxQuotedPath = 200
 
-// cleanURLPath turns the path of a request target, still percent-encoded, into
+// CleanPath turns the path of a request target, still percent-encoded, into
 // the path that is looked up: decoded exactly once (RFC 3986 section 2.4) and
 // then freed of dot segments (section 5.2.4). The order matters, because
 // %2e%2e%2f is "../" to everything behind this function.
@@ -44,13 +44,13 @@ const maxQuotedPath = 200
 //     SCRIPT_NAME, PATH_INFO and PHP_SELF are what they are there. REQUEST_URI
 //     has the target as it was sent.
 //   - A backslash is kept where it is not a separator;
-//     docRoot never finds a file behind one. On Windows it is refused.
+//     Root never finds a file behind one. On Windows it is refused.
 //
-// Refused, as *badPathError: a broken escape, a dot segment above the root,
+// Refused, as *PathError: a broken escape, a dot segment above the root,
 // and every C0 control character and DEL, raw or encoded. NUL would end the
 // path early in C (Caddy issue 4574) and a newline is how CVE-2019-11043 got
 // past a path split. An empty path is "/" (RFC 9112 section 3.2.1).
-func cleanURLPath(escaped string) (string, error) {
+func CleanPath(escaped string) (string, error) {
 	if escaped == "" {
 		return "/", nil
 	}

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"bytes"
@@ -57,7 +57,7 @@ func FuzzRanges(f *testing.F) {
 			}
 		}
 		w := httptest.NewRecorder()
-		serveRepresentation(w, r, file, fileInfo{size: int64(size), mtime: time.Unix(784111777, 0)}, mediaType{name: "text/plain"}, tag)
+		serveRepresentation(w, r, file, Info{size: int64(size), mtime: time.Unix(784111777, 0)}, mediaType{name: "text/plain"}, tag)
 		h, body := w.Result().Header, w.Body.Bytes()
 		if length := h.Get("Content-Length"); length != "" && length != strconv.Itoa(len(body)) {
 			t.Fatalf("%d: %d bytes, Content-Length %s", w.Code, len(body), length)

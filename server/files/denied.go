@@ -1,4 +1,4 @@
-package server
+package files
 
 import "strings"
 
@@ -91,7 +91,7 @@ func assetExtensions() []string {
 }
 
 // isAsset says whether a folded name is that of an asset, compressed or not.
-func (p *protection) isAsset(name []byte) bool {
+func (p *Protection) isAsset(name []byte) bool {
 	dot := lastDot(name)
 	if dot < 0 {
 		return false
@@ -113,7 +113,7 @@ func copyWords() []string {
 // isSource reports whether name, which is folded, is that of a script or of a copy of one: an extension of a script stands
 // somewhere in it, with nothing behind it but a sign, a digit or a word that copies have. So x.php.gz, x.php_orig, x.php1,
 // "x.php (copy)" and x.phpold are, mode-php.js, jquery.phpjs.min.js and Foo.php.html are not.
-func (p *protection) isSource(name []byte) bool {
+func (p *Protection) isSource(name []byte) bool {
 	for i, c := range name {
 		if c != '.' {
 			continue
@@ -129,7 +129,7 @@ func (p *protection) isSource(name []byte) bool {
 }
 
 // isCopyTail says whether what follows the extension of a script in a name is that of a copy.
-func (p *protection) isCopyTail(tail []byte) bool {
+func (p *Protection) isCopyTail(tail []byte) bool {
 	if len(tail) == 0 || tail[0] < 'a' || tail[0] > 'z' {
 		return true
 	}

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"fmt"
@@ -17,16 +17,16 @@ import (
 // staticServer serves dir as the router would.
 func staticServer(t *testing.T, dir string) *httptest.Server {
 	t.Helper()
-	root := testRoot(t, dir, docRootOptions{})
-	s := newStaticFiles(root, testTypes(t, ""))
+	root := testRoot(t, dir, Options{})
+	s := NewStatic(root, testTypes(t, ""))
 	ts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f, fnd, err := root.open(r.URL.Path)
+		f, fnd, err := root.Open(r.URL.Path)
 		if err != nil {
 			http.NotFound(w, r)
 			return
 		}
 		defer f.Close()
-		s.serve(w, r, f, fnd)
+		s.Serve(w, r, f, fnd)
 	}))
 	t.Cleanup(ts.Close)
 	return ts
@@ -89,11 +89,11 @@ func TestStaticMethods(t *testing.T) {
 }
 
 func TestEtagTellsFilesApart(t *testing.T) {
-	at := func(ns int64, size int64, ino uint64) fileInfo {
-		return fileInfo{mtime: time.Unix(0, ns), size: size, ino: ino}
+	at := func(ns int64, size int64, ino uint64) Info {
+		return Info{mtime: time.Unix(0, ns), size: size, ino: ino}
 	}
 	seen := map[string]string{}
-	for _, info := range []fileInfo{at(0x12, 0x34, 5), at(0x1, 0x234, 5), at(0x123, 0x4, 5), at(0x12, 0x3, 0x45), at(0x12, 0x34, 6), at(-0x12, 0x34, 5)} {
+	for _, info := range []Info{at(0x12, 0x34, 5), at(0x1, 0x234, 5), at(0x123, 0x4, 5), at(0x12, 0x3, 0x45), at(0x12, 0x34, 6), at(-0x12, 0x34, 5)} {
 		for encoding := -1; encoding < numCodings; encoding++ {
 			tag, what := etag(info, encoding), fmt.Sprintf("%+v %d", info, encoding)
 			if other, dup := seen[tag]; dup {

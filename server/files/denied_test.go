@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"os"
@@ -9,7 +9,7 @@ import (
 
 // TestWhatPeopleLeaveBehindIsDenied is about files; everything else of these names is served.
 func TestWhatPeopleLeaveBehindIsDenied(t *testing.T) {
-	p := newProtection([]string{DenyDefault}, []string{".php"})
+	p := NewProtection([]string{DenyDefault}, []string{".php"})
 	for about, names := range map[string]string{
 		"sources of scripts": "x.php_orig|x.php-old|x.php.old|x.php1|x.php.1|x.php.12|x.php_bak|x.php~|x.php~1~|x.php.~1~|x.php (copy)|x.php - Copy|x.php – Kopie|x.php(1)|" +
 			"x.phpold|x.phpbak|x.phporig|x.phps|x.php.save|x.php.save.1|x.php.swp|x.php.swo|#x.php#|x.php#|x.php.rej|x.php.patch|x.php.txt|x.php.dist|x.php.sample|x.php.disabled|" +
@@ -31,17 +31,17 @@ func TestWhatPeopleLeaveBehindIsDenied(t *testing.T) {
 		for name := range strings.SplitSeq(strings.TrimSuffix(names, "|"), "|") {
 			top := strings.HasSuffix(name, "lock.json") || name == "yarn.lock" || name == "pnpm-lock.yaml"
 			for _, path := range []string{"/" + name, "//" + name, "/a/b/" + name, "/" + asciiUpper(name)} {
-				if _, denied := p.denied(path, false); !denied && (!top || !strings.HasPrefix(path, "/a/")) {
+				if _, denied := p.Denied(path, false); !denied && (!top || !strings.HasPrefix(path, "/a/")) {
 					t.Errorf("%s: %s is served", about, path)
 				}
 			}
 		}
 	}
 	for _, folder := range []string{"/.git", "/x.old", "/www~", "/cvs", "/CVS", "/_darcs", "/nbproject", "/_notes", "/site.bak", "/vendor"} {
-		if _, denied := p.denied(folder, true); !denied {
+		if _, denied := p.Denied(folder, true); !denied {
 			t.Errorf("%s/ is served", folder)
 		}
-		if _, denied := p.denied(folder+"/a.css", false); !denied {
+		if _, denied := p.Denied(folder+"/a.css", false); !denied {
 			t.Errorf("%s/a.css is served", folder)
 		}
 	}
@@ -49,7 +49,7 @@ func TestWhatPeopleLeaveBehindIsDenied(t *testing.T) {
 
 // TestNoAssetIsDenied has the names of files in real asset folders.
 func TestNoAssetIsDenied(t *testing.T) {
-	p := newProtection([]string{DenyDefault}, []string{".php"})
+	p := NewProtection([]string{DenyDefault}, []string{".php"})
 	text, err := os.ReadFile(filepath.Join("testdata", "assetnames.txt"))
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestNoAssetIsDenied(t *testing.T) {
 			continue
 		}
 		folder := name == "icons/core" || name == "icons/vagrantfile"
-		if rule, denied := p.denied("/"+name, folder); denied {
+		if rule, denied := p.Denied("/"+name, folder); denied {
 			t.Errorf("/%s is denied by %s", name, rule)
 		}
 	}
@@ -92,24 +92,24 @@ func TestEntriesAreTakenOffOneByOne(t *testing.T) {
 		{"", ".env x.inc x.php.bak", "a.log vendor/a.css"},
 	} {
 		entries := strings.Fields(tt.entries)
-		if _, errs := denyRules(entries); len(errs) > 0 {
+		if _, errs := DenyRules(entries); len(errs) > 0 {
 			t.Errorf("%s: %v", tt.entries, errs)
 		}
-		p := newProtection(entries, []string{".php"})
-		p.isComposers = func() bool { return false }
+		p := NewProtection(entries, []string{".php"})
+		p.IsComposers = func() bool { return false }
 		for name := range strings.FieldsSeq(tt.denied) {
-			if _, denied := p.denied("/"+name, false); !denied {
+			if _, denied := p.Denied("/"+name, false); !denied {
 				t.Errorf("%q: %s is served", tt.entries, name)
 			}
 		}
 		for name := range strings.FieldsSeq(tt.served) {
-			if rule, denied := p.denied("/"+name, false); denied {
+			if rule, denied := p.Denied("/"+name, false); denied {
 				t.Errorf("%q: %s is denied by %s", tt.entries, name, rule)
 			}
 		}
 	}
 	for _, bad := range []string{"!dockerfile", "@default !nope", "!@default", "@defaults", "@default !*.log !*.log", "@default !"} {
-		if _, errs := denyRules(strings.Fields(bad)); len(errs) == 0 {
+		if _, errs := DenyRules(strings.Fields(bad)); len(errs) == 0 {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
@@ -117,7 +117,7 @@ func TestEntriesAreTakenOffOneByOne(t *testing.T) {
 
 // TestGuideHasTheDefaultList keeps docs/configuration.md true.
 func TestGuideHasTheDefaultList(t *testing.T) {
-	guide, err := os.ReadFile(filepath.Join("..", "docs", "configuration.md"))
+	guide, err := os.ReadFile(filepath.Join("..", "..", "docs", "configuration.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

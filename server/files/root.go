@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"errors"
@@ -17,20 +17,20 @@ const onWindows = runtime.GOOS == "windows"
 
 // Why a lookup that met a file does not give it.
 var (
-	// errOutsideRoot: a symbolic link leads where docRootOptions.Links does not
-	// follow it, or to a protected name. It is always a linkError.
-	errOutsideRoot = errors.New("path leads out of the document root")
+	// ErrOutsideRoot: a symbolic link leads where Options.Links does not
+	// follow it, or to a protected name. It is always a LinkError.
+	ErrOutsideRoot = errors.New("path leads out of the document root")
 	// errNotRegular: open met a folder, FIFO, socket or device.
 	errNotRegular = errors.New("not a regular file")
 )
 
-// docRootOptions says what a docRoot does with symbolic links.
-type docRootOptions struct {
+// Options says what a Root does with symbolic links.
+type Options struct {
 	// Links says which symbolic links that lead out of the document root are
 	// followed. Links that stay inside always are.
 	Links linkPolicy
 	// Protect has the names that no link may lead to; nil: there are none.
-	Protect *protection
+	Protect *Protection
 	// ResolveSymlinks reports real paths in found, so that PHP and opcache see
 	// a new path after a release folder was switched (current -> releases/7).
 	ResolveSymlinks bool
@@ -39,28 +39,28 @@ type docRootOptions struct {
 	As *manager.Identity
 }
 
-// fileInfo is what the server needs to know of a file; unlike fs.FileInfo it
+// Info is what the server needs to know of a file; unlike fs.FileInfo it
 // costs no allocation.
-type fileInfo struct {
-	dir     bool
-	regular bool // false with dir false: FIFO, socket or device, never served
+type Info struct {
+	Dir     bool
+	Regular bool // false with dir false: FIFO, socket or device, never served
 	size    int64
 	mtime   time.Time
 	ino     uint64 // 0 where the system has none
 	dev     uint64
 }
 
-// found is a file below the document root.
-type found struct {
+// Found is a file below the document root.
+type Found struct {
 	Path string // absolute path to hand to PHP; the real path with ResolveSymlinks
 	Root string // document root to hand to PHP; the real path with ResolveSymlinks
 	url  string // the path that was looked up
-	fileInfo
+	Info
 }
 
-// newDocRoot returns the document root at path, which must be a folder now and
+// OpenRoot returns the document root at path, which must be a folder now and
 // may be switched to another one at any time later.
-func newDocRoot(path string, opts docRootOptions) (*docRoot, error) {
+func OpenRoot(path string, opts Options) (*Root, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open document root %q: %w", path, err)
@@ -72,12 +72,12 @@ func newDocRoot(path string, opts docRootOptions) (*docRoot, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("cannot open document root %q: not a folder", path)
 	}
-	return openDocRoot(abs, opts)
+	return openRoot(abs, opts)
 }
 
 // relPath turns a URL path into one relative to the document root: "." for
 // "/", repeated slashes as one, and a trailing slash kept because only a
-// folder has one. It holds off by itself what cleanURLPath holds off, so that
+// folder has one. It holds off by itself what CleanPath holds off, so that
 // a caller's mistake finds nothing rather than something.
 func relPath(urlPath string) (string, error) {
 	if urlPath == "" || urlPath[0] != '/' {
@@ -148,7 +148,7 @@ func unsafeOnWindows(rel string) bool {
 // and with every extension (learn.microsoft.com, "Naming Files, Paths, and
 // Namespaces").
 func reservedOnWindows(segment string) bool {
-	name, _, _ := strings.Cut(asciiLower(segment), ".")
+	name, _, _ := strings.Cut(Lower(segment), ".")
 	name = strings.TrimRight(name, " ")
 	switch name {
 	case "con", "prn", "aux", "nul", "conin$", "conout$":

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"errors"
@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// docRoot looks files up below one document root without ever leaving it.
+// Root looks files up below one document root without ever leaving it.
 //
 //	statx(root path)          same folder as the descriptor? else open it anew
 //	openat2(root, url path)   RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS: the kernel holds the walk inside
@@ -26,10 +26,10 @@ import (
 //
 // The descriptor of the root makes a lookup one walk of one tree: a release
 // link that is switched meanwhile cannot mix two releases.
-type docRoot struct {
+type Root struct {
 	path  string
 	cpath []byte // path with its NUL, so that the statx of each request allocates nothing
-	opts  docRootOptions
+	opts  Options
 
 	current atomic.Pointer[rootDir]
 	reopen  sync.Mutex // held while current is being replaced
@@ -58,8 +58,8 @@ const maxRetries = 16
 // program that a busy machine keeps waiting.
 const missingRetries = 250
 
-func openDocRoot(path string, opts docRootOptions) (*docRoot, error) {
-	d := &docRoot{path: path, cpath: append([]byte(path), 0), opts: opts}
+func openRoot(path string, opts Options) (*Root, error) {
+	d := &Root{path: path, cpath: append([]byte(path), 0), opts: opts}
 	r, err := openRootDir(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open document root %q: %w", path, err)
@@ -122,7 +122,7 @@ func (r *rootDir) release() {
 
 // Close gives the root's descriptor back once running lookups have ended.
 // Lookups after Close fail with fs.ErrClosed.
-func (d *docRoot) Close() error {
+func (d *Root) Close() error {
 	d.reopen.Lock()
 	defer d.reopen.Unlock()
 	if r := d.current.Swap(nil); r != nil {
@@ -132,7 +132,7 @@ func (d *docRoot) Close() error {
 }
 
 // root returns the folder that the root path names now, retained.
-func (d *docRoot) root() (*rootDir, error) {
+func (d *Root) root() (*rootDir, error) {
 	var st unix.Statx_t
 	if err := d.statRoot(&st); err != nil {
 		return nil, rootError(d.path, err)
@@ -155,7 +155,7 @@ func (d *docRoot) root() (*rootDir, error) {
 // statRoot is statx(2) of the root path, through links. It looks again for a
 // few milliseconds when nothing is there: ln -sfn, the usual way to switch a
 // release, removes the old link before it makes the new one.
-func (d *docRoot) statRoot(st *unix.Statx_t) error {
+func (d *Root) statRoot(st *unix.Statx_t) error {
 	for try := 0; ; {
 		at := unix.AT_FDCWD
 		_, _, errno := unix.Syscall6(unix.SYS_STATX, uintptr(at), uintptr(unsafe.Pointer(&d.cpath[0])),
@@ -176,7 +176,7 @@ func (d *docRoot) statRoot(st *unix.Statx_t) error {
 }
 
 // reopenRoot replaces current by what the root path names now.
-func (d *docRoot) reopenRoot() (*rootDir, error) {
+func (d *Root) reopenRoot() (*rootDir, error) {
 	d.reopen.Lock()
 	defer d.reopen.Unlock()
 	old := d.current.Load()
@@ -207,14 +207,14 @@ func rootError(path string, err error) error {
 	return fmt.Errorf("cannot open document root %q: %v", path, err)
 }
 
-// lookup finds the file at urlPath, a result of cleanURLPath. Errors:
+// Lookup finds the file at urlPath, a result of CleanPath. Errors:
 // fs.ErrNotExist (also for a name no file can have, a loop of links, and a
-// trailing slash behind a file), fs.ErrPermission, errOutsideRoot, or another
+// trailing slash behind a file), fs.ErrPermission, ErrOutsideRoot, or another
 // that is the server's fault. It does not say that the file can be read:
 // PHP's user reads scripts.
-func (d *docRoot) lookup(urlPath string) (found, error) {
+func (d *Root) Lookup(urlPath string) (Found, error) {
 	if d.portable != nil {
-		return d.portable.lookup(urlPath)
+		return d.portable.Lookup(urlPath)
 	}
 	if rel, err := relPath(urlPath); err == nil && !d.opts.ResolveSymlinks && !strings.Contains(rel, "/") {
 		if fnd, err := d.lookupName(rel); err != errIsLink {
@@ -224,7 +224,7 @@ func (d *docRoot) lookup(urlPath string) (found, error) {
 	}
 	fd, fnd, err := d.find(urlPath, unix.O_PATH)
 	if err != nil {
-		return found{}, err
+		return Found{}, err
 	}
 	_ = unix.Close(fd)
 	return fnd, nil
@@ -234,43 +234,43 @@ func (d *docRoot) lookup(urlPath string) (found, error) {
 var errIsLink = errors.New("symbolic link")
 
 // lookupName finds a name in the root itself. There is no folder on the way and only a link could lead out.
-func (d *docRoot) lookupName(name string) (found, error) {
+func (d *Root) lookupName(name string) (Found, error) {
 	r, err := d.root()
 	if err != nil {
 		if errors.Is(err, unix.EAGAIN) {
 			err = errIsLink // being switched: the other way tries again
 		}
-		return found{}, err
+		return Found{}, err
 	}
 	defer r.release()
 	var st unix.Stat_t
 	if err := unix.Fstatat(r.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return found{}, err
+		return Found{}, err
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
-		return found{}, errIsLink
+		return Found{}, errIsLink
 	}
-	return found{Root: d.path, Path: joinRoot(d.path, name), fileInfo: infoOf(&st)}, nil
+	return Found{Root: d.path, Path: joinRoot(d.path, name), Info: infoOf(&st)}, nil
 }
 
-// open opens the regular file at urlPath for reading. Anything else is
+// Open opens the regular file at urlPath for reading. Anything else is
 // errNotRegular, with found filled in. O_NONBLOCK keeps a FIFO from hanging
 // the open; on a regular file it means nothing (open(2)).
-func (d *docRoot) open(urlPath string) (f *os.File, fnd found, err error) {
+func (d *Root) Open(urlPath string) (f *os.File, fnd Found, err error) {
 	d.opts.As.Do(func() { f, fnd, err = d.openAsIs(urlPath) })
 	return f, fnd, err
 }
 
 // openAsIs is open with the rights that the thread has.
-func (d *docRoot) openAsIs(urlPath string) (*os.File, found, error) {
+func (d *Root) openAsIs(urlPath string) (*os.File, Found, error) {
 	if d.portable != nil {
-		return d.portable.open(urlPath)
+		return d.portable.Open(urlPath)
 	}
 	fd, fnd, err := d.find(urlPath, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY)
 	if err != nil {
-		return nil, found{}, err
+		return nil, Found{}, err
 	}
-	if !fnd.regular {
+	if !fnd.Regular {
 		_ = unix.Close(fd)
 		return nil, fnd, errNotRegular
 	}
@@ -278,10 +278,10 @@ func (d *docRoot) openAsIs(urlPath string) (*os.File, found, error) {
 }
 
 // find opens the file at urlPath with flags.
-func (d *docRoot) find(urlPath string, flags int) (int, found, error) {
+func (d *Root) find(urlPath string, flags int) (int, Found, error) {
 	rel, err := relPath(urlPath)
 	if err != nil {
-		return -1, found{}, err
+		return -1, Found{}, err
 	}
 	for range maxRetries {
 		fd, fnd, err := d.findOnce(rel, urlPath, flags)
@@ -289,19 +289,19 @@ func (d *docRoot) find(urlPath string, flags int) (int, found, error) {
 			continue // something was renamed on the way
 		}
 		if err != nil {
-			return -1, found{}, lookupError(urlPath, err)
+			return -1, Found{}, lookupError(urlPath, err)
 		}
 		fnd.url = urlPath
 		return fd, fnd, nil
 	}
-	return -1, found{}, fmt.Errorf("cannot look up %q: it is being renamed all the time", urlPath)
+	return -1, Found{}, fmt.Errorf("cannot look up %q: it is being renamed all the time", urlPath)
 }
 
 // findOnce is find for one state of the root; EAGAIN asks for another try.
-func (d *docRoot) findOnce(rel, url string, flags int) (int, found, error) {
+func (d *Root) findOnce(rel, url string, flags int) (int, Found, error) {
 	r, err := d.root()
 	if err != nil {
-		return -1, found{}, err
+		return -1, Found{}, err
 	}
 	defer r.release()
 
@@ -310,20 +310,20 @@ func (d *docRoot) findOnce(rel, url string, flags int) (int, found, error) {
 		fd, err = d.openThroughLinks(r, rel, url, flags)
 	}
 	if err != nil {
-		return -1, found{}, err
+		return -1, Found{}, err
 	}
-	fnd := found{Root: d.path}
+	fnd := Found{Root: d.path}
 	if d.opts.ResolveSymlinks {
 		fnd.Root, fnd.Path, err = realPaths(r, fd, rel)
 	} else {
 		fnd.Path = joinRoot(d.path, rel)
 	}
 	if err == nil {
-		fnd.fileInfo, err = statFD(fd)
+		fnd.Info, err = statFD(fd)
 	}
 	if err != nil {
 		_ = unix.Close(fd)
-		return -1, found{}, err
+		return -1, Found{}, err
 	}
 	return fd, fnd, nil
 }
@@ -339,19 +339,19 @@ func openAt(dirfd int, path string, flags int, resolve uint64) (int, error) {
 	}
 }
 
-func statFD(fd int) (fileInfo, error) {
+func statFD(fd int) (Info, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
-		return fileInfo{}, err
+		return Info{}, err
 	}
 	return infoOf(&st), nil
 }
 
-func infoOf(st *unix.Stat_t) fileInfo {
+func infoOf(st *unix.Stat_t) Info {
 	sec, nsec := st.Mtim.Unix()
-	return fileInfo{
-		dir:     st.Mode&unix.S_IFMT == unix.S_IFDIR,
-		regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
+	return Info{
+		Dir:     st.Mode&unix.S_IFMT == unix.S_IFDIR,
+		Regular: st.Mode&unix.S_IFMT == unix.S_IFREG,
 		size:    st.Size,
 		mtime:   time.Unix(sec, nsec),
 		ino:     st.Ino,
@@ -370,7 +370,7 @@ func lookupError(urlPath string, err error) error {
 	case unix.EACCES, unix.EPERM:
 		return fs.ErrPermission
 	}
-	if errors.Is(err, errOutsideRoot) {
+	if errors.Is(err, ErrOutsideRoot) {
 		return err
 	}
 	return fmt.Errorf("cannot look up %q: %w", urlPath, err)

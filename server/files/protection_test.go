@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"strings"
@@ -6,7 +6,7 @@ import (
 )
 
 func TestDefaultProtectionDenies(t *testing.T) {
-	p := newProtection([]string{DenyDefault}, []string{".php"})
+	p := NewProtection([]string{DenyDefault}, []string{".php"})
 	tests := []struct{ path, rule string }{
 		{"/.env", ruleDotfile},
 		{"/.git/config", ruleDotfile},
@@ -63,7 +63,7 @@ func TestDefaultProtectionDenies(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.path, func(t *testing.T) {
-			if rule, denied := p.denied(tt.path, strings.HasSuffix(tt.rule, "/") && strings.Count(tt.path, "/") == 1); !denied || rule != tt.rule {
+			if rule, denied := p.Denied(tt.path, strings.HasSuffix(tt.rule, "/") && strings.Count(tt.path, "/") == 1); !denied || rule != tt.rule {
 				t.Errorf("denied(%q) = %q, %v; want %q, true", tt.path, rule, denied, tt.rule)
 			}
 		})
@@ -71,7 +71,7 @@ func TestDefaultProtectionDenies(t *testing.T) {
 }
 
 func TestDefaultProtectionAllows(t *testing.T) {
-	p := newProtection([]string{DenyDefault}, []string{".php"})
+	p := NewProtection([]string{DenyDefault}, []string{".php"})
 	for _, path := range []string{
 		"/", "/index.php", "/a.b/index.php", "/.well-known/acme-challenge/token", "/.well-known/security.txt", "/.well-known",
 		"/assets/vendor/jquery.js", "/vendors/x.js", "/vendor.js", "/composer.json.html", "/catalog", "/blog/", "/sql", "/changelog",
@@ -82,7 +82,7 @@ func TestDefaultProtectionAllows(t *testing.T) {
 		"/" + strings.Repeat("n", 300),
 	} {
 		t.Run(path, func(t *testing.T) {
-			if rule, denied := p.denied(path, false); denied {
+			if rule, denied := p.Denied(path, false); denied {
 				t.Errorf("denied(%q) by %q", path, rule)
 			}
 		})
@@ -90,24 +90,24 @@ func TestDefaultProtectionAllows(t *testing.T) {
 }
 
 func TestScriptExtensionsOfTheSiteAreNotDenied(t *testing.T) {
-	p := newProtection(nil, []string{".php", ".phtml", ".foo"})
+	p := NewProtection(nil, []string{".php", ".phtml", ".foo"})
 	for path, want := range map[string]bool{
 		"/a.php": false, "/a.phtml": false, "/a.foo": false, "/a.foo.gz": true, "/a.inc.foo": false, "/a.FOO": true, "/a.PHTML": true, "/a.php7": true, "/a.foo/b.txt": false,
 	} {
-		if _, denied := p.denied(path, false); denied != want {
+		if _, denied := p.Denied(path, false); denied != want {
 			t.Errorf("denied(%q) = %v, want %v", path, denied, want)
 		}
 	}
 }
 
 func TestDenyPatternsAreConfigurable(t *testing.T) {
-	p := newProtection([]string{"secret-?.*", "/private/", "/x*y"}, []string{".php"})
+	p := NewProtection([]string{"secret-?.*", "/private/", "/x*y"}, []string{".php"})
 	for path, want := range map[string]bool{
 		"/secret-1.txt": true, "/a/SECRET-2.pdf": true, "/secret-.txt": false, "/secret-12.txt": false,
 		"/private/x": true, "/a/private/x": false, "/xaay": true, "/a/xaay": false, "/xaayb": false,
 		"/vendor/x": false, "/x.sql": false, "/.env": true, "/x.inc": true,
 	} {
-		if _, denied := p.denied(path, false); denied != want {
+		if _, denied := p.Denied(path, false); denied != want {
 			t.Errorf("denied(%q) = %v, want %v", path, denied, want)
 		}
 	}
@@ -137,18 +137,18 @@ func TestGlobMatchIsNotExponential(t *testing.T) {
 }
 
 func TestDeniedDoesNotAllocate(t *testing.T) {
-	p := newProtection([]string{DenyDefault}, []string{".php"})
+	p := NewProtection([]string{DenyDefault}, []string{".php"})
 	for _, path := range []string{"/wp-content/themes/Twenty/style.CSS", "/.env", "/a/dump.sql"} {
-		if n := testing.AllocsPerRun(100, func() { p.denied(path, false) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { p.Denied(path, false) }); n != 0 {
 			t.Errorf("denied(%q): %v allocations", path, n)
 		}
 	}
 }
 
 func BenchmarkDenied(b *testing.B) {
-	p := newProtection([]string{DenyDefault}, []string{".php"})
+	p := NewProtection([]string{DenyDefault}, []string{".php"})
 	b.ReportAllocs()
 	for b.Loop() {
-		p.denied("/wp-content/themes/twentytwentyfour/assets/css/style.css", false)
+		p.Denied("/wp-content/themes/twentytwentyfour/assets/css/style.css", false)
 	}
 }

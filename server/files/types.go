@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	_ "embed"
@@ -38,14 +38,14 @@ type mediaType struct {
 	encoding     string // Content-Encoding of such files as they are; empty: none
 }
 
-// mediaTypes finds the media type of a file by the last extension of its name; nothing is guessed from content.
-type mediaTypes map[string]mediaType
+// Types finds the media type of a file by the last extension of its name; nothing is guessed from content.
+type Types map[string]mediaType
 
-// newMediaTypes returns the types of a site. Text gets the charset, if one is given: which one a file is written in cannot
+// NewTypes returns the types of a site. Text gets the charset, if one is given: which one a file is written in cannot
 // be known, and a wrong one would outrank what the file says itself, in a meta element or a byte order mark (HTML,
 // "Determining the character encoding"). own are entries such as .odg=TYPE that outrank the table.
-func newMediaTypes(own []string, charset string) (mediaTypes, error) {
-	types := make(mediaTypes, 1300)
+func NewTypes(own []string, charset string) (Types, error) {
+	types := make(Types, 1300)
 	for line := range strings.SplitSeq(mimeTypes+ownMimeTypes, "\n") {
 		fields := strings.Fields(line)
 		if len(fields) < 3 || fields[0] == "#" {
@@ -56,7 +56,7 @@ func newMediaTypes(own []string, charset string) (mediaTypes, error) {
 		}
 	}
 	for _, entry := range own {
-		ext, name, err := parseOwnType(entry)
+		ext, name, err := ParseType(entry)
 		if err != nil {
 			return nil, err
 		}
@@ -71,10 +71,10 @@ func newMediaTypes(own []string, charset string) (mediaTypes, error) {
 	return types, nil
 }
 
-// parseOwnType reads an entry such as .odg=application/vnd.oasis.opendocument.graphics. The dot may be missing.
-func parseOwnType(entry string) (ext, name string, err error) {
+// ParseType reads an entry such as .odg=application/vnd.oasis.opendocument.graphics. The dot may be missing.
+func ParseType(entry string) (ext, name string, err error) {
 	ext, name, ok := strings.Cut(entry, "=")
-	ext = asciiLower(strings.TrimPrefix(ext, "."))
+	ext = Lower(strings.TrimPrefix(ext, "."))
 	name = strings.TrimSpace(name)
 	if !ok || ext == "" || strings.ContainsAny(ext, "./\\ *") {
 		return "", "", fmt.Errorf("types: %q must be an extension and its type, such as .odg=application/vnd.oasis.opendocument.graphics", entry)
@@ -85,8 +85,8 @@ func parseOwnType(entry string) (ext, name string, err error) {
 	return ext, name, nil
 }
 
-// validCharset says what is wrong with the name of a charset (RFC 2978 section 2.3).
-func validCharset(charset string) error {
+// ValidCharset says what is wrong with the name of a charset (RFC 2978 section 2.3).
+func ValidCharset(charset string) error {
 	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'+-^_`{}~"
 	if strings.Trim(charset, allowed) != "" {
 		return fmt.Errorf("charset must be the name of a character encoding such as utf-8 or iso-8859-1, or empty, not %q", charset)
@@ -103,7 +103,7 @@ func withCharset(name, charset string) string {
 }
 
 // of returns the media type of a file with this name.
-func (m mediaTypes) of(name string) mediaType {
+func (m Types) of(name string) mediaType {
 	unknown := mediaType{name: octetStream}
 	dot := strings.LastIndexByte(name, '.')
 	if dot < 0 || strings.IndexByte(name[dot:], '/') >= 0 {

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"os"
@@ -129,15 +129,15 @@ func (a *acceptedCodings) next(tried [numCodings]bool) int {
 // accepts: a regular file inside the document root with the coding's ending
 // behind the whole name, not older than fnd, so that a forgotten one never
 // hides a change. The index of the coding is -1 when there is none.
-func (s *staticFiles) openSibling(a acceptedCodings, fnd found) (*os.File, found, int) {
+func (s *Static) openSibling(a acceptedCodings, fnd Found) (*os.File, Found, int) {
 	var tried [numCodings]bool
 	for {
 		i := a.next(tried)
 		if i < 0 {
-			return nil, found{}, -1
+			return nil, Found{}, -1
 		}
 		tried[i] = true
-		f, sibling, err := s.root.open(fnd.url + codingOf(i).ext)
+		f, sibling, err := s.root.Open(fnd.url + codingOf(i).ext)
 		if err != nil {
 			continue
 		}

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"fmt"
@@ -26,25 +26,25 @@ const (
 	linksAll
 )
 
-func linkPolicyOf(follow string) linkPolicy {
+func LinksOf(follow string) linkPolicy {
 	return map[string]linkPolicy{FollowOwner: linksOwner, FollowYes: linksAll}[follow]
 }
 
-// linkError is a symbolic link that is not followed. It is an errOutsideRoot.
-type linkError struct {
+// LinkError is a symbolic link that is not followed. It is an ErrOutsideRoot.
+type LinkError struct {
 	link, target string // target is a real path, empty where it is not known
 	why          string
-	hint         string // what to do about it
+	Hint         string // what to do about it
 }
 
-func (e *linkError) Error() string {
+func (e *LinkError) Error() string {
 	if e.target == "" {
 		return fmt.Sprintf("the symbolic link %s is not followed: %s", e.link, e.why)
 	}
 	return fmt.Sprintf("the symbolic link %s to %s is not followed: %s", e.link, e.target, e.why)
 }
 
-func (e *linkError) Unwrap() error { return errOutsideRoot }
+func (e *LinkError) Unwrap() error { return ErrOutsideRoot }
 
 // firstLink is the first symbolic link on the way from the folder root to rel, for messages.
 func firstLink(root, rel string) string {
@@ -60,17 +60,17 @@ func firstLink(root, rel string) string {
 
 // refusedInside is the error of linksInside.
 func refusedInside(link, target string) error {
-	return &linkError{
+	return &LinkError{
 		link: link, target: target, why: "it leads out of the document root",
-		hint: "follow_symlinks: owner follows links to what belongs to their owner or to root, follow_symlinks: yes follows all.",
+		Hint: "follow_symlinks: owner follows links to what belongs to their owner or to root, follow_symlinks: yes follows all.",
 	}
 }
 
 // refusedTarget is the error of a link to a protected name.
 func refusedTarget(link, target, rule string) error {
-	return &linkError{
+	return &LinkError{
 		link: link, target: target, why: "it leads to a name that is never served (" + rule + ")",
-		hint: "deny has the names that are never served; a name that begins with a dot and the source of a script never are.",
+		Hint: "deny has the names that are never served; a name that begins with a dot and the source of a script never are.",
 	}
 }
 
@@ -113,41 +113,41 @@ func (l *linkRule) end(real string, owner uint32) error {
 	case owner != 0 && owner != l.owner:
 		return refusedOwner(l.link, l.owner, real, owner)
 	case owner == 0 && inSystemFolder(real):
-		return &linkError{
+		return &LinkError{
 			link: l.link, target: real, why: fmt.Sprintf("it belongs to user %d and leads to what is root's in a folder of the system", l.owner),
-			hint: "follow_symlinks: owner follows such a link if it is root's, too (chown -h root), follow_symlinks: yes follows all.",
+			Hint: "follow_symlinks: owner follows such a link if it is root's, too (chown -h root), follow_symlinks: yes follows all.",
 		}
 	}
 	return nil
 }
 
 func refusedOwner(link string, owner uint32, target string, targetOwner uint32) error {
-	return &linkError{
+	return &LinkError{
 		link: link, target: target, why: fmt.Sprintf("it belongs to user %d and what it leads to belongs to user %d", owner, targetOwner),
-		hint: "follow_symlinks: owner follows links to what belongs to their owner or to root: make it belong to that user (chown -h for the link). follow_symlinks: yes follows all.",
+		Hint: "follow_symlinks: owner follows links to what belongs to their owner or to root: make it belong to that user (chown -h for the link). follow_symlinks: yes follows all.",
 	}
 }
 
 // maxRefusedLinks bounds how many links of a site the log tells of.
 const maxRefusedLinks = 100
 
-// refusedLinks are those that the log has told of: once is enough for each.
-type refusedLinks struct {
+// RefusedLinks are those that the log has told of: once is enough for each.
+type RefusedLinks struct {
 	mu   sync.Mutex // guards said
-	said map[linkError]bool
+	said map[LinkError]bool
 }
 
-func (l *refusedLinks) log(log *slog.Logger, err *linkError) {
+func (l *RefusedLinks) Log(log *slog.Logger, err *LinkError) {
 	l.mu.Lock()
 	news := !l.said[*err] && len(l.said) < maxRefusedLinks
 	if news {
 		if l.said == nil {
-			l.said = map[linkError]bool{}
+			l.said = map[LinkError]bool{}
 		}
 		l.said[*err] = true
 	}
 	l.mu.Unlock()
 	if news {
-		log.Warn("symbolic link not followed", "link", err.link, "target", err.target, "why", err.why, "hint", err.hint)
+		log.Warn("symbolic link not followed", "link", err.link, "target", err.target, "why", err.why, "hint", err.Hint)
 	}
 }

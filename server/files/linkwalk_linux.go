@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"strconv"
@@ -12,7 +12,7 @@ const maxLinks = 40
 
 // openThroughLinks is findOnce for a path with symbolic links in it, which are followed as the policy says. What is checked
 // is always a descriptor, and what is opened in the end is that very file. url is what was asked for.
-func (d *docRoot) openThroughLinks(r *rootDir, rel, url string, flags int) (int, error) {
+func (d *Root) openThroughLinks(r *rootDir, rel, url string, flags int) (int, error) {
 	root, err := realPathOf(r.fd)
 	if err != nil {
 		return -1, err
@@ -33,12 +33,12 @@ func (d *docRoot) openThroughLinks(r *rootDir, rel, url string, flags int) (int,
 			return -1, err
 		}
 	}
-	var info fileInfo
+	var info Info
 	if err == nil {
 		info, err = statFD(fd)
 	}
 	if err == nil {
-		if rule, denied := d.opts.Protect.deniedTarget(root, real, url, info.dir); denied {
+		if rule, denied := d.opts.Protect.deniedTarget(root, real, url, info.Dir); denied {
 			err = refusedTarget(firstLink(d.path, rel), real, rule)
 		}
 	}

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"errors"
@@ -39,7 +39,7 @@ func TestCleanURLPath(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := cleanURLPath(tt.in)
+			got, err := CleanPath(tt.in)
 			if err != nil || got != tt.want {
 				t.Errorf("cleanURLPath(%q) = %q, %v; want %q", tt.in, got, err, tt.want)
 			}
@@ -80,8 +80,8 @@ func TestCleanURLPathRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := cleanURLPath(tt.in)
-			var bad *badPathError
+			got, err := CleanPath(tt.in)
+			var bad *PathError
 			if !errors.As(err, &bad) || got != "" {
 				t.Errorf("cleanURLPath(%q) = %q, %v; want a *badPathError", tt.in, got, err)
 			}
@@ -90,7 +90,7 @@ func TestCleanURLPathRefuses(t *testing.T) {
 }
 
 func TestBadPathErrorIsBounded(t *testing.T) {
-	_, err := cleanURLPath("/%00" + strings.Repeat("x", 64<<10))
+	_, err := CleanPath("/%00" + strings.Repeat("x", 64<<10))
 	if err == nil || len(err.Error()) > 400 {
 		t.Errorf("error for a 64 KiB path has %d bytes", len(err.Error()))
 	}
@@ -98,7 +98,7 @@ func TestBadPathErrorIsBounded(t *testing.T) {
 
 func TestCleanURLPathOfPlainPathDoesNotAllocate(t *testing.T) {
 	for _, path := range []string{"/", "/assets/app.js", "/.well-known/x", "/index.php/a/b"} {
-		if n := testing.AllocsPerRun(100, func() { _, _ = cleanURLPath(path) }); n != 0 {
+		if n := testing.AllocsPerRun(100, func() { _, _ = CleanPath(path) }); n != 0 {
 			t.Errorf("cleanURLPath(%q): %v allocations", path, n)
 		}
 	}
@@ -109,9 +109,9 @@ func FuzzCleanURLPath(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got, err := cleanURLPath(s)
+		got, err := CleanPath(s)
 		if err != nil {
-			if _, ok := errors.AsType[*badPathError](err); !ok {
+			if _, ok := errors.AsType[*PathError](err); !ok {
 				t.Fatalf("%q: untyped error %v", s, err)
 			}
 			return
@@ -133,7 +133,7 @@ func FuzzCleanURLPath(f *testing.F) {
 			t.Fatalf("%q grew to %q", s, got)
 		}
 		if !strings.Contains(got, "%") {
-			if again, err := cleanURLPath(got); err != nil || again != got {
+			if again, err := CleanPath(got); err != nil || again != got {
 				t.Fatalf("%q: cleaning %q again gave %q, %v", s, got, again, err)
 			}
 		}
@@ -149,7 +149,7 @@ func BenchmarkCleanURLPath(b *testing.B) {
 		b.Run(bb.name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				_, _ = cleanURLPath(bb.path)
+				_, _ = CleanPath(bb.path)
 			}
 		})
 	}

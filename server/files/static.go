@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"net/http"
@@ -11,7 +11,7 @@ import (
 // staticMethods is the Allow field of a static file.
 const staticMethods = "GET, HEAD, OPTIONS"
 
-// staticFiles serves regular files as they are, and their precompressed
+// Static serves regular files as they are, and their precompressed
 // siblings (app.js.br, app.js.zst, app.js.gz) to clients that accept them.
 //
 // Siblings are looked for only where they can help, that is for the types that
@@ -19,16 +19,16 @@ const staticMethods = "GET, HEAD, OPTIONS"
 // accepts: a client without Accept-Encoding, or an image, costs no lookup. So
 // that this is still right for caches, every response of a compressible type
 // says Vary: Accept-Encoding, whether or not a sibling exists at the moment.
-type staticFiles struct {
-	root  *docRoot
-	types mediaTypes
+type Static struct {
+	root  *Root
+	types Types
 }
 
-func newStaticFiles(root *docRoot, types mediaTypes) *staticFiles { return &staticFiles{root, types} }
+func NewStatic(root *Root, types Types) *Static { return &Static{root, types} }
 
-// serve answers with the file f that root.open gave together with fnd. It does
+// Serve answers with the file f that root.open gave together with fnd. It does
 // not close f.
-func (s *staticFiles) serve(w http.ResponseWriter, r *http.Request, f *os.File, fnd found) {
+func (s *Static) Serve(w http.ResponseWriter, r *http.Request, f *os.File, fnd Found) {
 	h := w.Header()
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
@@ -48,7 +48,7 @@ func (s *staticFiles) serve(w http.ResponseWriter, r *http.Request, f *os.File, 
 		if len(accept) > 0 {
 			a := parseAcceptEncoding(accept)
 			var siblingFile *os.File
-			var siblingFound found
+			var siblingFound Found
 			if siblingFile, siblingFound, sibling = s.openSibling(a, fnd); sibling >= 0 {
 				defer siblingFile.Close()
 				f, variant, media.encoding = siblingFile, siblingFound, codingOf(sibling).name
@@ -58,12 +58,12 @@ func (s *staticFiles) serve(w http.ResponseWriter, r *http.Request, f *os.File, 
 			}
 		}
 	}
-	serveRepresentation(w, r, f, variant.fileInfo, media, etag(variant.fileInfo, sibling))
+	serveRepresentation(w, r, f, variant.Info, media, etag(variant.Info, sibling))
 }
 
 // serveRepresentation answers a GET or HEAD with one representation of a resource, by RFC 9110 sections 13 and 14.
 // http.ServeContent differs from these in a dozen places, see TestConditionsAndRangesFollowRFC9110.
-func serveRepresentation(w http.ResponseWriter, r *http.Request, f *os.File, info fileInfo, media mediaType, tag string) {
+func serveRepresentation(w http.ResponseWriter, r *http.Request, f *os.File, info Info, media mediaType, tag string) {
 	h, now := w.Header(), time.Now()
 	v := validators{etag: tag, modified: lastModified(info.mtime, now)}
 	h.Set("Etag", tag)
@@ -122,7 +122,7 @@ func addVary(h http.Header) {
 // inode in hex. The separators keep two files whose numbers only look alike
 // when written without a gap apart (Caddy commit d6f7f18b), and the coding is
 // part of it because each coding is a representation of its own.
-func etag(info fileInfo, encoding int) string {
+func etag(info Info, encoding int) string {
 	var stack [64]byte
 	b := append(stack[:0], '"')
 	b = strconv.AppendInt(b, info.mtime.UnixNano(), 16)

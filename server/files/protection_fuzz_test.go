@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"strings"
@@ -11,13 +11,13 @@ func FuzzProtection(f *testing.F) {
 	for _, s := range []string{".env", "a.php", "dump.sql", "x.php~", ".well-known/acme-challenge/t", "vendor/a.js", "composer.json", "ſ.ſql", "a.bak/b", "A.PHP.OLD"} {
 		f.Add(s)
 	}
-	p := newProtection([]string{DenyDefault}, []string{".php"})
+	p := NewProtection([]string{DenyDefault}, []string{".php"})
 	f.Fuzz(func(t *testing.T, name string) {
-		path, err := cleanURLPath("/" + name)
+		path, err := CleanPath("/" + name)
 		if err != nil {
 			return
 		}
-		rule, denied := p.denied(path, false)
+		rule, denied := p.Denied(path, false)
 		if (rule != "") != denied {
 			t.Fatalf("%q: rule %q, denied %v", path, rule, denied)
 		}
@@ -25,7 +25,7 @@ func FuzzProtection(f *testing.F) {
 			return
 		}
 		for _, other := range []string{"/" + path, strings.ReplaceAll(path, "/", "//"), asciiUpper(path)} {
-			if _, again := p.denied(other, false); !again {
+			if _, again := p.Denied(other, false); !again {
 				t.Fatalf("%q is denied (%s), but not %q", path, rule, other)
 			}
 		}

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"bytes"
@@ -13,7 +13,7 @@ import (
 // and where ACME's HTTP-01 challenge lives (RFC 8555 section 8.3).
 const wellKnown = ".well-known"
 
-// protection decides which files of a document root are never served.
+// Protection decides which files of a document root are never served.
 //
 // An entry is compared, without regard to ASCII case, with each segment of a path; * stands for any characters and ? for
 // one. An entry that starts with a slash is compared with the first segment only. An entry "!X" takes the entry X off that
@@ -23,7 +23,7 @@ const wellKnown = ".well-known"
 // Three rules hold without an entry and cannot be configured away: a segment that starts with a dot is never served, except
 // /.well-known/; neither is the source of anything that looks like PHP (.inc, .phar, .phtml, .PHP, ...) and is not one of the
 // site's script extensions, or a copy of one (isSource).
-type protection struct {
+type Protection struct {
 	extensions map[string]denyRule // "*.ext" entries by ".ext"
 	names      map[string]denyRule // entries without wildcards
 	topNames   map[string]denyRule // the same, first segment only
@@ -37,7 +37,7 @@ type protection struct {
 	assets        map[string]bool
 
 	// isComposers says whether /vendor/ is Composer's folder now. It is asked for URLs below that folder only. Nil: it is.
-	isComposers func() bool
+	IsComposers func() bool
 }
 
 // denyRule is an entry at work.
@@ -94,10 +94,10 @@ const (
 	ruleSource  = "script source"
 )
 
-// newProtection compiles entries that validateDeny has accepted. scriptExtensions are the extensions that PHP runs, with
+// NewProtection compiles entries that DenyRules has accepted. scriptExtensions are the extensions that PHP runs, with
 // their dot; they are compared exactly, so that .PHP next to .php is neither run nor shown.
-func newProtection(entries, scriptExtensions []string) *protection {
-	p := &protection{
+func NewProtection(entries, scriptExtensions []string) *Protection {
+	p := &Protection{
 		extensions: map[string]denyRule{},
 		names:      map[string]denyRule{},
 		topNames:   map[string]denyRule{},
@@ -107,12 +107,12 @@ func newProtection(entries, scriptExtensions []string) *protection {
 		assets:     setOf(assetExtensions()),
 	}
 	for _, ext := range scriptExtensions {
-		p.sources[asciiLower(ext)] = true
+		p.sources[Lower(ext)] = true
 	}
 	for ext := range p.sources {
 		p.longestSource = max(p.longestSource, len(ext))
 	}
-	rules, _ := denyRules(entries)
+	rules, _ := DenyRules(entries)
 	for _, r := range rules {
 		p.add(r)
 	}
@@ -127,9 +127,9 @@ func setOf(list []string) map[string]bool {
 	return set
 }
 
-// denyRules are the rules of a list of entries. The errors are about those that cannot work: an administrator who writes one
+// DenyRules are the rules of a list of entries. The errors are about those that cannot work: an administrator who writes one
 // must hear of it.
-func denyRules(entries []string) (rules []denyRule, errs []error) {
+func DenyRules(entries []string) (rules []denyRule, errs []error) {
 	for _, entry := range entries {
 		name, off := strings.CutPrefix(entry, "!")
 		switch {
@@ -138,7 +138,7 @@ func denyRules(entries []string) (rules []denyRule, errs []error) {
 		case off:
 			n := len(rules)
 			rules = slices.DeleteFunc(rules, func(r denyRule) bool {
-				return asciiLower(strings.TrimSuffix(r.entry, "/")) == asciiLower(strings.TrimSuffix(name, "/"))
+				return Lower(strings.TrimSuffix(r.entry, "/")) == Lower(strings.TrimSuffix(name, "/"))
 			})
 			if len(rules) == n {
 				errs = append(errs, fmt.Errorf("cannot take %q off: no entry before it is %q; one is taken off by its own text, such as \"!*.log\"", entry, name))
@@ -185,8 +185,8 @@ func validDenyPattern(pattern string) error {
 }
 
 // add compiles one rule into the cheapest of the forms.
-func (p *protection) add(r denyRule) {
-	name, top := strings.CutPrefix(asciiLower(r.entry), "/")
+func (p *Protection) add(r denyRule) {
+	name, top := strings.CutPrefix(Lower(r.entry), "/")
 	name = strings.TrimSuffix(name, "/")
 	wild := strings.ContainsAny(name, "*?")
 	ext, isExt := strings.CutPrefix(name, "*.")
@@ -211,8 +211,8 @@ func (p *protection) add(r denyRule) {
 	}
 }
 
-// denied reports whether the file, or the folder, at urlPath must not be served,
-// and by which rule. urlPath is a result of cleanURLPath that names a file or a script; the
+// Denied reports whether the file, or the folder, at urlPath must not be served,
+// and by which rule. urlPath is a result of CleanPath that names a file or a script; the
 // PATH_INFO behind a script is data (/wiki.php/.htaccess is a page title) and
 // must be cut off first. The answer to the client is 404, as if the file did
 // not exist.
@@ -222,7 +222,7 @@ func (p *protection) add(r denyRule) {
 // script, and a plain file only if one of that very name exists. The two
 // letters outside ASCII that case-insensitive file systems do take for ASCII
 // ones, the long s and the Kelvin sign, are folded.
-func (p *protection) denied(urlPath string, folder bool) (rule string, denied bool) {
+func (p *Protection) Denied(urlPath string, folder bool) (rule string, denied bool) {
 	first := true
 	for rest := urlPath; rest != ""; {
 		segment, tail, more := strings.Cut(rest, "/")
@@ -241,7 +241,7 @@ func (p *protection) denied(urlPath string, folder bool) (rule string, denied bo
 // deniedTarget is denied for the real path that urlPath led to through symbolic links: a link notes.txt must not serve .env,
 // nor the source of a script. Folders that lie above the document root as well are none of the link's. Some folders with a
 // dot are only a way to lay files out: those that begin with two (..data of Kubernetes' volumes) and .pnpm.
-func (p *protection) deniedTarget(root, real, urlPath string, folder bool) (rule string, denied bool) {
+func (p *Protection) deniedTarget(root, real, urlPath string, folder bool) (rule string, denied bool) {
 	if p == nil {
 		return "", false
 	}
@@ -273,7 +273,7 @@ func (p *protection) deniedTarget(root, real, urlPath string, folder bool) (rule
 }
 
 // deniedSegment is denied for one segment of a path.
-func (p *protection) deniedSegment(segment string, first, folder bool) (string, bool) {
+func (p *Protection) deniedSegment(segment string, first, folder bool) (string, bool) {
 	if segment[0] == '.' && (!first || segment != wellKnown) {
 		return ruleDotfile, true
 	}
@@ -315,15 +315,15 @@ func (p *protection) deniedSegment(segment string, first, folder bool) (string, 
 }
 
 // holds says whether a rule whose name matches concerns this file or folder.
-func (p *protection) holds(r denyRule, folder bool) bool {
+func (p *Protection) holds(r denyRule, folder bool) bool {
 	if folder && !r.folders || !folder && !r.files {
 		return false
 	}
-	return !r.composers || p.isComposers == nil || p.isComposers()
+	return !r.composers || p.IsComposers == nil || p.IsComposers()
 }
 
 // isScript reports whether name ends in a script extension, exactly.
-func (p *protection) isScript(name string) bool {
+func (p *Protection) isScript(name string) bool {
 	for _, ext := range p.scripts {
 		if strings.HasSuffix(name, ext) {
 			return true
@@ -362,7 +362,7 @@ func appendFolded(b []byte, s string) []byte {
 	return b
 }
 
-func asciiLower(s string) string { return string(appendFolded(nil, s)) }
+func Lower(s string) string { return string(appendFolded(nil, s)) }
 
 // globMatch matches name against a pattern of literal bytes, * and ?, in time
 // linear in len(glob)*len(name): only the last star is ever tried again.

@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"errors"
@@ -15,19 +15,19 @@ import (
 // lookup. Linux needs it only where openat2(2) is missing or forbidden.
 type portableRoot struct {
 	path string
-	opts docRootOptions
+	opts Options
 }
 
 // resolve evaluates urlPath. real is the real path of the file, inside tells
 // whether it lies below the real root.
-func (p *portableRoot) resolve(urlPath string) (fnd found, real string, inside bool, err error) {
+func (p *portableRoot) resolve(urlPath string) (fnd Found, real string, inside bool, err error) {
 	rel, err := relPath(urlPath)
 	if err != nil {
-		return found{}, "", false, err
+		return Found{}, "", false, err
 	}
 	realRoot, err := filepath.EvalSymlinks(p.path)
 	if err != nil {
-		return found{}, "", false, portableError("cannot resolve document root", p.path, err)
+		return Found{}, "", false, portableError("cannot resolve document root", p.path, err)
 	}
 	real, err = filepath.EvalSymlinks(joinRoot(realRoot, rel))
 	if err != nil {
@@ -35,77 +35,77 @@ func (p *portableRoot) resolve(urlPath string) (fnd found, real string, inside b
 		if _, statErr := os.Stat(joinRoot(realRoot, rel)); statErr != nil {
 			err = statErr
 		}
-		return found{}, "", false, portableError("cannot resolve", urlPath, err)
+		return Found{}, "", false, portableError("cannot resolve", urlPath, err)
 	}
 	inside = below(realRoot, real)
 	if !inside && p.opts.Links == linksInside {
-		return found{}, "", false, refusedInside(firstLink(p.path, rel), real)
+		return Found{}, "", false, refusedInside(firstLink(p.path, rel), real)
 	}
 	if !inside && p.opts.Links == linksOwner {
 		if err := p.checkLinks(realRoot, rel); err != nil {
-			if !errors.Is(err, errOutsideRoot) {
+			if !errors.Is(err, ErrOutsideRoot) {
 				err = portableError("cannot resolve", urlPath, err)
 			}
-			return found{}, "", false, err
+			return Found{}, "", false, err
 		}
 	}
 	if real != joinRoot(realRoot, rel) {
 		info, err := os.Stat(real)
 		if rule, denied := p.opts.Protect.deniedTarget(realRoot, real, urlPath, err == nil && info.IsDir()); denied {
-			return found{}, "", false, refusedTarget(firstLink(p.path, rel), real, rule)
+			return Found{}, "", false, refusedTarget(firstLink(p.path, rel), real, rule)
 		}
 	}
-	fnd = found{Path: joinRoot(p.path, rel), Root: p.path, url: urlPath}
+	fnd = Found{Path: joinRoot(p.path, rel), Root: p.path, url: urlPath}
 	if p.opts.ResolveSymlinks {
 		fnd.Path, fnd.Root = real, realRoot
 	}
 	return fnd, real, inside, nil
 }
 
-func (p *portableRoot) lookup(urlPath string) (found, error) {
+func (p *portableRoot) Lookup(urlPath string) (Found, error) {
 	fnd, real, _, err := p.resolve(urlPath)
 	if err != nil {
-		return found{}, err
+		return Found{}, err
 	}
 	info, err := os.Lstat(real)
 	if err != nil {
-		return found{}, portableError("cannot stat", urlPath, err)
+		return Found{}, portableError("cannot stat", urlPath, err)
 	}
-	fnd.fileInfo = fileInfoOf(info)
-	return fnd, checkSlash(urlPath, fnd.fileInfo)
+	fnd.Info = fileInfoOf(info)
+	return fnd, checkSlash(urlPath, fnd.Info)
 }
 
-func (p *portableRoot) open(urlPath string) (*os.File, found, error) {
+func (p *portableRoot) Open(urlPath string) (*os.File, Found, error) {
 	fnd, real, inside, err := p.resolve(urlPath)
 	if err != nil {
-		return nil, found{}, err
+		return nil, Found{}, err
 	}
 	// Looked at before it is opened: opening a device can do things.
 	info, err := os.Lstat(real)
 	if err != nil {
-		return nil, found{}, portableError("cannot stat", urlPath, err)
+		return nil, Found{}, portableError("cannot stat", urlPath, err)
 	}
-	fnd.fileInfo = fileInfoOf(info)
-	if err := checkSlash(urlPath, fnd.fileInfo); err != nil {
-		return nil, found{}, err
+	fnd.Info = fileInfoOf(info)
+	if err := checkSlash(urlPath, fnd.Info); err != nil {
+		return nil, Found{}, err
 	}
-	if !fnd.regular {
+	if !fnd.Regular {
 		return nil, fnd, errNotRegular
 	}
 	f, err := p.openReal(real, inside)
 	if err != nil {
-		return nil, found{}, portableError("cannot open", urlPath, err)
+		return nil, Found{}, portableError("cannot open", urlPath, err)
 	}
 	checked := info
 	if info, err = f.Stat(); err != nil {
 		_ = f.Close()
-		return nil, found{}, portableError("cannot stat", urlPath, err)
+		return nil, Found{}, portableError("cannot stat", urlPath, err)
 	}
 	if !os.SameFile(checked, info) {
 		_ = f.Close()
-		return nil, found{}, fs.ErrNotExist // swapped since it was checked
+		return nil, Found{}, fs.ErrNotExist // swapped since it was checked
 	}
-	if fnd.fileInfo = fileInfoOf(info); !fnd.regular {
+	if fnd.Info = fileInfoOf(info); !fnd.Regular {
 		_ = f.Close()
 		return nil, fnd, errNotRegular
 	}
@@ -140,8 +140,8 @@ func (p *portableRoot) openReal(real string, inside bool) (*os.File, error) {
 
 // checkSlash refuses a trailing slash behind anything but a folder, as
 // openat2(2) does.
-func checkSlash(urlPath string, info fileInfo) error {
-	if strings.HasSuffix(urlPath, "/") && !info.dir {
+func checkSlash(urlPath string, info Info) error {
+	if strings.HasSuffix(urlPath, "/") && !info.Dir {
 		return fs.ErrNotExist
 	}
 	return nil
@@ -160,11 +160,11 @@ func portableError(what, path string, err error) error {
 	return fmt.Errorf("%s %q: %w", what, path, err)
 }
 
-func fileInfoOf(info fs.FileInfo) fileInfo {
+func fileInfoOf(info fs.FileInfo) Info {
 	dev, ino := fileIDs(info)
-	return fileInfo{
-		dir:     info.IsDir(),
-		regular: info.Mode().IsRegular(),
+	return Info{
+		Dir:     info.IsDir(),
+		Regular: info.Mode().IsRegular(),
 		size:    info.Size(),
 		mtime:   info.ModTime(),
 		ino:     ino,

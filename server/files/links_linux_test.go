@@ -1,4 +1,4 @@
-package server
+package files
 
 import (
 	"errors"
@@ -59,7 +59,7 @@ func TestLinksOfDebianPackages(t *testing.T) {
 		"usr/share/phpmyadmin": {"/doc/html/_static/jquery.js": "usr/share/javascript/sphinxdoc/1.0/jquery.js"},
 		"usr/share/wordpress":  {"/wp-includes/js/crop/cropper.js": "usr/share/javascript/cropper/cropper.js", "/wp-includes/ID3/getid3.php": "usr/share/php/getid3/getid3.php"},
 	} {
-		opts := docRootOptions{Links: linksOwner, Protect: newProtection([]string{DenyDefault}, []string{".php"})}
+		opts := Options{Links: linksOwner, Protect: NewProtection([]string{DenyDefault}, []string{".php"})}
 		eachRoot(t, filepath.Join(base, root), opts, func(t *testing.T, d lookerUpper) {
 			for url, target := range files {
 				want, err := os.Stat(filepath.Join(base, target))
@@ -67,11 +67,11 @@ func TestLinksOfDebianPackages(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, ino := fileIDs(want)
-				if fnd, err := d.lookup(url); err != nil || fnd.ino != ino || fnd.Path != filepath.Join(base, root)+url {
+				if fnd, err := d.Lookup(url); err != nil || fnd.ino != ino || fnd.Path != filepath.Join(base, root)+url {
 					t.Errorf("%s%s: %+v, %v", root, url, fnd, err)
 				}
 			}
-			if _, err := d.lookup("/config/none.php"); errors.Is(err, errOutsideRoot) {
+			if _, err := d.Lookup("/config/none.php"); errors.Is(err, ErrOutsideRoot) {
 				t.Errorf("%s: %v", root, err)
 			}
 		})
@@ -115,7 +115,7 @@ func TestLinkRule(t *testing.T) {
 		if err == nil {
 			err = rule.end(tt.end, tt.owner)
 		}
-		if (err == nil) != tt.ok || err != nil && !errors.Is(err, errOutsideRoot) {
+		if (err == nil) != tt.ok || err != nil && !errors.Is(err, ErrOutsideRoot) {
 			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
@@ -135,13 +135,13 @@ func TestLinksInALoopOrWithoutEndAreNotFound(t *testing.T) {
 	testfiles.Symlink(t, "a", filepath.Join(top, "out/b"))
 	testfiles.Symlink(t, "../out/end.txt", filepath.Join(dir, "file"))
 	testfiles.Symlink(t, "../out/gone", filepath.Join(dir, "dangling"))
-	eachRoot(t, dir, docRootOptions{Links: linksOwner}, func(t *testing.T, d lookerUpper) {
+	eachRoot(t, dir, Options{Links: linksOwner}, func(t *testing.T, d lookerUpper) {
 		for _, url := range []string{"/many", "/loop", "/loop/x", "/file/", "/file/x", "/dangling", "/dangling/x"} {
-			if fnd, err := d.lookup(url); lookupError(url, err) == nil || errors.Is(err, errOutsideRoot) || !errors.Is(err, fs.ErrNotExist) {
+			if fnd, err := d.Lookup(url); lookupError(url, err) == nil || errors.Is(err, ErrOutsideRoot) || !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("lookup(%q) = %+v, %v", url, fnd, err)
 			}
 		}
-		if _, err := d.lookup("/file"); err != nil {
+		if _, err := d.Lookup("/file"); err != nil {
 			t.Errorf("lookup(/file) = %v", err)
 		}
 	})
@@ -163,7 +163,7 @@ func TestLinkSwappedMeanwhileNeverLeadsToAnothersFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, ino := fileIDs(secret)
-	d := testRoot(t, dir, docRootOptions{Links: linksOwner})
+	d := testRoot(t, dir, Options{Links: linksOwner})
 	var stop atomic.Bool
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -179,7 +179,7 @@ func TestLinkSwappedMeanwhileNeverLeadsToAnothersFile(t *testing.T) {
 	seen := map[string]bool{}
 	for !seen["own"] || !seen["refused"] {
 		for range 2000 {
-			f, fnd, err := d.open("/a/key")
+			f, fnd, err := d.Open("/a/key")
 			switch {
 			case err == nil:
 				_ = f.Close()
@@ -187,7 +187,7 @@ func TestLinkSwappedMeanwhileNeverLeadsToAnothersFile(t *testing.T) {
 				if fnd.ino == ino {
 					t.Error("opened another's file")
 				}
-			case errors.Is(err, errOutsideRoot):
+			case errors.Is(err, ErrOutsideRoot):
 				seen["refused"] = true
 			default:
 				t.Fatal(err)
