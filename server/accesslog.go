@@ -11,6 +11,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/phpserve/phpserve/internal/buffer"
 	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/safefile"
 )
@@ -106,7 +107,7 @@ func (l *accessLog) write(x *exchange, r *http.Request) {
 }
 
 // lineBuffers keeps the buffers of access lines.
-var lineBuffers = newBufferPool(512)
+var lineBuffers = buffer.NewPool(512)
 
 // appendCommonLine writes the Common Log Format or, with combined, that of Apache and nginx with referer and agent,
 // followed by phpserve's own: time in all, in the queue and in PHP (seconds), the worker and the request id.

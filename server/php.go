@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/internal/buffer"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -57,10 +58,10 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 }
 
 // paramBuffers keeps the encoded parameters of finished requests.
-var paramBuffers = newBufferPool(4 << 10)
+var paramBuffers = buffer.NewPool(4 << 10)
 
 // rawBuffers keeps the response buffers of finished requests.
-var rawBuffers = newBufferPool(16 << 10)
+var rawBuffers = buffer.NewPool(16 << 10)
 
 // relayOnce relays through one worker.
 func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, pool *poolInUse, in *body, params []byte) error {
@@ -79,7 +80,7 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 		body: in.share(), deadline: begun.Deadline,
 	}
 	defer func() {
-		if cap(y.raw) <= maxPooledBuffer {
+		if cap(y.raw) <= buffer.MaxPooled {
 			*raw = y.raw
 			rawBuffers.Put(raw)
 		}

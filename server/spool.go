@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/phpserve/phpserve/internal/buffer"
 )
 
 // spoolFile opens a file that has no name any more: it goes away with its last descriptor, whatever happens to phpserve.
@@ -60,7 +62,7 @@ type responseSpool struct {
 const freeSpool = 64 << 10
 
 // spoolBuffers keeps the memory of finished spools.
-var spoolBuffers = newBufferPool(freeSpool)
+var spoolBuffers = buffer.NewPool(freeSpool)
 
 func newResponseSpool(s *Server, client netip.Addr) *responseSpool {
 	r := &responseSpool{
@@ -278,7 +280,7 @@ func (s *responseSpool) leave() {
 	s.memTaken = 0
 	// The reader is done with what next gave it, and Write refuses from now on.
 	for _, b := range [][]byte{s.mem, s.spare} {
-		if cap(b) > 0 && cap(b) <= maxPooledBuffer {
+		if cap(b) > 0 && cap(b) <= buffer.MaxPooled {
 			b = b[:0]
 			spoolBuffers.Put(&b)
 		}
