@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"strconv"
 	"time"
@@ -14,6 +15,13 @@ import (
 	"github.com/phpserve/phpserve/internal/buffer"
 	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/safefile"
+)
+
+// Formats of the access log.
+const (
+	AccessCommon   = "common"
+	AccessCombined = "combined"
+	AccessJSON     = "json"
 )
 
 // accessLog writes one line per request.
@@ -26,18 +34,19 @@ type accessLog struct {
 // accessFlush is how long a line may wait for others before it is written.
 const accessFlush = 100 * time.Millisecond
 
-// newAccessLog opens the log of the configuration; nil if it is off. What becomes of it when it cannot be written is told to log.
-func newAccessLog(c *Config, stdout io.Writer, log *slog.Logger) (*accessLog, error) {
-	l := &accessLog{format: c.AccessFormat}
+// newAccessLog opens the log at path in a format; nil if path is "off" or empty. "-" is stdout. What becomes of it when it cannot be
+// written is told to log.
+func newAccessLog(path, format string, stdout io.Writer, log *slog.Logger) (*accessLog, error) {
+	l := &accessLog{format: format}
 	lines := linelog.Config{Delay: accessFlush, Limit: accessLimit}
-	switch c.AccessLog {
+	switch path {
 	case "off", "":
 		return nil, nil
 	case "-":
 		tellTrouble(&lines, log, "standard output")
 		l.out = linelog.New(linelog.KeepOpen(stdout), lines)
 	default:
-		l.path = c.AccessLog
+		l.path = path
 		f, err := l.open()
 		if err != nil {
 			return nil, err
@@ -91,8 +100,23 @@ func (l *accessLog) close() error {
 	return l.out.Close()
 }
 
+// accessEntry is what the access log tells of a request besides its head.
+type accessEntry struct {
+	client       netip.Addr // who asks
+	user         string     // name in Basic credentials
+	start        time.Time
+	status       int
+	bytes        int64 // of the body that was sent
+	id           string
+	pool, script string // of a request that reached PHP
+	pid          int    // of the worker; 0: none
+	queueTime    time.Duration
+	phpTime      time.Duration
+	err          error // why the answer is an error
+}
+
 // write adds the line of a finished request.
-func (l *accessLog) write(x *exchange, r *http.Request) {
+func (l *accessLog) write(x *accessEntry, r *http.Request) {
 	if l == nil {
 		return
 	}
@@ -111,7 +135,7 @@ var lineBuffers = buffer.NewPool(512)
 
 // appendCommonLine writes the Common Log Format or, with combined, that of Apache and nginx with referer and agent,
 // followed by phpserve's own: time in all, in the queue and in PHP (seconds), the worker and the request id.
-func appendCommonLine(b []byte, x *exchange, r *http.Request, combined bool) []byte {
+func appendCommonLine(b []byte, x *accessEntry, r *http.Request, combined bool) []byte {
 	b = x.client.AppendTo(b)
 	b = append(b, " - "...)
 	b = appendWord(b, orDash(x.user))
@@ -217,7 +241,7 @@ type accessRecord struct {
 	Error     string  `json:"error,omitempty"`
 }
 
-func appendJSONLine(b []byte, x *exchange, r *http.Request) []byte {
+func appendJSONLine(b []byte, x *accessEntry, r *http.Request) []byte {
 	rec := accessRecord{
 		Time: x.start.Format(time.RFC3339Nano), Client: x.client.String(), User: x.user, Method: r.Method, Host: r.Host,
 		URI: r.RequestURI, Proto: r.Proto, Status: x.status, Bytes: x.bytes, Duration: time.Since(x.start).Seconds(),

@@ -35,13 +35,6 @@ const (
 	ErrorPagesPlain   = "plain"   // status and request id
 )
 
-// Formats of the access log (Config.AccessFormat).
-const (
-	AccessCommon   = "common"
-	AccessCombined = "combined"
-	AccessJSON     = "json"
-)
-
 // Config is everything that a server is started with.
 type Config struct {
 	// Listen are the addresses to serve: HOST:PORT for HTTP, https://HOST:PORT (or any HOST:443) for HTTPS.

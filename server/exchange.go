@@ -126,3 +126,11 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // sent says whether anything of the response is on its way.
 func (x *exchange) sent() bool { return x.status != 0 }
+
+// entry is what the access log tells of the request.
+func (x *exchange) entry() accessEntry {
+	return accessEntry{
+		client: x.client, user: x.user, start: x.start, status: x.status, bytes: x.bytes, id: x.id,
+		pool: x.pool, script: x.script, pid: x.pid, queueTime: x.queueTime, phpTime: x.phpTime, err: x.err,
+	}
+}

@@ -35,7 +35,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if x.status == 0 {
 			x.status = http.StatusInternalServerError // what the client gets is a closed connection
 		}
-		s.access.write(x, r)
+		entry := x.entry()
+		s.access.write(&entry, r)
 		x.observe()
 	}()
 	// Transfer-Encoding next to Content-Length must end the connection (RFC 9112 §6.1), because a proxy in front may have

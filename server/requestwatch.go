@@ -150,15 +150,15 @@ func statusLine(p []byte) int {
 
 // logRefused writes the access line of a request that net/http refused before it had one, with what can be read of it.
 func (s *Server) logRefused(peer net.Addr, status int, head []byte) {
-	x := &exchange{start: time.Now(), status: status}
+	x := &accessEntry{start: time.Now(), status: status}
 	if ap, err := netip.ParseAddrPort(peer.String()); err == nil {
 		x.client = ap.Addr().Unmap().WithZone("")
 	}
-	s.access.write(x, readHead(x, string(head)))
+	s.access.write(x, readHead(string(head)))
 }
 
 // readHead makes a request of the beginning of a head that may be anything.
-func readHead(x *exchange, head string) *http.Request {
+func readHead(head string) *http.Request {
 	r := &http.Request{Method: "-", RequestURI: "-", Proto: "-", Header: http.Header{}}
 	line, rest, _ := strings.Cut(strings.TrimLeft(head, "\r\n"), "\n")
 	method, target, _ := strings.Cut(strings.TrimRight(line, "\r"), " ")
@@ -179,7 +179,6 @@ func readHead(x *exchange, head string) *http.Request {
 		case !found:
 		case strings.EqualFold(name, "Host"):
 			r.Host = value
-			x.host = hostOnly(value)
 		case strings.EqualFold(name, "User-Agent"), strings.EqualFold(name, "Referer"):
 			r.Header.Set(name, value)
 		}

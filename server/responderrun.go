@@ -248,7 +248,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	q.worker, q.errors = worker, newErrorHeader(q.pool)
 	worker.Begin(begun)
 	q.trace.began, q.trace.pid = time.Now(), worker.PID()
-	if q.target.access != nil && q.target.access.format.cpu {
+	if q.target.access.needsCPU() {
 		q.trace.user, q.trace.system = cpuTime(q.trace.pid)
 	}
 	var abort aborter

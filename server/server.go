@@ -151,7 +151,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.access, err = newAccessLog(s.cfg, s.stdout, s.log); err != nil {
+	if s.access, err = newAccessLog(s.cfg.AccessLog, s.cfg.AccessFormat, s.stdout, s.log); err != nil {
 		return err
 	}
 	if err := startPools(ctx, s.pools); err != nil {

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/phpserve/phpserve/fastcgi"
+)
+
+// openAccessLogs opens the logs of addresses for new configurations, in their order. One that does not change goes on; one that is
+// replaced is closed by the garbage collector, when the last request has written its line.
+func openAccessLogs(responders []*responder, cfgs []ResponderConfig, log *slog.Logger) (logs []*fpmAccessLog, err error) {
+	for i, p := range responders {
+		if t := p.target.Load(); t != nil && reflect.DeepEqual(t.cfg.Access, cfgs[i].Access) {
+			logs = append(logs, t.access)
+			continue
+		}
+		l, err := openFPMAccessLog(cfgs[i].Pool, cfgs[i].Access, log)
+		if err != nil {
+			return nil, err
+		}
+		logs = append(logs, l)
+	}
+	return logs, nil
+}
+
+// fpmTrace is what is learned of a request for its access line.
+type fpmTrace struct {
+	began  time.Time // when a worker had it
+	queued time.Time // when it began to wait for one
+	pid    int
+	user   time.Duration // processor time of the worker before the request, if the format wants to know
+	system time.Duration
+	raw    []byte // of the response, until its head is complete
+	head   fastcgi.Head
+	done   bool  // head is complete, or hopeless
+	status int   // of an answer without a script
+	memory int64 // peak of the script, in bytes
+
+	arrived              time.Time // of the request, if metrics are recorded
+	sentBytes, headBytes int64     // of the response, and of its head alone
+}
+
+// see looks for the response's head.
+func (t *fpmTrace) see(p []byte) {
+	if t.done {
+		return
+	}
+	t.raw = append(t.raw, p...)
+	head, _, done, err := fastcgi.ParseHead(t.raw, headLimit)
+	if t.done = done || err != nil; done {
+		t.head, t.status = head, head.Status
+	}
+}
+
+// logAccess writes the request's line.
+func (q *responderRequest) logAccess() {
+	log := q.target.access
+	if _, asked := q.params.lookup("REQUEST_METHOD"); !asked || log == nil {
+		return
+	}
+	t := &q.trace
+	now := time.Now()
+	if t.began.IsZero() {
+		t.began = now
+	}
+	if t.queued.IsZero() {
+		t.queued = t.began
+	}
+	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-fpm takes what is no number for 0
+	user, system := t.user, t.system
+	if log.needsCPU() && t.pid != 0 {
+		user, system = cpuTime(t.pid)
+	}
+	r := &fpmAccessRecord{
+		memory: t.memory, userCPU: max(0, user-t.user), systemCPU: max(0, system-t.system),
+		start: t.began, end: now, queue: t.began.Sub(t.queued),
+		method: q.method, uri: q.script.URI, query: q.params.get("QUERY_STRING"), script: q.script.Filename, contentLength: length,
+		status: t.status, user: basicAuthUser(q.params.get("HTTP_AUTHORIZATION")), pool: q.target.cfg.Pool,
+		workerPID: t.pid, masterPID: os.Getpid(), peer: q.peer,
+		param: q.params.lookup,
+		header: func(name string) (string, bool) {
+			values := t.head.Header.Values(name)
+			if len(values) == 0 {
+				return "", false
+			}
+			return values[0], true
+		},
+	}
+	log.write(r)
+}
+
+// peerOf is the address of a web server; empty for one on a unix socket.
+func peerOf(nc net.Conn) string {
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("").String()
+	}
+	return ""
+}
