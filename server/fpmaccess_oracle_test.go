@@ -3,12 +3,8 @@
 package server
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,19 +12,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/internal/patient"
+	"github.com/phpserve/phpserve/internal/phpfpm"
 )
-
-// phpFPM is a running php-fpm, the oracle of what pools log.
-type phpFPM struct {
-	dir string
-	pid int
-}
 
 // accessOracleDir makes a folder whose path leaves room for the name of a socket.
 func accessOracleDir(t *testing.T) string {
@@ -39,36 +28,6 @@ func accessOracleDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
-}
-
-// startPHPFPM runs php-fpm in the foreground and returns when it takes requests.
-func startPHPFPM(t *testing.T, dir, pools string) *phpFPM {
-	t.Helper()
-	file := filepath.Join(dir, "fpm.conf")
-	if err := os.WriteFile(file, []byte("[global]\nerror_log = "+dir+"/error.log\n"+pools), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("php-fpm8.2", "-n", "-R", "-F", "-O", "-y", file)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_, _ = io.Copy(io.Discard, stderr) // until the last worker is gone
-		_ = cmd.Wait()
-	})
-	said := ""
-	for lines := bufio.NewScanner(stderr); !strings.Contains(said, "ready to handle connections"); said += lines.Text() + "\n" {
-		if !lines.Scan() {
-			t.Fatalf("php-fpm did not start: %s", said)
-		}
-	}
-	return &phpFPM{dir, cmd.Process.Pid}
 }
 
 // accessRequest is a request to compare the lines of.
@@ -201,47 +160,12 @@ func (o *accessOracle) config(dir string) string {
 		o.name, strings.TrimPrefix(o.address, "*:"), dir, o.name, format)
 }
 
-// askFPM sends a request and returns the head of the answer.
-func askFPM(t *testing.T, network, address string, params map[string]string, body string) (head string) {
-	t.Helper()
-	nc, err := net.Dial(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nc.SetDeadline(patient.LastMoment()); err != nil {
-		t.Fatal(err)
-	}
-	c := fastcgi.NewConn(nc)
-	defer c.Close()
-	var pairs []byte
-	for _, name := range slices.Sorted(maps.Keys(params)) {
-		pairs = fastcgi.AppendParam(pairs, name, params[name])
-	}
-	if err := c.Send(&fastcgi.Request{Params: pairs, Body: strings.NewReader(body), BodyLen: int64(len(body))}); err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	for {
-		rec, err := c.Next()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if rec.Type == fastcgi.TypeStdout {
-			out.Write(rec.Content)
-		}
-		if rec.Type == fastcgi.TypeEndRequest {
-			head, _, _ := strings.Cut(out.String(), "\r\n\r\n")
-			return head
-		}
-	}
-}
-
 // newAccessRecord tells what is known of a request and its answer.
-func newAccessRecord(q *accessRequest, o *accessOracle, dir, head string, fpm *phpFPM) *fpmAccessRecord {
+func newAccessRecord(q *accessRequest, o *accessOracle, dir, head string, fpm *phpfpm.FPM) *fpmAccessRecord {
 	params := q.all(dir)
 	r := &fpmAccessRecord{
 		method: params["REQUEST_METHOD"], uri: params["SCRIPT_NAME"], query: params["QUERY_STRING"],
-		contentLength: int64(len(q.body)), status: 200, user: basicAuthUser(params["HTTP_AUTHORIZATION"]), pool: o.name, masterPID: fpm.pid,
+		contentLength: int64(len(q.body)), status: 200, user: basicAuthUser(params["HTTP_AUTHORIZATION"]), pool: o.name, masterPID: fpm.PID,
 		userCPU: time.Millisecond, systemCPU: time.Millisecond, memory: 2 << 20,
 	}
 	if o.network != "unix" {
@@ -323,7 +247,7 @@ func TestAccessLinesAreThoseOfPHPFPM(t *testing.T) {
 	for _, o := range oracles {
 		config += o.config(dir)
 	}
-	fpm := startPHPFPM(t, dir, config)
+	fpm := phpfpm.Start(t, dir, config)
 	compared := 0
 	for _, o := range oracles {
 		t.Run(o.format, func(t *testing.T) {
@@ -334,7 +258,7 @@ func TestAccessLinesAreThoseOfPHPFPM(t *testing.T) {
 }
 
 // compareAccessLines sends all requests to a pool and compares its log with ours.
-func compareAccessLines(t *testing.T, o *accessOracle, fpm *phpFPM) int {
+func compareAccessLines(t *testing.T, o *accessOracle, fpm *phpfpm.FPM) int {
 	t.Helper()
 	format, err := parseAccessFormat(o.format)
 	if err != nil {
@@ -342,15 +266,15 @@ func compareAccessLines(t *testing.T, o *accessOracle, fpm *phpFPM) int {
 	}
 	requests := accessRequests()
 	for _, q := range requests {
-		head := askFPM(t, o.network, strings.Replace(o.address, "*:", "127.0.0.1:", 1), q.all(fpm.dir), q.body)
-		log, err := os.ReadFile(filepath.Join(fpm.dir, o.name+".log"))
+		head := phpfpm.Ask(t, o.network, strings.Replace(o.address, "*:", "127.0.0.1:", 1), q.all(fpm.Dir), q.body)
+		log, err := os.ReadFile(filepath.Join(fpm.Dir, o.name+".log"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.Truncate(filepath.Join(fpm.dir, o.name+".log"), 0); err != nil {
+		if err := os.Truncate(filepath.Join(fpm.Dir, o.name+".log"), 0); err != nil {
 			t.Fatal(err)
 		}
-		r := newAccessRecord(&q, o, fpm.dir, head, fpm)
+		r := newAccessRecord(&q, o, fpm.Dir, head, fpm)
 		if r.workerPID == 0 && strings.Contains(o.format, "%p") {
 			continue
 		}
@@ -425,7 +349,7 @@ func TestAccessIsSuppressedAsByPHPFPM(t *testing.T) {
 	for _, path := range paths {
 		config += "access.suppress_path[] = " + path + "\n"
 	}
-	fpm := startPHPFPM(t, dir, config)
+	fpm := phpfpm.Start(t, dir, config)
 	requests := accessRequests()
 	for _, uri := range []string{"/ping", "/Ping", "/ping/", "/other", "/Other", "/with/slash/", "/with/slash", "/s.php/", ""} {
 		for _, method := range []string{"GET", "HEAD", "POST", "get", "Head", "OPTIONS"} {
@@ -449,7 +373,7 @@ func TestAccessIsSuppressedAsByPHPFPM(t *testing.T) {
 	)
 	suppressed := 0
 	for _, q := range requests {
-		head := askFPM(t, o.network, o.address, q.all(dir), q.body)
+		head := phpfpm.Ask(t, o.network, o.address, q.all(dir), q.body)
 		log, err := os.ReadFile(filepath.Join(dir, "s.log"))
 		if err != nil {
 			t.Fatal(err)

@@ -15,12 +15,13 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/internal/patient"
+	"github.com/phpserve/phpserve/internal/phpfpm"
 )
 
 // sides are php-fpm and phpserve with the same pool, to be asked the same.
 type sides struct {
 	root    string
-	fpm     *phpFPM
+	fpm     *phpfpm.FPM
 	ts      *testServer
 	fpmAddr string
 	ownAddr string
@@ -47,7 +48,7 @@ func startSides(t *testing.T, engine string, files map[string]string, directives
 	if name := testUser(); name != "" {
 		user = "user = " + name + "\ngroup = " + name + "\n"
 	}
-	s.fpm = startPHPFPM(t, dir, "[www]\nlisten = "+s.fpmAddr+"\npm = static\npm.max_children = 1\n"+user+
+	s.fpm = phpfpm.Start(t, dir, "[www]\nlisten = "+s.fpmAddr+"\npm = static\npm.max_children = 1\n"+user+
 		strings.ReplaceAll(directives, "ROOT", s.root))
 	return s
 }
