@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/internal/testfiles"
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 var updateGolden = flag.Bool("update", false, "write the golden files of the access log anew")
@@ -61,7 +62,7 @@ func TestAccessLogHasExactlyOneLineForEveryRequest(t *testing.T) {
 		{"refused by net/http: second of a connection", "GET /ok.php?n17 HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", `"GET / HTTP/1.1" 400 `},
 	}
 	eachEngine(t, func(t *testing.T, engine string) {
-		ts := startServer(t, engine, accessFiles, func(c *Config) { c.AccessFormat, c.Sites[0].MaxBodySize = AccessCommon, 1000 })
+		ts := startServer(t, engine, accessFiles, func(c *Config) { c.AccessFormat, c.Sites[0].MaxBodySize = accesslog.Common, 1000 })
 		seen := 0
 		for _, tt := range tests {
 			t.Run(tt.name, func(t *testing.T) {
@@ -113,7 +114,7 @@ func TestAccessLogHasExactlyOneLineForEveryRequest(t *testing.T) {
 func TestAccessLogTimesArePlausible(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		ts := startServer(t, engine, accessFiles, func(c *Config) { c.AccessFormat, c.Pools[0].MaxChildren = AccessJSON, 1 })
+		ts := startServer(t, engine, accessFiles, func(c *Config) { c.AccessFormat, c.Pools[0].MaxChildren = accesslog.JSON, 1 })
 		first := gate(t, ts, "first")
 		first.running(t, ts)
 		second := gate(t, ts, "second")
@@ -133,9 +134,9 @@ func TestAccessLogTimesArePlausible(t *testing.T) {
 		ts.access.waitFor(t, "g=second")
 		_ = askWire(t, ts, "GET", "/a.txt")
 		ts.access.waitFor(t, "/a.txt")
-		records := map[string]accessRecord{}
+		records := map[string]accesslog.JSONRecord{}
 		for line := range strings.Lines(ts.access.String()) {
-			var rec accessRecord
+			var rec accesslog.JSONRecord
 			if err := json.Unmarshal([]byte(line), &rec); err != nil {
 				t.Fatalf("%s: %v", line, err)
 			}
@@ -179,7 +180,7 @@ func TestAccessLogFormatsAreGolden(t *testing.T) {
 		"GET /a.txt?\"\\\xff HTTP/1.1\r\nHost: site.test\r\nUser-Agent: \" 200 \\ \xc3\xbc\x80\tx\r\nReferer: \"-\" \xe2\x80\xa8\r\nAuthorization: Basic " + user + "\r\nConnection: close\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
 	}
-	for _, format := range []string{AccessCommon, AccessCombined, AccessJSON} {
+	for _, format := range []string{accesslog.Common, accesslog.Combined, accesslog.JSON} {
 		t.Run(format, func(t *testing.T) {
 			ts := startServer(t, engines[1], accessFiles, func(c *Config) { c.AccessFormat, c.ErrorPages = format, ErrorPagesPlain })
 			for i, request := range requests {
@@ -191,7 +192,7 @@ func TestAccessLogFormatsAreGolden(t *testing.T) {
 				got = regexp.MustCompile(n.pattern).ReplaceAllString(got, n.with)
 			}
 			for i := range len(got) {
-				if c := got[i]; c < ' ' && c != '\n' || format != AccessJSON && c >= 0x7f {
+				if c := got[i]; c < ' ' && c != '\n' || format != accesslog.JSON && c >= 0x7f {
 					t.Errorf("byte %#x in the log", c)
 				}
 			}
@@ -212,7 +213,7 @@ func TestAccessLogFormatsAreGolden(t *testing.T) {
 // net/http answers these by itself, in the version of the request.
 func TestAccessLogHasTheRequestsThatNetHTTPRefuses(t *testing.T) {
 	t.Parallel()
-	ts := startServer(t, engines[1], accessFiles, func(c *Config) { c.AccessFormat = AccessCommon })
+	ts := startServer(t, engines[1], accessFiles, func(c *Config) { c.AccessFormat = accesslog.Common })
 	for i, tt := range []struct{ request, status string }{
 		{"GET /a.txt HTTP/1.1\r\nHost: a\r\nExpect: foo\r\n\r\n", "417"},
 		{"GET /a.txt HTTP/1.0\r\nExpect: foo\r\n\r\n", "417"},
@@ -237,7 +238,7 @@ func TestAccessLogFileIsAppendedAndPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Run("server", func(t *testing.T) {
-		ts := startServer(t, engines[1], accessFiles, func(c *Config) { c.AccessLog, c.AccessFormat = path, AccessCommon })
+		ts := startServer(t, engines[1], accessFiles, func(c *Config) { c.AccessLog, c.AccessFormat = path, accesslog.Common })
 		_ = askWire(t, ts, "GET", "/a.txt")
 	})
 	text, err := os.ReadFile(path)
@@ -249,7 +250,7 @@ func TestAccessLogFileIsAppendedAndPrivate(t *testing.T) {
 func TestAccessLogKeepsUpWithPipelining(t *testing.T) {
 	t.Parallel()
 	const n = 200
-	ts := startServer(t, engines[1], accessFiles, func(c *Config) { c.AccessFormat = AccessCommon })
+	ts := startServer(t, engines[1], accessFiles, func(c *Config) { c.AccessFormat = accesslog.Common })
 	var requests strings.Builder
 	for i := range n {
 		fmt.Fprintf(&requests, "GET /a.txt?p%d HTTP/1.1\r\nHost: a\r\n\r\n", i)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/files"
 )
 
@@ -155,7 +156,7 @@ func DefaultConfig() Config {
 		ProcessControlTimeout: 10 * time.Second,
 		SpoolMemory:           256 << 10, SpoolMemoryTotal: 256 << 20,
 		SpoolDisk: 1 << 30, SpoolResponses: 4 << 30, SpoolBodies: 4 << 30,
-		AccessLog: "-", AccessFormat: AccessCombined,
+		AccessLog: "-", AccessFormat: accesslog.Combined,
 		TLS: DefaultTLSConfig(),
 	}
 }
@@ -178,7 +179,7 @@ func (c *Config) Validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	errs = append(errs, c.validateListen()...)
 	oneOf(&errs, "error_pages", c.ErrorPages, ErrorPagesAuto, ErrorPagesHelpful, ErrorPagesPlain)
-	oneOf(&errs, "access.format", c.AccessFormat, AccessCommon, AccessCombined, AccessJSON)
+	oneOf(&errs, "access.format", c.AccessFormat, accesslog.Common, accesslog.Combined, accesslog.JSON)
 	for name, d := range map[string]time.Duration{
 		"timeouts.header": c.HeaderTimeout, "timeouts.body": c.BodyTimeout,
 		"timeouts.write": c.WriteTimeout, "timeouts.idle": c.IdleTimeout,

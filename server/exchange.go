@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/netip"
 	"time"
+
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // exchange is one request with all that is learned about it on the way; it is also the ResponseWriter that the handlers
@@ -128,9 +130,9 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 func (x *exchange) sent() bool { return x.status != 0 }
 
 // entry is what the access log tells of the request.
-func (x *exchange) entry() accessEntry {
-	return accessEntry{
-		client: x.client, user: x.user, start: x.start, status: x.status, bytes: x.bytes, id: x.id,
-		pool: x.pool, script: x.script, pid: x.pid, queueTime: x.queueTime, phpTime: x.phpTime, err: x.err,
+func (x *exchange) entry() accesslog.Entry {
+	return accesslog.Entry{
+		Client: x.client, User: x.user, Start: x.start, Status: x.status, Bytes: x.bytes, ID: x.id,
+		Pool: x.pool, Script: x.script, PID: x.pid, QueueTime: x.queueTime, PHPTime: x.phpTime, Err: x.err,
 	}
 }

@@ -36,7 +36,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			x.status = http.StatusInternalServerError // what the client gets is a closed connection
 		}
 		entry := x.entry()
-		s.access.write(&entry, r)
+		s.access.Write(&entry, r)
 		x.observe()
 	}()
 	// Transfer-Encoding next to Content-Length must end the connection (RFC 9112 §6.1), because a proxy in front may have

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // Changes says what a reload did, with the names of pools.
@@ -121,7 +122,7 @@ type nextPools struct {
 	made       map[string]*manager.Pool // those of pools that are new
 	responders []*responder             // in the order of cfg.Responders
 	opened     []*responder
-	accesses   []*fpmAccessLog // in the order of cfg.Responders
+	accesses   []*accesslog.FPMLog // in the order of cfg.Responders
 }
 
 // prepare starts what is new, beside what runs; also what did not change, where force says so.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // requestWatch sees the bytes of an HTTP/1 connection on their way to and from net/http, and does what net/http cannot: it tells the
@@ -150,11 +152,11 @@ func statusLine(p []byte) int {
 
 // logRefused writes the access line of a request that net/http refused before it had one, with what can be read of it.
 func (s *Server) logRefused(peer net.Addr, status int, head []byte) {
-	x := &accessEntry{start: time.Now(), status: status}
+	x := &accesslog.Entry{Start: time.Now(), Status: status}
 	if ap, err := netip.ParseAddrPort(peer.String()); err == nil {
-		x.client = ap.Addr().Unmap().WithZone("")
+		x.Client = ap.Addr().Unmap().WithZone("")
 	}
-	s.access.write(x, readHead(string(head)))
+	s.access.Write(x, readHead(string(head)))
 }
 
 // readHead makes a request of the beginning of a head that may be anything.

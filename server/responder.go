@@ -15,6 +15,7 @@ import (
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/safefile"
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // ResponderConfig is an address at which a pool answers web servers that speak FastCGI, such as nginx: the listen.*
@@ -41,7 +42,7 @@ type ResponderConfig struct {
 	// LimitExtensions is security.limit_extensions: how the name of a script must end. Empty: any.
 	LimitExtensions []string
 	// Access is the access log.
-	Access FPMAccessConfig
+	Access accesslog.FPMConfig
 	// Status are the pages about the pool.
 	Status FPMStatusConfig
 	// Chdir is the pool's working folder, where a request without DOCUMENT_ROOT is looked for.
@@ -69,7 +70,7 @@ type responderTarget struct {
 	cfg    ResponderConfig
 	php    *poolSlot
 	script fpmScriptConfig
-	access *fpmAccessLog // nil: none
+	access *accesslog.FPMLog // nil: none
 }
 
 // responderConn is a connection of a web server.
@@ -127,7 +128,7 @@ func (s *Server) openResponder(cfg ResponderConfig) (*responder, error) {
 }
 
 // aim has the requests that come from now on run as cfg says.
-func (p *responder) aim(cfg ResponderConfig, access *fpmAccessLog) error {
+func (p *responder) aim(cfg ResponderConfig, access *accesslog.FPMLog) error {
 	php := p.s.slots[cfg.Pool]
 	pool := php.use.Load()
 	cfgPool := pool.Config()

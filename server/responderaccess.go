@@ -9,17 +9,18 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // openAccessLogs opens the logs of addresses for new configurations, in their order. One that does not change goes on; one that is
 // replaced is closed by the garbage collector, when the last request has written its line.
-func openAccessLogs(responders []*responder, cfgs []ResponderConfig, log *slog.Logger) (logs []*fpmAccessLog, err error) {
+func openAccessLogs(responders []*responder, cfgs []ResponderConfig, log *slog.Logger) (logs []*accesslog.FPMLog, err error) {
 	for i, p := range responders {
 		if t := p.target.Load(); t != nil && reflect.DeepEqual(t.cfg.Access, cfgs[i].Access) {
 			logs = append(logs, t.access)
 			continue
 		}
-		l, err := openFPMAccessLog(cfgs[i].Pool, cfgs[i].Access, log)
+		l, err := accesslog.OpenFPM(cfgs[i].Pool, cfgs[i].Access, log)
 		if err != nil {
 			return nil, err
 		}
@@ -73,17 +74,17 @@ func (q *responderRequest) logAccess() {
 	}
 	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-fpm takes what is no number for 0
 	user, system := t.user, t.system
-	if log.needsCPU() && t.pid != 0 {
+	if log.NeedsCPU() && t.pid != 0 {
 		user, system = cpuTime(t.pid)
 	}
-	r := &fpmAccessRecord{
-		memory: t.memory, userCPU: max(0, user-t.user), systemCPU: max(0, system-t.system),
-		start: t.began, end: now, queue: t.began.Sub(t.queued),
-		method: q.method, uri: q.script.URI, query: q.params.get("QUERY_STRING"), script: q.script.Filename, contentLength: length,
-		status: t.status, user: basicAuthUser(q.params.get("HTTP_AUTHORIZATION")), pool: q.target.cfg.Pool,
-		workerPID: t.pid, masterPID: os.Getpid(), peer: q.peer,
-		param: q.params.lookup,
-		header: func(name string) (string, bool) {
+	r := &accesslog.FPMRecord{
+		Memory: t.memory, UserCPU: max(0, user-t.user), SystemCPU: max(0, system-t.system),
+		Start: t.began, End: now, Queue: t.began.Sub(t.queued),
+		Method: q.method, URI: q.script.URI, Query: q.params.get("QUERY_STRING"), Script: q.script.Filename, ContentLength: length,
+		Status: t.status, User: accesslog.BasicAuthUser(q.params.get("HTTP_AUTHORIZATION")), Pool: q.target.cfg.Pool,
+		WorkerPID: t.pid, MasterPID: os.Getpid(), Peer: q.peer,
+		Param: q.params.lookup,
+		Header: func(name string) (string, bool) {
 			values := t.head.Header.Values(name)
 			if len(values) == 0 {
 				return "", false
@@ -91,7 +92,7 @@ func (q *responderRequest) logAccess() {
 			return values[0], true
 		},
 	}
-	log.write(r)
+	log.Write(r)
 }
 
 // peerOf is the address of a web server; empty for one on a unix socket.

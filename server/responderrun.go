@@ -16,6 +16,7 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // responderRequest is one request of a web server on its way through a worker.
@@ -248,7 +249,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	q.worker, q.errors = worker, newErrorHeader(q.pool)
 	worker.Begin(begun)
 	q.trace.began, q.trace.pid = time.Now(), worker.PID()
-	if q.target.access.needsCPU() {
+	if q.target.access.NeedsCPU() {
 		q.trace.user, q.trace.system = cpuTime(q.trace.pid)
 	}
 	var abort aborter
@@ -298,7 +299,7 @@ func (q *responderRequest) described() manager.Request {
 	length, _ := strconv.ParseInt(q.params.get("CONTENT_LENGTH"), 10, 64) // php-fpm takes what is no number for 0
 	return manager.Request{
 		Method: q.method, URI: q.uri(), Script: q.script.Filename, Name: q.script.URI, Query: q.params.get("QUERY_STRING"),
-		User: basicAuthUser(q.params.get("HTTP_AUTHORIZATION")), ContentLength: length, Client: q.params.get("REMOTE_ADDR"),
+		User: accesslog.BasicAuthUser(q.params.get("HTTP_AUTHORIZATION")), ContentLength: length, Client: q.params.get("REMOTE_ADDR"),
 	}
 }
 

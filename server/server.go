@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // Server serves the sites of one Config.
@@ -25,7 +26,7 @@ type Server struct {
 	version  string
 	software string // SERVER_SOFTWARE of CGIPHP
 
-	access       *accessLog
+	access       *accesslog.Log
 	pools        map[string]*manager.Pool
 	slots        map[string]*poolSlot
 	all          []*site
@@ -151,7 +152,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.access, err = newAccessLog(s.cfg.AccessLog, s.cfg.AccessFormat, s.stdout, s.log); err != nil {
+	if s.access, err = accesslog.Open(s.cfg.AccessLog, s.cfg.AccessFormat, s.stdout, s.log); err != nil {
 		return err
 	}
 	if err := startPools(ctx, s.pools); err != nil {
@@ -286,9 +287,9 @@ func (s *Server) Reopen() error {
 	if s.stopped {
 		return errStopped
 	}
-	errs := []error{s.access.reopen()}
+	errs := []error{s.access.Reopen()}
 	for _, p := range s.responders {
-		errs = append(errs, p.target.Load().access.reopen())
+		errs = append(errs, p.target.Load().access.Reopen())
 	}
 	for _, slot := range s.slots {
 		errs = append(errs, slot.use.Load().reopenSlowlogs())
@@ -336,12 +337,12 @@ func (s *Server) Stop(ctx context.Context) {
 	}
 	for _, p := range s.responders {
 		if t := p.target.Load(); t != nil {
-			if err := t.access.close(); err != nil {
+			if err := t.access.Close(); err != nil {
 				s.log.Error("cannot close the access log", "pool", t.cfg.Pool, "error", err)
 			}
 		}
 	}
-	if err := s.access.close(); err != nil {
+	if err := s.access.Close(); err != nil {
 		s.log.Error("cannot close the access log", "error", err)
 	}
 	s.admin.stop()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/internal/patient"
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // bigScript prints more than the system's socket buffers take.
@@ -56,7 +57,7 @@ func TestTimeoutOfAClientThatIsSilent(t *testing.T) {
 func TestTimeoutOfAClientThatReadsNothing(t *testing.T) {
 	t.Parallel()
 	ts := startServer(t, engines[1], map[string]string{"big.php": bigScript, "big.bin": strings.Repeat("x", 32<<20)}, func(c *Config) {
-		c.WriteTimeout, c.SpoolDir, c.AccessFormat = 200*time.Millisecond, t.TempDir(), AccessJSON
+		c.WriteTimeout, c.SpoolDir, c.AccessFormat = 200*time.Millisecond, t.TempDir(), accesslog.JSON
 	})
 	for _, target := range []string{"/big.php", "/big.bin"} {
 		conn := connect(t, ts)

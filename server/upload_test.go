@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // bodyScript tells what PHP saw of a body.
@@ -219,7 +221,7 @@ func TestUploadThatStopsEndsWithoutAWorker(t *testing.T) {
 	t.Parallel()
 	spool := t.TempDir()
 	ts := startServer(t, engines[1], map[string]string{"in.php": `<?php file_put_contents(__DIR__ . '/ran', 'x', FILE_APPEND);`}, func(c *Config) {
-		c.BodyTimeout, c.SpoolDir, c.SpoolMemory, c.AccessFormat = 200*time.Millisecond, spool, 4096, AccessCommon
+		c.BodyTimeout, c.SpoolDir, c.SpoolMemory, c.AccessFormat = 200*time.Millisecond, spool, 4096, accesslog.Common
 	})
 	for _, head := range []string{"Content-Length: 100000", "Transfer-Encoding: chunked"} {
 		t.Run("RFC 9110 15.5.9 408 "+head, func(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
-	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // errFPMConfig says that a configuration cannot work, which php-fpm's own messages have told the operator already.
@@ -65,9 +65,9 @@ func (o *fpmOptions) load(file string, message func(fpmconf.Level, string)) (*fp
 	return conf, nil
 }
 
-// checkAccessFormat is [server.CheckAccessFormat] as fpmconf asks it: what php-fpm warns of, it refuses.
+// checkAccessFormat is [accesslog.CheckFormat] as fpmconf asks it: what php-fpm warns of, it refuses.
 func checkAccessFormat(format string) (warning string, err error) {
-	if err := server.CheckAccessFormat(format); err != nil {
+	if err := accesslog.CheckFormat(format); err != nil {
 		return err.Error(), err
 	}
 	return "", nil

@@ -15,6 +15,7 @@ import (
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 const (
@@ -119,7 +120,7 @@ func fpmList(text string) []string {
 // fpmResponder is the web server's side of a pool.
 func fpmResponder(conf *fpmconf.Config, p *fpmconf.Pool) (server.ResponderConfig, error) {
 	r := server.ResponderConfig{
-		Access: server.FPMAccessConfig{
+		Access: accesslog.FPMConfig{
 			File: p.AccessLog, Format: p.AccessFormat, SuppressPath: p.AccessSuppressPath, Limit: conf.Global.LogLimit,
 		},
 		Pool: p.Name, Listen: p.Listen, Backlog: p.ListenBacklog, Owner: p.ListenOwner, Group: p.ListenGroup,

@@ -17,17 +17,18 @@ const (
 	FollowNo    = "no"    // not followed
 )
 
-// linkPolicy is FollowSymlinks at work. Links that stay inside the root are always followed.
-type linkPolicy int
+// LinkPolicy is FollowSymlinks at work. Links that stay inside the root are always followed.
+type LinkPolicy int
 
 const (
-	linksInside linkPolicy = iota
+	linksInside LinkPolicy = iota
 	linksOwner
 	linksAll
 )
 
-func LinksOf(follow string) linkPolicy {
-	return map[string]linkPolicy{FollowOwner: linksOwner, FollowYes: linksAll}[follow]
+// LinksOf is the policy of a value of follow_symlinks; one that is none of them is [FollowNo].
+func LinksOf(follow string) LinkPolicy {
+	return map[string]LinkPolicy{FollowOwner: linksOwner, FollowYes: linksAll}[follow]
 }
 
 // LinkError is a symbolic link that is not followed. It is an ErrOutsideRoot.
@@ -137,6 +138,7 @@ type RefusedLinks struct {
 	said map[LinkError]bool
 }
 
+// Log tells of a link that was not followed, unless it was told before.
 func (l *RefusedLinks) Log(log *slog.Logger, err *LinkError) {
 	l.mu.Lock()
 	news := !l.said[*err] && len(l.said) < maxRefusedLinks

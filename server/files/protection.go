@@ -362,6 +362,7 @@ func appendFolded(b []byte, s string) []byte {
 	return b
 }
 
+// Lower is s in lower case as far as ASCII goes, see appendFolded.
 func Lower(s string) string { return string(appendFolded(nil, s)) }
 
 // globMatch matches name against a pattern of literal bytes, * and ?, in time

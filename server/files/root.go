@@ -28,7 +28,7 @@ var (
 type Options struct {
 	// Links says which symbolic links that lead out of the document root are
 	// followed. Links that stay inside always are.
-	Links linkPolicy
+	Links LinkPolicy
 	// Protect has the names that no link may lead to; nil: there are none.
 	Protect *Protection
 	// ResolveSymlinks reports real paths in found, so that PHP and opcache see

@@ -24,6 +24,7 @@ type Static struct {
 	types Types
 }
 
+// NewStatic serves the files below root with the given types.
 func NewStatic(root *Root, types Types) *Static { return &Static{root, types} }
 
 // Serve answers with the file f that root.open gave together with fnd. It does

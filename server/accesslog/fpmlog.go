@@ -1,4 +1,4 @@
-package server
+package accesslog
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"github.com/phpserve/phpserve/safefile"
 )
 
-// FPMAccessConfig is the access log of a FastCGI address, as php-fpm has it.
-type FPMAccessConfig struct {
+// FPMConfig is the access log of a FastCGI address, as php-fpm has it.
+type FPMConfig struct {
 	// File is access.log. Empty: none.
 	File string
 	// Format is access.format. Empty: that of php-fpm, `%R - %u %t "%m %r" %s`.
@@ -21,40 +21,40 @@ type FPMAccessConfig struct {
 	Limit int
 }
 
-// fpmAccessLog writes the access log of a FastCGI address.
-type fpmAccessLog struct {
-	cfg    FPMAccessConfig
-	format *accessFormat
+// FPMLog writes the access log of a FastCGI address.
+type FPMLog struct {
+	cfg    FPMConfig
+	format *Format
 	out    *linelog.Writer
 }
 
-// openFPMAccessLog opens the log; nil if there is none.
-func openFPMAccessLog(pool string, cfg FPMAccessConfig, log *slog.Logger) (*fpmAccessLog, error) {
+// OpenFPM opens the log; nil if there is none.
+func OpenFPM(pool string, cfg FPMConfig, log *slog.Logger) (*FPMLog, error) {
 	if cfg.File == "" {
 		return nil, nil
 	}
 	if cfg.Format == "" {
-		cfg.Format = defaultFPMAccessFormat
+		cfg.Format = defaultFPMFormat
 	}
 	if cfg.Limit <= 0 {
 		cfg.Limit = 1024
 	}
-	format, err := parseAccessFormat(cfg.Format)
+	format, err := ParseFormat(cfg.Format)
 	if err != nil {
 		return nil, fmt.Errorf("[pool %s] %w", pool, err)
 	}
-	l := &fpmAccessLog{cfg: cfg, format: format}
+	l := &FPMLog{cfg: cfg, format: format}
 	f, err := l.open()
 	if err != nil {
 		return nil, fmt.Errorf("[pool %s] %w", pool, err)
 	}
-	lines := linelog.Config{Limit: accessLimit}
+	lines := linelog.Config{Limit: waitingLimit}
 	tellTrouble(&lines, log.With("pool", pool), cfg.File)
 	l.out = linelog.New(f, lines)
 	return l, nil
 }
 
-func (l *fpmAccessLog) open() (*os.File, error) {
+func (l *FPMLog) open() (*os.File, error) {
 	f, err := safefile.OpenAppend(l.cfg.File, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open access.log: %w", err)
@@ -62,8 +62,8 @@ func (l *fpmAccessLog) open() (*os.File, error) {
 	return f, nil
 }
 
-// reopen opens the file again, which logrotate may have renamed. When that fails, the old one stays.
-func (l *fpmAccessLog) reopen() error {
+// Reopen opens the file again, which logrotate may have renamed. When that fails, the old one stays.
+func (l *FPMLog) Reopen() error {
 	if l == nil {
 		return nil
 	}
@@ -75,17 +75,17 @@ func (l *fpmAccessLog) reopen() error {
 	return nil
 }
 
-// close writes what is left and closes the file; lines that come later are lost.
-func (l *fpmAccessLog) close() error {
+// Close writes what is left and closes the file; lines that come later are lost.
+func (l *FPMLog) Close() error {
 	if l == nil {
 		return nil
 	}
 	return l.out.Close()
 }
 
-// write adds the line of a request.
-func (l *fpmAccessLog) write(r *fpmAccessRecord) {
-	if suppressAccess(l.cfg.SuppressPath, r) {
+// Write adds the line of a request.
+func (l *FPMLog) Write(r *FPMRecord) {
+	if suppressed(l.cfg.SuppressPath, r) {
 		return
 	}
 	b := lineBuffers.Get().(*[]byte)
@@ -96,5 +96,5 @@ func (l *fpmAccessLog) write(r *fpmAccessRecord) {
 	}
 }
 
-// needsCPU says whether lines tell of processor time.
-func (l *fpmAccessLog) needsCPU() bool { return l != nil && l.format.cpu }
+// NeedsCPU says whether lines tell of processor time.
+func (l *FPMLog) NeedsCPU() bool { return l != nil && l.format.cpu }

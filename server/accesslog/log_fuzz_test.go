@@ -1,4 +1,4 @@
-package server
+package accesslog
 
 import (
 	"encoding/json"
@@ -22,7 +22,7 @@ func FuzzAccessLine(f *testing.F) {
 	f.Add("", "", "-", "-", "\u2028\u202e", "a", "\x00")
 	f.Fuzz(func(t *testing.T, method, uri, user, referer, agent, host, failure string) {
 		r := &http.Request{Method: method, RequestURI: uri, Proto: "HTTP/1.1", Host: host, Header: http.Header{"Referer": {referer}, "User-Agent": {agent}}}
-		x := &accessEntry{client: netip.MustParseAddr("192.0.2.1"), user: user, start: time.Unix(1, 0), status: 200, bytes: 7, err: errors.New(failure)}
+		x := &Entry{Client: netip.MustParseAddr("192.0.2.1"), User: user, Start: time.Unix(1, 0), Status: 200, Bytes: 7, Err: errors.New(failure)}
 		for _, combined := range []bool{false, true} {
 			line := string(appendCommonLine(nil, x, r, combined))
 			if strings.ContainsFunc(line[:len(line)-1], func(c rune) bool { return c < ' ' || c >= 0x7f }) || !strings.HasSuffix(line, "\n") {
@@ -33,7 +33,7 @@ func FuzzAccessLine(f *testing.F) {
 			}
 		}
 		line := appendJSONLine(nil, x, r)
-		var rec accessRecord
+		var rec JSONRecord
 		if err := json.Unmarshal(line, &rec); err != nil || strings.Count(string(line), "\n") != 1 || strings.ContainsFunc(string(line[:len(line)-1]), func(c rune) bool { return c < ' ' }) {
 			t.Fatalf("%v: %q", err, line)
 		}

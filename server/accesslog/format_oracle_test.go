@@ -1,6 +1,6 @@
 //go:build unix
 
-package server
+package accesslog
 
 import (
 	"fmt"
@@ -122,7 +122,7 @@ func accessRequests() []accessRequest {
 // accessFormats are those that both take. Digits of the volatile ones are compared by shape.
 func accessFormats() (exact, volatile []string) {
 	exact = []string{
-		defaultFPMAccessFormat, "plain text", "%%", "100%% sure", "%m", "%r", "%q", "%Q", "%r%Q%q", "%s", "%f", "%l", "%n", "%p", "%P", "%R",
+		defaultFPMFormat, "plain text", "%%", "100%% sure", "%m", "%r", "%q", "%Q", "%r%Q%q", "%s", "%f", "%l", "%n", "%p", "%P", "%R",
 		"%u", `"%m %r%Q%q" %s`, "[%u]", "%{REQUEST_URI}e", "%{request_uri}e", "%{REMOTE_ADDR}e", "%{EMPTY}e", "%{MISSING}e",
 		`"%{HTTP_USER_AGENT}e"`, "%{REQUEST_METHOD}e %{QUERY_STRING}e", "%{X-One}o", "%{X-Two}o", "%{X-Empty}o", "%{X-Multi}o", "%{x-one}o",
 		"%{X-O}o", "%{Content-Type}o", "%{Content-type}o", "%{Location}o", "%{Missing}o", "%{X-Powered-By}o", "%t", "%T", "%{}t",
@@ -161,40 +161,40 @@ func (o *accessOracle) config(dir string) string {
 }
 
 // newAccessRecord tells what is known of a request and its answer.
-func newAccessRecord(q *accessRequest, o *accessOracle, dir, head string, fpm *phpfpm.FPM) *fpmAccessRecord {
+func newAccessRecord(q *accessRequest, o *accessOracle, dir, head string, fpm *phpfpm.FPM) *FPMRecord {
 	params := q.all(dir)
-	r := &fpmAccessRecord{
-		method: params["REQUEST_METHOD"], uri: params["SCRIPT_NAME"], query: params["QUERY_STRING"],
-		contentLength: int64(len(q.body)), status: 200, user: basicAuthUser(params["HTTP_AUTHORIZATION"]), pool: o.name, masterPID: fpm.PID,
-		userCPU: time.Millisecond, systemCPU: time.Millisecond, memory: 2 << 20,
+	r := &FPMRecord{
+		Method: params["REQUEST_METHOD"], URI: params["SCRIPT_NAME"], Query: params["QUERY_STRING"],
+		ContentLength: int64(len(q.body)), Status: 200, User: BasicAuthUser(params["HTTP_AUTHORIZATION"]), Pool: o.name, MasterPID: fpm.PID,
+		UserCPU: time.Millisecond, SystemCPU: time.Millisecond, Memory: 2 << 20,
 	}
 	if o.network != "unix" {
-		r.peer = "127.0.0.1"
+		r.Peer = "127.0.0.1"
 	}
 	headers := map[string]string{}
 	for line := range strings.SplitSeq(head, "\r\n") {
 		name, value, _ := strings.Cut(line, ":")
 		value = strings.TrimPrefix(value, " ")
 		if name == "Status" {
-			r.status, _ = strconv.Atoi(value[:3])
+			r.Status, _ = strconv.Atoi(value[:3])
 		}
 		if _, ok := headers[name]; !ok && name != "Status" {
 			headers[name] = value
 		}
 	}
-	r.workerPID, _ = strconv.Atoi(headers["X-Pid"]) // the page of an error does not tell
-	r.script = headers["X-File"]
-	if r.workerPID != 0 {
-		r.uri = headers["X-Name"]
+	r.WorkerPID, _ = strconv.Atoi(headers["X-Pid"]) // the page of an error does not tell
+	r.Script = headers["X-File"]
+	if r.WorkerPID != 0 {
+		r.URI = headers["X-Name"]
 	}
-	r.header = func(name string) (string, bool) { v, ok := headers[name]; return v, ok }
-	r.param = func(name string) (string, bool) { v, ok := params[name]; return v, ok }
+	r.Header = func(name string) (string, bool) { v, ok := headers[name]; return v, ok }
+	r.Param = func(name string) (string, bool) { v, ok := params[name]; return v, ok }
 	return r
 }
 
 // cutAsFPM cuts what php-fpm's shared memory has no room for (php-src sapi/fpm/fpm/fpm_scoreboard.h). phpserve logs all of it.
-func cutAsFPM(r *fpmAccessRecord) {
-	for value, size := range map[*string]int{&r.uri: 128, &r.query: 512, &r.method: 16, &r.script: 256, &r.user: 32} {
+func cutAsFPM(r *FPMRecord) {
+	for value, size := range map[*string]int{&r.URI: 128, &r.Query: 512, &r.Method: 16, &r.Script: 256, &r.User: 32} {
 		if len(*value) >= size {
 			*value = (*value)[:size-1]
 		}
@@ -213,7 +213,7 @@ func accessShape(line string) string {
 }
 
 // setTimes takes the times of the prefix of php-fpm's line.
-func (r *fpmAccessRecord) setTimes(t *testing.T, prefix string) {
+func (r *FPMRecord) setTimes(t *testing.T, prefix string) {
 	t.Helper()
 	zone, err := time.LoadLocation("Asia/Kathmandu")
 	if err != nil {
@@ -223,7 +223,7 @@ func (r *fpmAccessRecord) setTimes(t *testing.T, prefix string) {
 	if _, err := fmt.Sscanf(prefix, "%d %d", &start, &end); err != nil {
 		t.Fatalf("%q: %v", prefix, err)
 	}
-	r.start, r.end = time.Unix(start, 0).In(zone), time.Unix(end, 1234567).In(zone)
+	r.Start, r.End = time.Unix(start, 0).In(zone), time.Unix(end, 1234567).In(zone)
 }
 
 func TestAccessLinesAreThoseOfPHPFPM(t *testing.T) {
@@ -241,7 +241,7 @@ func TestAccessLinesAreThoseOfPHPFPM(t *testing.T) {
 		})
 	}
 	for i, address := range []string{"127.0.0.1:" + strconv.Itoa(patient.Port(t)), "*:" + strconv.Itoa(patient.Port(t))} { // the second is of both families
-		oracles = append(oracles, &accessOracle{name: "tcp" + strconv.Itoa(i), format: defaultFPMAccessFormat, network: "tcp", address: address})
+		oracles = append(oracles, &accessOracle{name: "tcp" + strconv.Itoa(i), format: defaultFPMFormat, network: "tcp", address: address})
 	}
 	config := ""
 	for _, o := range oracles {
@@ -260,7 +260,7 @@ func TestAccessLinesAreThoseOfPHPFPM(t *testing.T) {
 // compareAccessLines sends all requests to a pool and compares its log with ours.
 func compareAccessLines(t *testing.T, o *accessOracle, fpm *phpfpm.FPM) int {
 	t.Helper()
-	format, err := parseAccessFormat(o.format)
+	format, err := ParseFormat(o.format)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func compareAccessLines(t *testing.T, o *accessOracle, fpm *phpfpm.FPM) int {
 			t.Fatal(err)
 		}
 		r := newAccessRecord(&q, o, fpm.Dir, head, fpm)
-		if r.workerPID == 0 && strings.Contains(o.format, "%p") {
+		if r.WorkerPID == 0 && strings.Contains(o.format, "%p") {
 			continue
 		}
 		times, line, _ := strings.Cut(string(log), "|")
@@ -327,7 +327,7 @@ func TestAccessFormatsAreRefusedInPHPFPMsWords(t *testing.T) {
 	for _, format := range formats {
 		want, ok := testFPMConfig(t, dir, format)
 		got := ""
-		if err := CheckAccessFormat(format); err != nil {
+		if err := CheckFormat(format); err != nil {
 			got = err.Error()
 		}
 		if got != want || ok != (got == "") {
@@ -371,7 +371,7 @@ func TestAccessIsSuppressedAsByPHPFPM(t *testing.T) {
 		accessRequest{name: "GET with a length of zero", params: map[string]string{"SCRIPT_NAME": "/ping", "CONTENT_LENGTH": "0"}},
 		accessRequest{name: "no method", params: map[string]string{"SCRIPT_NAME": "/ping", "REQUEST_METHOD": ""}},
 	)
-	suppressed := 0
+	left := 0
 	for _, q := range requests {
 		head := phpfpm.Ask(t, o.network, o.address, q.all(dir), q.body)
 		log, err := os.ReadFile(filepath.Join(dir, "s.log"))
@@ -381,16 +381,16 @@ func TestAccessIsSuppressedAsByPHPFPM(t *testing.T) {
 		if err := os.Truncate(filepath.Join(dir, "s.log"), 0); err != nil {
 			t.Fatal(err)
 		}
-		got := suppressAccess(paths, newAccessRecord(&q, o, dir, head, fpm))
+		got := suppressed(paths, newAccessRecord(&q, o, dir, head, fpm))
 		if want := len(log) == 0; got != want {
 			t.Errorf("%s: suppressed by phpserve %v, by php-fpm %v", q.name, got, want)
 		}
 		if got {
-			suppressed++
+			left++
 		}
 	}
-	if suppressed == 0 || suppressed == len(requests) {
-		t.Errorf("%d of %d requests suppressed", suppressed, len(requests))
+	if left == 0 || left == len(requests) {
+		t.Errorf("%d of %d requests left", left, len(requests))
 	}
-	t.Logf("%d requests, %d suppressed", len(requests), suppressed)
+	t.Logf("%d requests, %d left", len(requests), left)
 }

@@ -1,4 +1,4 @@
-package server
+package accesslog
 
 import (
 	"encoding/json"
@@ -19,26 +19,26 @@ import (
 
 // Formats of the access log.
 const (
-	AccessCommon   = "common"
-	AccessCombined = "combined"
-	AccessJSON     = "json"
+	Common   = "common"
+	Combined = "combined"
+	JSON     = "json"
 )
 
-// accessLog writes one line per request.
-type accessLog struct {
+// Log writes one line per request.
+type Log struct {
 	format string
 	path   string // empty for standard output
 	out    *linelog.Writer
 }
 
-// accessFlush is how long a line may wait for others before it is written.
-const accessFlush = 100 * time.Millisecond
+// flushDelay is how long a line may wait for others before it is written.
+const flushDelay = 100 * time.Millisecond
 
-// newAccessLog opens the log at path in a format; nil if path is "off" or empty. "-" is stdout. What becomes of it when it cannot be
+// Open opens the log at path in a format; nil if path is "off" or empty. "-" is stdout. What becomes of it when it cannot be
 // written is told to log.
-func newAccessLog(path, format string, stdout io.Writer, log *slog.Logger) (*accessLog, error) {
-	l := &accessLog{format: format}
-	lines := linelog.Config{Delay: accessFlush, Limit: accessLimit}
+func Open(path, format string, stdout io.Writer, log *slog.Logger) (*Log, error) {
+	l := &Log{format: format}
+	lines := linelog.Config{Delay: flushDelay, Limit: waitingLimit}
 	switch path {
 	case "off", "":
 		return nil, nil
@@ -57,8 +57,8 @@ func newAccessLog(path, format string, stdout io.Writer, log *slog.Logger) (*acc
 	return l, nil
 }
 
-// accessLimit is how many bytes of lines may wait for a slow disk or reader.
-const accessLimit = 4 << 20
+// waitingLimit is how many bytes of lines may wait for a slow disk or reader.
+const waitingLimit = 4 << 20
 
 // tellTrouble has what happens to an access log be in the log.
 func tellTrouble(lines *linelog.Config, log *slog.Logger, file string) {
@@ -71,7 +71,7 @@ func tellTrouble(lines *linelog.Config, log *slog.Logger, file string) {
 	}
 }
 
-func (l *accessLog) open() (*os.File, error) {
+func (l *Log) open() (*os.File, error) {
 	f, err := safefile.OpenAppend(l.path, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the access log: %w", err)
@@ -79,8 +79,8 @@ func (l *accessLog) open() (*os.File, error) {
 	return f, nil
 }
 
-// reopen opens the file again, which logrotate may have renamed. When that fails, the old one stays.
-func (l *accessLog) reopen() error {
+// Reopen opens the file again, which logrotate may have renamed. When that fails, the old one stays.
+func (l *Log) Reopen() error {
 	if l == nil || l.path == "" {
 		return nil
 	}
@@ -92,39 +92,39 @@ func (l *accessLog) reopen() error {
 	return nil
 }
 
-// close writes what is left.
-func (l *accessLog) close() error {
+// Close writes what is left.
+func (l *Log) Close() error {
 	if l == nil {
 		return nil
 	}
 	return l.out.Close()
 }
 
-// accessEntry is what the access log tells of a request besides its head.
-type accessEntry struct {
-	client       netip.Addr // who asks
-	user         string     // name in Basic credentials
-	start        time.Time
-	status       int
-	bytes        int64 // of the body that was sent
-	id           string
-	pool, script string // of a request that reached PHP
-	pid          int    // of the worker; 0: none
-	queueTime    time.Duration
-	phpTime      time.Duration
-	err          error // why the answer is an error
+// Entry is what the access log tells of a request besides its head.
+type Entry struct {
+	Client       netip.Addr // who asks
+	User         string     // name in Basic credentials
+	Start        time.Time
+	Status       int
+	Bytes        int64 // of the body that was sent
+	ID           string
+	Pool, Script string // of a request that reached PHP
+	PID          int    // of the worker; 0: none
+	QueueTime    time.Duration
+	PHPTime      time.Duration
+	Err          error // why the answer is an error
 }
 
-// write adds the line of a finished request.
-func (l *accessLog) write(x *accessEntry, r *http.Request) {
+// Write adds the line of a finished request.
+func (l *Log) Write(x *Entry, r *http.Request) {
 	if l == nil {
 		return
 	}
 	b := lineBuffers.Get().(*[]byte)
-	if l.format == AccessJSON {
+	if l.format == JSON {
 		*b = appendJSONLine((*b)[:0], x, r)
 	} else {
-		*b = appendCommonLine((*b)[:0], x, r, l.format == AccessCombined)
+		*b = appendCommonLine((*b)[:0], x, r, l.format == Combined)
 	}
 	_, _ = l.out.Write(*b) // it never fails
 	lineBuffers.Put(b)
@@ -135,12 +135,12 @@ var lineBuffers = buffer.NewPool(512)
 
 // appendCommonLine writes the Common Log Format or, with combined, that of Apache and nginx with referer and agent,
 // followed by phpserve's own: time in all, in the queue and in PHP (seconds), the worker and the request id.
-func appendCommonLine(b []byte, x *accessEntry, r *http.Request, combined bool) []byte {
-	b = x.client.AppendTo(b)
+func appendCommonLine(b []byte, x *Entry, r *http.Request, combined bool) []byte {
+	b = x.Client.AppendTo(b)
 	b = append(b, " - "...)
-	b = appendWord(b, orDash(x.user))
+	b = appendWord(b, orDash(x.User))
 	b = append(b, " ["...)
-	b = x.start.AppendFormat(b, "02/Jan/2006:15:04:05 -0700")
+	b = x.Start.AppendFormat(b, "02/Jan/2006:15:04:05 -0700")
 	b = append(b, `] "`...)
 	b = appendEscaped(b, r.Method)
 	b = append(b, ' ')
@@ -148,9 +148,9 @@ func appendCommonLine(b []byte, x *accessEntry, r *http.Request, combined bool) 
 	b = append(b, ' ')
 	b = appendEscaped(b, r.Proto)
 	b = append(b, `" `...)
-	b = strconv.AppendInt(b, int64(x.status), 10)
+	b = strconv.AppendInt(b, int64(x.Status), 10)
 	b = append(b, ' ')
-	b = strconv.AppendInt(b, x.bytes, 10)
+	b = strconv.AppendInt(b, x.Bytes, 10)
 	if !combined {
 		return append(b, '\n')
 	}
@@ -159,19 +159,19 @@ func appendCommonLine(b []byte, x *accessEntry, r *http.Request, combined bool) 
 	b = append(b, `" "`...)
 	b = appendEscaped(b, orDash(r.UserAgent()))
 	b = append(b, `" `...)
-	b = appendSeconds(b, time.Since(x.start))
+	b = appendSeconds(b, time.Since(x.Start))
 	b = append(b, " queue="...)
-	b = appendSeconds(b, x.queueTime)
+	b = appendSeconds(b, x.QueueTime)
 	b = append(b, " php="...)
-	b = appendSeconds(b, x.phpTime)
+	b = appendSeconds(b, x.PHPTime)
 	b = append(b, " pid="...)
-	if x.pid == 0 {
+	if x.PID == 0 {
 		b = append(b, '-')
 	} else {
-		b = strconv.AppendInt(b, int64(x.pid), 10)
+		b = strconv.AppendInt(b, int64(x.PID), 10)
 	}
 	b = append(b, " id="...)
-	b = appendEscaped(b, orDash(x.id))
+	b = appendEscaped(b, orDash(x.ID))
 	return append(b, '\n')
 }
 
@@ -218,8 +218,8 @@ func appendWord(b []byte, s string) []byte {
 	return b
 }
 
-// accessRecord is a line of the JSON format.
-type accessRecord struct {
+// JSONRecord is a line of the JSON format.
+type JSONRecord struct {
 	Time      string  `json:"time"`
 	Client    string  `json:"client"`
 	User      string  `json:"user,omitempty"`
@@ -241,15 +241,15 @@ type accessRecord struct {
 	Error     string  `json:"error,omitempty"`
 }
 
-func appendJSONLine(b []byte, x *accessEntry, r *http.Request) []byte {
-	rec := accessRecord{
-		Time: x.start.Format(time.RFC3339Nano), Client: x.client.String(), User: x.user, Method: r.Method, Host: r.Host,
-		URI: r.RequestURI, Proto: r.Proto, Status: x.status, Bytes: x.bytes, Duration: time.Since(x.start).Seconds(),
-		QueueTime: x.queueTime.Seconds(), PHPTime: x.phpTime.Seconds(), Pool: x.pool, PID: x.pid, Script: x.script,
-		Referer: r.Referer(), UserAgent: r.UserAgent(), RequestID: x.id,
+func appendJSONLine(b []byte, x *Entry, r *http.Request) []byte {
+	rec := JSONRecord{
+		Time: x.Start.Format(time.RFC3339Nano), Client: x.Client.String(), User: x.User, Method: r.Method, Host: r.Host,
+		URI: r.RequestURI, Proto: r.Proto, Status: x.Status, Bytes: x.Bytes, Duration: time.Since(x.Start).Seconds(),
+		QueueTime: x.QueueTime.Seconds(), PHPTime: x.PHPTime.Seconds(), Pool: x.Pool, PID: x.PID, Script: x.Script,
+		Referer: r.Referer(), UserAgent: r.UserAgent(), RequestID: x.ID,
 	}
-	if x.err != nil {
-		rec.Error = x.err.Error()
+	if x.Err != nil {
+		rec.Error = x.Err.Error()
 	}
 	line, err := json.Marshal(rec)
 	if err != nil || !utf8.Valid(line) {

@@ -1,4 +1,4 @@
-package server
+package accesslog
 
 import (
 	"strings"
@@ -8,26 +8,26 @@ import (
 )
 
 // sampleAccess is a record with a value of its own for every specifier.
-func sampleAccess() *fpmAccessRecord {
+func sampleAccess() *FPMRecord {
 	start := time.Date(2026, 11, 22, 11, 4, 18, 0, time.UTC)
-	return &fpmAccessRecord{
-		start: start, end: start.Add(1234567 * time.Microsecond), queue: 98765 * time.Microsecond, method: "GET", uri: "/info.php",
-		query: "a=1", script: "/srv/www/info.php", contentLength: 5, status: 200, user: "ann", pool: "www", workerPID: 4711, masterPID: 42,
-		peer: "192.0.2.1", userCPU: 500 * time.Millisecond, systemCPU: 250 * time.Millisecond, memory: 5<<20 + 2047,
-		param: func(name string) (string, bool) {
+	return &FPMRecord{
+		Start: start, End: start.Add(1234567 * time.Microsecond), Queue: 98765 * time.Microsecond, Method: "GET", URI: "/info.php",
+		Query: "a=1", Script: "/srv/www/info.php", ContentLength: 5, Status: 200, User: "ann", Pool: "www", WorkerPID: 4711, MasterPID: 42,
+		Peer: "192.0.2.1", UserCPU: 500 * time.Millisecond, SystemCPU: 250 * time.Millisecond, Memory: 5<<20 + 2047,
+		Param: func(name string) (string, bool) {
 			value, ok := map[string]string{"REQUEST_URI": "/as/sent", "EMPTY": "", "LINES": "a\nb\r\x00"}[name]
 			return value, ok
 		},
-		header: func(name string) (string, bool) {
+		Header: func(name string) (string, bool) {
 			value, ok := map[string]string{"X-Cache": "hit", "X-Empty": "", "X-Lines": "a\n\x7fb"}[name]
 			return value, ok
 		},
 	}
 }
 
-func renderAccess(t *testing.T, format string, r *fpmAccessRecord) string {
+func renderAccess(t *testing.T, format string, r *FPMRecord) string {
 	t.Helper()
-	f, err := parseAccessFormat(format)
+	f, err := ParseFormat(format)
 	if err != nil {
 		t.Fatalf("%q: %v", format, err)
 	}
@@ -37,7 +37,7 @@ func renderAccess(t *testing.T, format string, r *fpmAccessRecord) string {
 func TestAccessSpecifiersTellTheRecord(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ format, want string }{
-		{defaultFPMAccessFormat, `192.0.2.1 - ann 22/Nov/2026:11:04:18 +0000 "GET /info.php" 200`},
+		{defaultFPMFormat, `192.0.2.1 - ann 22/Nov/2026:11:04:18 +0000 "GET /info.php" 200`},
 		{"%r%Q%q", "/info.php?a=1"},
 		{"%f %l %n %p %P", "/srv/www/info.php 5 www 4711 42"},
 		{"%d|%{seconds}d|%{milli}d|%{micro}d", "1.235|1.235|1234.567|1234567"},
@@ -57,9 +57,9 @@ func TestAccessSpecifiersTellTheRecord(t *testing.T) {
 
 func TestAccessTellsNothingOfWhatIsNotKnown(t *testing.T) {
 	t.Parallel()
-	r := &fpmAccessRecord{
-		param:  func(string) (string, bool) { return "", false },
-		header: func(string) (string, bool) { return "", false },
+	r := &FPMRecord{
+		Param:  func(string) (string, bool) { return "", false },
+		Header: func(string) (string, bool) { return "", false },
 	}
 	const format = "[%R|%u|%m|%r|%Q|%q|%f|%n|%l|%s|%d|%C|%M|%{A}e|%{B}o]"
 	if got, want := renderAccess(t, format, r), "[-||-||||-|-|0|0|0.000|0.00|0|-|-]"; got != want {
@@ -70,7 +70,7 @@ func TestAccessTellsNothingOfWhatIsNotKnown(t *testing.T) {
 func TestAccessLineCannotBeForged(t *testing.T) { // CWE-117
 	t.Parallel()
 	r := sampleAccess()
-	for value := range map[*string]string{&r.method: "", &r.uri: "", &r.query: "", &r.script: "", &r.user: "", &r.pool: ""} {
+	for value := range map[*string]string{&r.Method: "", &r.URI: "", &r.Query: "", &r.Script: "", &r.User: "", &r.Pool: ""} {
 		*value = "\n\r\x00\x1b[2J\x7f\t\"\\\u00e4\xff"
 	}
 	got := renderAccess(t, "%m %r %q %f %u %n %{LINES}e %{X-Lines}o", r)
@@ -82,7 +82,7 @@ func TestAccessLineCannotBeForged(t *testing.T) { // CWE-117
 
 func TestAccessLineIsCutAtTheLimit(t *testing.T) {
 	t.Parallel()
-	f, err := parseAccessFormat("%q")
+	f, err := ParseFormat("%q")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,14 +100,14 @@ func TestAccessLineIsCutAtTheLimit(t *testing.T) {
 		{"nothing to say, no line", "", "", 10},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			line := f.appendLine([]byte("before\n"), &fpmAccessRecord{query: tt.query}, tt.limit)
+			line := f.appendLine([]byte("before\n"), &FPMRecord{Query: tt.query}, tt.limit)
 			if got, ok := strings.CutPrefix(string(line), "before\n"); !ok || got != tt.want {
 				t.Errorf("%q, want %q", line, tt.want)
 			}
 		})
 	}
 	for limit := 4; limit < 40; limit++ {
-		line := f.appendLine(nil, &fpmAccessRecord{query: strings.Repeat("a\u00e4\u20ac\U0001F600", 9)}, limit)
+		line := f.appendLine(nil, &FPMRecord{Query: strings.Repeat("a\u00e4\u20ac\U0001F600", 9)}, limit)
 		if len(line) > limit || len(line) < limit-3 || !utf8.Valid(line) {
 			t.Errorf("limit %d: %d bytes: %q", limit, len(line), line)
 		}
@@ -115,25 +115,25 @@ func TestAccessLineIsCutAtTheLimit(t *testing.T) {
 }
 
 func TestAccessFormatAllocatesNothingPerLine(t *testing.T) {
-	f, err := parseAccessFormat(`%R - %u %t "%m %r%Q%q" %s %f %{milli}d %{kilo}M %C%% %{REQUEST_URI}e %{X-Cache}o`)
+	f, err := ParseFormat(`%R - %u %t "%m %r%Q%q" %s %f %{milli}d %{kilo}M %C%% %{REQUEST_URI}e %{X-Cache}o`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r, b := sampleAccess(), make([]byte, 0, 1024)
-	r.param = func(string) (string, bool) { return "value", true }
-	r.header = r.param
+	r.Param = func(string) (string, bool) { return "value", true }
+	r.Header = r.Param
 	if n := testing.AllocsPerRun(100, func() { b = f.appendLine(b[:0], r, 1024) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
 
 func FuzzAccessFormat(f *testing.F) {
-	exact, volatile := []string{defaultFPMAccessFormat, "%{a}{b}d", "%{%Y}t", "%", "%{"}, []string{"%{queue}d", "%{%-5", "%C%%"}
+	exact, volatile := []string{defaultFPMFormat, "%{a}{b}d", "%{%Y}t", "%", "%{"}, []string{"%{queue}d", "%{%-5", "%C%%"}
 	for _, seed := range append(exact, volatile...) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, format string) {
-		parsed, err := parseAccessFormat(format)
+		parsed, err := ParseFormat(format)
 		if err != nil {
 			return
 		}
