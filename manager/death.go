@@ -9,8 +9,8 @@ import (
 
 // watch waits for the end of a worker and of its start, whichever is to be reported.
 func (p *Pool) watch(w *Worker) {
-	start := time.NewTimer(workerStartTimeout)
-	defer start.Stop()
+	start := newPatience(w.proc.pid, workerStartTimeout)
+	defer start.looks.Stop()
 	for {
 		select {
 		case <-w.proc.done:
@@ -22,10 +22,15 @@ func (p *Pool) watch(w *Worker) {
 				p.crashed()
 			}
 			return
-		case <-start.C:
+		case <-start.looks.C:
+			late := start.look()
 			p.mu.Lock()
-			kill := w.state == StateStarting && w.markKilled("it did not answer its greeting in time")
+			starts := w.state == StateStarting
+			kill := starts && late && w.markKilled("it did not answer its greeting in time")
 			p.mu.Unlock()
+			if !starts {
+				start.looks.Stop()
+			}
 			if kill {
 				w.proc.signal(syscall.SIGKILL)
 			}

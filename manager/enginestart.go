@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"fmt"
+	"sync"
 )
 
 // onDemand says whether the engine is started by the first worker that is needed: php-cgi takes some megabytes and some tenths of a
@@ -111,17 +112,21 @@ func (p *Pool) needEngine() (current, error) {
 	return s.current, s.err
 }
 
-// untilStop is a context that ends when the pool stops.
-func (p *Pool) untilStop() (context.Context, context.CancelFunc) {
+// untilStop is a context that ends when the pool stops, or with done.
+func (p *Pool) untilStop() (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	p.wg.Go(func() {
+	var wg sync.WaitGroup
+	wg.Go(func() {
 		select {
 		case <-p.stopping:
 			cancel()
 		case <-ctx.Done():
 		}
 	})
-	return ctx, cancel
+	return ctx, func() {
+		cancel()
+		wg.Wait()
+	}
 }
 
 // dismiss lets go of an engine that is lost and that nobody needs: the next worker starts another. It says whether that is so.

@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,7 +9,7 @@ import (
 )
 
 const (
-	// workerStartTimeout is how long a process may take until it answers its greeting.
+	// workerStartTimeout is how long a process may take until it answers its greeting, of time of its own.
 	workerStartTimeout = 30 * time.Second
 	// workerStopTimeout is how long an idle worker may take to exit when asked to.
 	workerStopTimeout = 5 * time.Second
@@ -130,7 +129,7 @@ func (p *Pool) startWorker() {
 		p.notStarted(err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), workerStartTimeout)
+	ctx, cancel := p.untilStop()
 	defer cancel()
 	proc, err := now.engine.spawn(ctx)
 	var left *heirs
@@ -154,8 +153,10 @@ func (p *Pool) startWorker() {
 	p.workers[proc.pid] = w
 	p.count[StateStarting]++
 	p.stats.Started++
-	if a, ok := p.early[proc.pid]; ok {
-		delete(p.early, proc.pid)
+	a, early := p.early[proc.pid]
+	delete(p.early, proc.pid)
+	stops := p.closed && w.markKilled(causeStops) // Stop may have ended all that it saw
+	if early && !stops {
 		p.attach(w, a) // unlocks
 		p.announce()
 	} else {
@@ -163,6 +164,13 @@ func (p *Pool) startWorker() {
 	}
 	w.log.Debug("worker started", "replaces", replaces)
 	p.wg.Go(func() { p.watch(w) })
+	if stops {
+		w.proc.signal(syscall.SIGKILL)
+		if early {
+			a.conn.Close()
+		}
+		return
+	}
 	p.greet(w)
 	p.expelEarly()
 }

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -8,33 +9,34 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 )
 
 // compiledINI is where a php-cgi looks for its ini files by itself. It is asked once.
 type compiledINI struct {
-	once      sync.Once
+	mu        sync.Mutex // guards the fields below; held while PHP is asked
+	known     bool
 	dir, scan string
-	err       error
 }
 
 // compiled asks php-cgi where it looks for php.ini, and for further ini files.
 func (p *PHP) compiled(ctx context.Context) (dir, scan string, err error) {
-	p.ini.once.Do(func() {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, p.Path, "-n", "-q")
-		cmd.Env, cmd.Dir = bareEnv(), string(filepath.Separator)
-		cmd.Stdin = strings.NewReader(`<?php echo PHP_CONFIG_FILE_PATH, "\n", PHP_CONFIG_FILE_SCAN_DIR, "\n";`)
-		out, err := cmd.Output()
-		lines := strings.Split(string(out), "\n")
-		if err != nil || len(lines) < 2 {
-			p.ini.err = fmt.Errorf("cannot ask PHP %q where its ini files are: %v: %s", p.Path, err, firstLine(string(out)))
-			return
-		}
-		p.ini.dir, p.ini.scan = lines[0], lines[1]
-	})
-	return p.ini.dir, p.ini.scan, p.ini.err
+	p.ini.mu.Lock()
+	defer p.ini.mu.Unlock()
+	if p.ini.known {
+		return p.ini.dir, p.ini.scan, nil
+	}
+	cmd := exec.CommandContext(ctx, p.Path, "-n", "-q")
+	cmd.Env, cmd.Dir = bareEnv(), string(filepath.Separator)
+	cmd.Stdin = strings.NewReader(`<?php echo PHP_CONFIG_FILE_PATH, "\n", PHP_CONFIG_FILE_SCAN_DIR, "\n";`)
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	err = runPatiently(cmd, askTimeout)
+	lines := strings.Split(out.String(), "\n")
+	if err != nil || len(lines) < 2 {
+		return "", "", fmt.Errorf("cannot ask PHP %q where its ini files are: %v: %s", p.Path, err, firstLine(out.String()))
+	}
+	p.ini.known, p.ini.dir, p.ini.scan = true, lines[0], lines[1]
+	return p.ini.dir, p.ini.scan, nil
 }
 
 // FindINI fills in where the ini files are, with FPMINI: where php-fpm of the same PHP looks for them. Debian and its kin build each kind of

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -151,6 +152,9 @@ func phpBinaries() []string {
 
 var versionLine = regexp.MustCompile(`^PHP (\d+\.\d+\.\d+)\S* \(([a-z-]+)\)`)
 
+// askTimeout is how long a php-cgi may take to tell something of itself, of time of its own.
+const askTimeout = 15 * time.Second
+
 // inspectPHP asks a binary for its version.
 func inspectPHP(ctx context.Context, path string) (*PHP, error) {
 	resolved, err := exec.LookPath(path)
@@ -160,17 +164,18 @@ func inspectPHP(ctx context.Context, path string) (*PHP, error) {
 	if resolved, err = filepath.Abs(resolved); err != nil {
 		return nil, fmt.Errorf("cannot use PHP %q: %v", path, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, resolved, "-n", "-v")
 	cmd.Env = bareEnv()
-	out, err := cmd.CombinedOutput()
-	m := versionLine.FindStringSubmatch(string(out))
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	err = runPatiently(cmd, askTimeout)
+	out := said.String()
+	m := versionLine.FindStringSubmatch(out)
 	switch {
 	case m == nil && err != nil:
-		return nil, fmt.Errorf("cannot use PHP %q: %v: %s", path, err, firstLine(string(out)))
+		return nil, fmt.Errorf("cannot use PHP %q: %v: %s", path, err, firstLine(out))
 	case m == nil:
-		return nil, fmt.Errorf("cannot use PHP %q: it does not say its version: %s", path, firstLine(string(out)))
+		return nil, fmt.Errorf("cannot use PHP %q: it does not say its version: %s", path, firstLine(out))
 	case m[2] != "cgi-fcgi":
 		return nil, fmt.Errorf("cannot use PHP %q: it is the %s binary, phpserve needs php-cgi", path, m[2])
 	}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 )
 
 // phpFacts is what runtime/probe.php found out.
@@ -46,20 +45,18 @@ func (c *PoolConfig) question(owner *credential) probeQuestion {
 
 // run runs runtime/probe.php.
 func (q *probeQuestion) run(ctx context.Context, p *PHP) (*probeAnswer, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
 	cmd := exec.CommandContext(ctx, p.Path, q.args...)
 	cmd.Stdin = strings.NewReader(embedded("probe.php")) // open_basedir does not hold for standard input
 	cmd.Env = q.env
 	cmd.Dir = string(filepath.Separator)
 	cmd.SysProcAttr = sysProcAttr(q.user, 0)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	var out []byte
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	var err error
-	outsideOrphans(func() { out, err = cmd.Output() })
+	outsideOrphans(func() { err = runPatiently(cmd, askTimeout) })
+	out := stdout.String()
 	facts := phpFacts{}
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(out) {
 		kv, ok := strings.CutPrefix(strings.TrimSpace(line), "phpserve:")
 		if !ok {
 			continue
@@ -72,7 +69,7 @@ func (q *probeQuestion) run(ctx context.Context, p *PHP) (*probeAnswer, error) {
 		facts[name] = string(text)
 	}
 	if _, ok := facts["ini"]; !ok {
-		return nil, fmt.Errorf("cannot run a script with PHP %q: %v: %s", p.Path, err, firstLine(string(out)+"\n"+stderr.String()))
+		return nil, fmt.Errorf("cannot run a script with PHP %q: %v: %s", p.Path, err, firstLine(out+"\n"+stderr.String()))
 	}
 	answer := &probeAnswer{facts: facts}
 	for line := range strings.Lines(stderr.String()) {

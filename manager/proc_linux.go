@@ -95,6 +95,12 @@ func isStopped(pid int) (bool, error) {
 	return err == nil && (fields[0] == "T" || fields[0] == "t"), err
 }
 
+// isRunnable says whether a process runs or waits for a processor.
+func isRunnable(pid int) bool {
+	fields, err := statOf(pid)
+	return err == nil && fields[0] == "R"
+}
+
 // statOf are the fields of a process from the third on, its state: proc_pid_stat(5).
 func statOf(pid int) ([]string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

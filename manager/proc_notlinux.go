@@ -16,6 +16,8 @@ func peerPID(*net.UnixConn) (int, error) { return 0, errors.ErrUnsupported }
 
 func isStopped(int) (bool, error) { return false, errors.ErrUnsupported }
 
+func isRunnable(int) bool { return false }
+
 // checkDropped is not asked here: late drops need Linux.
 func checkDropped(int, *credential) error { return nil }
 

@@ -52,6 +52,8 @@ func (*process) inGroup(int) bool { return false }
 
 func isStopped(int) (bool, error) { return false, errors.ErrUnsupported }
 
+func isRunnable(int) bool { return false }
+
 func checkDropped(int, *credential) error { return nil }
 
 func exitStatusOf(ps *os.ProcessState) exitStatus {

@@ -5,23 +5,33 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 )
 
 // spawnEngine starts one php-cgi per worker, each with a socket of its own. The workers do not share an opcache.
 type spawnEngine struct {
 	pool *Pool
-	wg   sync.WaitGroup
+	wg   sync.WaitGroup // calls of spawn, and goroutines that end with their process
 
-	mu    sync.Mutex // guards procs
-	procs map[*process]*child
+	mu     sync.Mutex // guards the fields below
+	procs  map[*process]*child
+	closed bool
 }
 
 func newSpawn(p *Pool) *spawnEngine {
 	return &spawnEngine{pool: p, procs: map[*process]*child{}}
 }
 
-func (s *spawnEngine) spawn(context.Context) (*process, error) {
+func (s *spawnEngine) spawn(ctx context.Context) (*process, error) {
 	p := s.pool
+	s.mu.Lock()
+	if s.closed || ctx.Err() != nil {
+		s.mu.Unlock()
+		return nil, ErrPoolClosed
+	}
+	s.wg.Add(1)
+	defer s.wg.Done()
+	s.mu.Unlock()
 	folder, err := p.dir.newProcessFolder(p.dir.owner)
 	if err != nil {
 		return nil, err
@@ -60,7 +70,11 @@ func (s *spawnEngine) spawn(context.Context) (*process, error) {
 	proc.output = out
 	s.mu.Lock()
 	s.procs[proc] = ch
+	closed := s.closed
 	s.mu.Unlock()
+	if closed { // close did not see it
+		proc.signal(syscall.SIGKILL)
+	}
 	s.wg.Go(func() {
 		<-ch.done
 		endStrangers(proc.pid, p.php.Path)
@@ -95,6 +109,7 @@ func (s *spawnEngine) retire() {}
 
 func (s *spawnEngine) close() {
 	s.mu.Lock()
+	s.closed = true
 	var left []*child
 	for _, ch := range s.procs {
 		left = append(left, ch)

@@ -56,7 +56,7 @@ func (w *Worker) untouchedSince(before, waits time.Duration) (untouched, runs bo
 		return false, err == nil
 	}
 	stopped, err := isStopped(w.proc.pid)
-	if err != nil || !stopped && waits < hungAfter {
+	if err != nil || !stopped && (waits < hungAfter || isRunnable(w.proc.pid)) { // it waits for a processor
 		return false, false
 	}
 	w.proc.signal(stopSignal)

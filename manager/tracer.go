@@ -2,7 +2,6 @@ package manager
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +15,7 @@ import (
 	"github.com/phpserve/phpserve/manager/phpstack"
 )
 
-// selfTestTimeout is how long the script of the tracer's self-test may take to start.
+// selfTestTimeout is how long the script of the tracer's self-test may take, of time of its own.
 const selfTestTimeout = 20 * time.Second
 
 // tracer reads the PHP stacks of a pool's workers. It is made when it is first asked for.
@@ -39,7 +38,7 @@ func (t *tracer) open(p *Pool) (*phpstack.Reader, error) {
 // selfTest has the reader read a script that is known. A pool that is used with PHP of another layout would show nonsense.
 func (p *Pool) selfTest(r *phpstack.Reader) (err error) {
 	script := p.dir.file(bootDir, selfTestFile)
-	ctx, cancel := context.WithTimeout(context.Background(), selfTestTimeout)
+	ctx, cancel := p.untilStop()
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.php.Path, "-q", "-d", "opcache.enable=0", "-d", "auto_prepend_file=", "-d", "auto_append_file=",
 		"-d", "output_buffering=0", "-f", script)
@@ -57,6 +56,7 @@ func (p *Pool) selfTest(r *phpstack.Reader) (err error) {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("cannot run the tracer's self-test: %w", err)
 	}
+	defer endHanging(cmd, selfTestTimeout)() // after cmd.Wait
 	defer func() {
 		stdin.Close() // ends it
 		_ = cmd.Wait()

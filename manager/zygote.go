@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// zygoteStartTimeout is how long php-cgi may take from its start until its zygote script reports.
+	// zygoteStartTimeout is how long php-cgi may take from its start until its zygote script reports, of time of its own.
 	zygoteStartTimeout = 20 * time.Second
-	// forkTimeout is how long a zygote may take to fork a worker. One that takes longer has been stopped or hangs.
+	// forkTimeout is how long a zygote may take to fork a worker, of time of its own. One that takes longer has been stopped or hangs.
 	forkTimeout = 10 * time.Second
 	// commandQueue is how many commands may wait for a zygote that does not read them.
 	commandQueue = 1024
@@ -66,8 +66,6 @@ type forked struct {
 
 // newZygote starts a pool's zygote.
 func newZygote(ctx context.Context, p *Pool) (z *zygoteEngine, err error) {
-	ctx, cancel := context.WithTimeout(ctx, zygoteStartTimeout)
-	defer cancel()
 	maker := p.dir.owner
 	if p.late {
 		maker = nil // root makes its socket itself
@@ -95,7 +93,9 @@ func newZygote(ctx context.Context, p *Pool) (z *zygoteEngine, err error) {
 	z.endpoint = newEndpoint(folder, z.child.pid())
 	z.endpoint.zygote = true
 	if err = line.hold(z.child.pid()); err == nil {
-		err = z.boots(ctx, p, maker)
+		patient, stop := withPatience(ctx, z.child.pid(), zygoteStartTimeout)
+		err = z.boots(patient, p, maker)
+		stop()
 	}
 	if err != nil {
 		z.child.kill()
@@ -409,8 +409,6 @@ func (z *zygoteEngine) answer(f forked) {
 }
 
 func (z *zygoteEngine) spawn(ctx context.Context) (*process, error) {
-	ctx, cancel := context.WithTimeout(ctx, forkTimeout)
-	defer cancel()
 	f := &forking{result: make(chan forked, 1)}
 	z.endUnseen()
 	z.mu.Lock()
@@ -427,6 +425,8 @@ func (z *zygoteEngine) spawn(ctx context.Context) (*process, error) {
 		return nil, errors.New("the zygote does not take commands")
 	}
 	z.mu.Unlock()
+	ctx, stop := withPatience(ctx, z.child.pid(), forkTimeout)
+	defer stop()
 	select {
 	case r := <-f.result:
 		return r.proc, r.err
@@ -441,6 +441,9 @@ func (z *zygoteEngine) spawn(ctx context.Context) (*process, error) {
 	}
 	f.abandoned = true
 	z.mu.Unlock()
+	if context.Cause(ctx) != errHangs {
+		return nil, context.Cause(ctx)
+	}
 	// SIGKILL ends also a process that SIGSTOP has stopped; listen then sees its end, and another one takes its place.
 	_ = z.child.cmd.Process.Kill() // an error means that it has ended
 	return nil, fmt.Errorf("the zygote did not fork within %v and is ended", forkTimeout)

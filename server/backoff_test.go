@@ -150,7 +150,7 @@ func TestStartThatFailsSaysWhyInPHPsOwnWords(t *testing.T) {
 func TestStartThatHangsEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		ts := newFragile(t, engine, nil, nil)
+		ts := newFragile(t, engine, nil, func(c *Config) { c.Pools[0].MaxChildren = 8 }) // some are still being made when it stops
 		wrapper := fmt.Sprintf("#!/bin/sh\necho $$ >> %s/hangs\nexec sleep 100000\n", filepath.Dir(ts.root))
 		writeProgram(t, ts.beside("php-cgi"), wrapper)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -164,6 +164,9 @@ func TestStartThatHangsEndsWithItsContext(t *testing.T) {
 		cancel()
 		if err := <-started; err == nil || !strings.Contains(err.Error(), "[pool www] cannot start") {
 			t.Errorf("got %v", err)
+		}
+		if log := ts.log.String(); strings.Contains(log, "did not answer its greeting") {
+			t.Errorf("the stop waited for the limit of a start:\n%s", log)
 		}
 		pids, err := os.ReadFile(ts.beside("hangs"))
 		if err != nil {

@@ -226,7 +226,7 @@ func (v *poolVariants) make(values, adminValues string) (*poolInUse, error) {
 	}
 	cfg.PM, cfg.StartServers = manager.PMOndemand, 0
 	cfg.ClientValue, cfg.ClientAdminValue = php, admin
-	pool, err := v.s.newPool(cfg, v.base.PHP())
+	pool, err := v.s.newPool(v.s.running, cfg, v.base.PHP())
 	if err == nil {
 		pool.ShareChildren(v.base)
 		err = pool.Start(v.s.running)

@@ -130,7 +130,7 @@ func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manag
 	n := &nextPools{s: s, cfg: cfg, php: php, pools: map[string]*manager.Pool{}, made: map[string]*manager.Pool{}}
 	for _, step := range []func() error{
 		n.openResponders,
-		func() error { return n.makePools(force) },
+		func() error { return n.makePools(ctx, force) },
 		func() (err error) { n.accesses, err = openAccessLogs(n.responders, cfg.Responders, s.log); return err },
 		func() error { return startPools(ctx, n.made) },
 	} {
@@ -146,7 +146,7 @@ func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manag
 }
 
 // makePools makes the pools that are new or forced.
-func (n *nextPools) makePools(force func(pool string) bool) error {
+func (n *nextPools) makePools(ctx context.Context, force func(pool string) bool) error {
 	var needed []manager.PoolConfig
 	for i := range n.cfg.Pools {
 		p := n.cfg.pool(i)
@@ -156,7 +156,7 @@ func (n *nextPools) makePools(force func(pool string) bool) error {
 			needed = append(needed, p)
 		}
 	}
-	return n.s.newPools(needed, n.php, func(name string, pool *manager.Pool) {
+	return n.s.newPools(ctx, needed, n.php, func(name string, pool *manager.Pool) {
 		n.pools[name], n.made[name] = pool, pool
 	})
 }
@@ -265,7 +265,7 @@ func (s *Server) retire(timeout time.Duration, stop func(context.Context)) {
 }
 
 // newPools makes pools and takes each one. What they need to know of PHP is asked side by side before, because that takes longest.
-func (s *Server) newPools(cfgs []manager.PoolConfig, php map[string]*manager.PHP, take func(name string, pool *manager.Pool)) error {
+func (s *Server) newPools(ctx context.Context, cfgs []manager.PoolConfig, php map[string]*manager.PHP, take func(name string, pool *manager.Pool)) error {
 	room := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
 	for _, p := range cfgs {
@@ -275,12 +275,12 @@ func (s *Server) newPools(cfgs []manager.PoolConfig, php map[string]*manager.PHP
 		wg.Go(func() {
 			room <- struct{}{}
 			defer func() { <-room }()
-			php[p.Name].Learn(context.Background(), p)
+			php[p.Name].Learn(ctx, p)
 		})
 	}
 	wg.Wait()
 	for _, p := range cfgs {
-		pool, err := s.newPool(p, php[p.Name])
+		pool, err := s.newPool(ctx, p, php[p.Name])
 		if err != nil {
 			return err
 		}
@@ -290,11 +290,11 @@ func (s *Server) newPools(cfgs []manager.PoolConfig, php map[string]*manager.PHP
 }
 
 // newPool makes one pool of the server.
-func (s *Server) newPool(p manager.PoolConfig, php *manager.PHP) (*manager.Pool, error) {
+func (s *Server) newPool(ctx context.Context, p manager.PoolConfig, php *manager.PHP) (*manager.Pool, error) {
 	if php == nil {
 		return nil, fmt.Errorf("[pool %s] has no PHP", p.Name)
 	}
-	pool, err := manager.NewPool(context.Background(), p, php, dialer{}, s.log)
+	pool, err := manager.NewPool(ctx, p, php, dialer{}, s.log)
 	if err != nil {
 		return nil, err
 	}

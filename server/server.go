@@ -101,7 +101,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	for i := range pools {
 		pools[i] = cfg.pool(i)
 	}
-	err = s.newPools(pools, php, func(name string, pool *manager.Pool) {
+	err = s.newPools(s.running, pools, php, func(name string, pool *manager.Pool) {
 		s.pools[name], s.slots[name] = pool, &poolSlot{metrics: s.metrics.pool(name)}
 		s.slots[name].put(s, pool)
 	})
