@@ -24,7 +24,8 @@ type exchange struct {
 	https  bool
 	host   string // host of the request, without port
 	site   *site
-	close  bool // the connection ends with this response
+	php    *poolSlot // of the site
+	close  bool      // the connection ends with this response
 	// atMachine: the request is from somebody who sits at this machine.
 	atMachine bool
 	timed     bool // a write deadline is set

@@ -54,6 +54,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.identify(x, r, fromProxy)
 	x.host = hostOnly(r.Host)
 	x.site = s.sites.find(x.host)
+	x.php = s.php[x.site]
 	x.count()
 	if name, _, ok := r.BasicAuth(); ok {
 		x.user = name

@@ -17,7 +17,7 @@ func (c Config) withASCIIHosts() (Config, error) {
 		for j, host := range s.Hosts {
 			ascii, err := asciiHost(host)
 			if err != nil {
-				return c, fmt.Errorf("[site %s] hosts: %q is not a host name: %v", s.name(), host, err)
+				return c, fmt.Errorf("[site %s] hosts: %q is not a host name: %v", s.Name(), host, err)
 			}
 			s.Hosts[j] = ascii
 		}

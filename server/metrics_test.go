@@ -377,7 +377,7 @@ func TestNothingIsRecordedWithoutAdmin(t *testing.T) {
 func TestRecordingARequestAllocatesNothing(t *testing.T) {
 	m := newMetrics(&Server{}, "test")
 	slot := &poolSlot{metrics: m.pool("www")}
-	x := &exchange{site: &site{php: slot}, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
+	x := &exchange{php: slot, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
 	q := &responderRequest{target: &responderTarget{php: slot}}
 	record := func() {
 		x.count()
@@ -394,7 +394,7 @@ func TestRecordingARequestAllocatesNothing(t *testing.T) {
 
 func BenchmarkRecordingARequest(b *testing.B) {
 	m := newMetrics(&Server{}, "test")
-	x := &exchange{site: &site{php: &poolSlot{metrics: m.pool("www")}}, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
+	x := &exchange{php: &poolSlot{metrics: m.pool("www")}, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
 	for b.Loop() {
 		x.count()
 		x.observe()

@@ -18,7 +18,7 @@ import (
 func (s *Server) servePHP(x *exchange, r *http.Request, t *target) {
 	x.script, x.pool = t.script.Path, x.site.cfg.Pool
 	x.scriptName, x.clientText = t.scriptName, x.client.String()
-	x.site.php.use.Load().Accept()
+	x.php.use.Load().Accept()
 	if err := s.runPHP(x, r, t); err != nil {
 		s.fail(x, r, err, nil)
 	}
@@ -38,7 +38,7 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
 	*params = s.environment(x, r, t, in.size).AppendParams((*params)[:0])
 	for repeated := false; ; {
 		queued := time.Now()
-		worker, pool, err := x.site.php.acquire(r.Context(), x.key)
+		worker, pool, err := x.php.acquire(r.Context(), x.key)
 		x.queueTime += time.Since(queued)
 		if err != nil {
 			if errors.Is(err, context.Canceled) {
@@ -121,7 +121,7 @@ func (s *Server) environment(x *exchange, r *http.Request, t *target, bodySize i
 	e := &fastcgi.Environment{
 		Method: r.Method, Proto: r.Proto, RequestURI: requestURI(r), QueryString: r.URL.RawQuery, Host: r.Host,
 		Header: r.Header, ContentLength: told(r, bodySize), TransferEncoding: strings.Join(r.TransferEncoding, ", "),
-		ScriptName: t.scriptName, ScriptFilename: x.site.php.use.Load().ScriptName(t.script.Path), PathInfo: t.pathInfo, DocumentRoot: t.script.Root,
+		ScriptName: t.scriptName, ScriptFilename: x.php.use.Load().ScriptName(t.script.Path), PathInfo: t.pathInfo, DocumentRoot: t.script.Root,
 		RemoteAddr: x.clientText, ServerSoftware: s.software, RequestID: x.id, Extra: cfg.Env,
 		Scheme: "http", ServerName: x.host, ServerPort: "80",
 	}

@@ -94,7 +94,7 @@ func (r *requestMetrics) class(status int) *classMetrics {
 
 // count notes that a site has a request.
 func (x *exchange) count() {
-	if x.metrics = x.site.php.metrics; x.metrics != nil {
+	if x.metrics = x.php.metrics; x.metrics != nil {
 		x.metrics.http().inFlight.Inc()
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -31,6 +32,7 @@ type Server struct {
 	slots        map[string]*poolSlot
 	all          []*site
 	sites        *sites
+	php          map[*site]*poolSlot // of each site
 	trusted      trustedProxies
 	tls          *certificates
 	memory       spoolBudget  // of bodies, responses and parameters in memory
@@ -113,6 +115,28 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	return s, nil
 }
 
+// openSites opens the document roots, and gives each site its pool.
+func (s *Server) openSites() error {
+	s.php = map[*site]*poolSlot{}
+	for _, cfg := range s.cfg.Sites {
+		slot := s.slots[cfg.Pool]
+		pool := slot.use.Load().Config()
+		as, err := pool.Identity()
+		if err != nil {
+			return fmt.Errorf("[site %s] %v", cfg.Name(), err)
+		}
+		site, err := newSite(cfg, as)
+		if err != nil {
+			return err
+		}
+		s.all, s.php[site] = append(s.all, site), slot
+	}
+	if len(s.all) > 0 {
+		s.sites = newSites(s.all)
+	}
+	return nil
+}
+
 // newSpools makes the budgets.
 func (s *Server) newSpools() {
 	s.memory = newSpoolBudget(s.cfg.SpoolMemoryTotal, 2*s.cfg.SpoolMemory)
@@ -158,15 +182,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := startPools(ctx, s.pools); err != nil {
 		return err
 	}
-	for _, cfg := range s.cfg.Sites {
-		site, err := newSite(cfg, s.slots[cfg.Pool])
-		if err != nil {
-			return err
-		}
-		s.all = append(s.all, site)
-	}
-	if len(s.all) > 0 {
-		s.sites = newSites(s.all)
+	if err := s.openSites(); err != nil {
+		return err
 	}
 	if s.tls, err = newCertificates(s.cfg, s.log); err != nil {
 		return err

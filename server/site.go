@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/files"
 )
 
@@ -14,33 +15,27 @@ type site struct {
 	root    *files.Root
 	protect *files.Protection
 	static  *files.Static
-	php     *poolSlot
 	links   files.RefusedLinks
 	missing map[string]bool // SiteConfig.MissingFiles, in lower case; empty: the front controller answers for every URL
 }
 
-// newSite opens the document root of a site.
-func newSite(cfg SiteConfig, php *poolSlot) (*site, error) {
+// newSite opens the document root of a site, whose files are those that PHP's user can read.
+func newSite(cfg SiteConfig, as *manager.Identity) (*site, error) {
 	abs, err := filepath.Abs(cfg.Root)
 	if err != nil {
-		return nil, fmt.Errorf("[site %s] cannot use root %q: %v", cfg.name(), cfg.Root, err)
+		return nil, fmt.Errorf("[site %s] cannot use root %q: %v", cfg.Name(), cfg.Root, err)
 	}
 	cfg.Root = abs
-	poolConfig := php.use.Load().Config()
-	as, err := poolConfig.Identity()
-	if err != nil {
-		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
-	}
 	types, err := files.NewTypes(cfg.Types, cfg.Charset)
 	if err != nil {
-		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
+		return nil, fmt.Errorf("[site %s] %v", cfg.Name(), err)
 	}
 	protect := files.NewProtection(cfg.Deny, cfg.ScriptExtensions)
 	root, err := files.OpenRoot(abs, files.Options{
 		Links: files.LinksOf(cfg.FollowSymlinks), Protect: protect, ResolveSymlinks: cfg.ResolveSymlinks, As: as,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("[site %s] %v", cfg.name(), err)
+		return nil, fmt.Errorf("[site %s] %v", cfg.Name(), err)
 	}
 	protect.IsComposers = func() bool { return isComposers(root) }
 	missing := map[string]bool{}
@@ -49,7 +44,7 @@ func newSite(cfg SiteConfig, php *poolSlot) (*site, error) {
 	}
 	return &site{
 		missing: missing,
-		cfg:     cfg, root: root, php: php,
+		cfg:     cfg, root: root,
 		protect: protect, static: files.NewStatic(root, types),
 	}, nil
 }
