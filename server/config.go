@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phpserve/phpserve/internal/spelling"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
 )
@@ -114,8 +115,8 @@ func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	errs = append(errs, c.validateListen()...)
-	oneOf(&errs, "error_pages", c.ErrorPages, ErrorPagesAuto, ErrorPagesHelpful, ErrorPagesPlain)
-	oneOf(&errs, "access.format", c.AccessFormat, accesslog.Common, accesslog.Combined, accesslog.JSON)
+	spelling.OneOf(&errs, "error_pages", c.ErrorPages, ErrorPagesAuto, ErrorPagesHelpful, ErrorPagesPlain)
+	spelling.OneOf(&errs, "access.format", c.AccessFormat, accesslog.Common, accesslog.Combined, accesslog.JSON)
 	for name, d := range map[string]time.Duration{
 		"timeouts.header": c.HeaderTimeout, "timeouts.body": c.BodyTimeout,
 		"timeouts.write": c.WriteTimeout, "timeouts.idle": c.IdleTimeout,
@@ -248,10 +249,4 @@ func (c *Config) user(pool string) (who struct{ user, group string }) {
 
 func (c *Config) hasPool(name string) bool {
 	return slices.ContainsFunc(c.Pools, func(p manager.PoolConfig) bool { return p.Name == name })
-}
-
-func oneOf(errs *[]error, key, value string, allowed ...string) {
-	if !slices.Contains(allowed, value) {
-		*errs = append(*errs, fmt.Errorf("%s must be one of %s, not %q", key, strings.Join(allowed, ", "), value))
-	}
 }

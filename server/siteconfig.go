@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/phpserve/phpserve/internal/spelling"
 	"github.com/phpserve/phpserve/server/files"
 )
 
@@ -79,9 +80,9 @@ func (s *SiteConfig) Validate(spoolBodies int64, hasPool func(string) bool) (err
 	if s.Root == "" {
 		bad("root is not set")
 	}
-	oneOf(&errs, "path_info", s.PathInfo, PathInfoAuto, PathInfoOff, PathInfoRequired)
-	oneOf(&errs, "follow_symlinks", s.FollowSymlinks, files.FollowOwner, files.FollowYes, files.FollowNo)
-	oneOf(&errs, "cgi", s.CGI, CGIPHP, CGIRFC3875)
+	spelling.OneOf(&errs, "path_info", s.PathInfo, PathInfoAuto, PathInfoOff, PathInfoRequired)
+	spelling.OneOf(&errs, "follow_symlinks", s.FollowSymlinks, files.FollowOwner, files.FollowYes, files.FollowNo)
+	spelling.OneOf(&errs, "cgi", s.CGI, CGIPHP, CGIRFC3875)
 	if s.MaxBodySize < 0 {
 		bad("max_body_size must be 0 (no limit) or greater, not %d", s.MaxBodySize)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/caddyserver/certmagic"
+	"github.com/phpserve/phpserve/internal/spelling"
 )
 
 // Ways to prove to a certificate authority that a host name is ours (TLSConfig.Challenges).
@@ -61,7 +62,7 @@ func DefaultTLSConfig() TLSConfig { return TLSConfig{Auto: true, Redirect: true}
 func (t *TLSConfig) validate(c *Config) (errs []error) {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, name := range t.Challenges {
-		oneOf(&errs, "tls.challenges", name, ChallengeHTTP01, ChallengeTLSALPN01)
+		spelling.OneOf(&errs, "tls.challenges", name, ChallengeHTTP01, ChallengeTLSALPN01)
 	}
 	if a, err := mail.ParseAddress(t.Email); t.Email != "" && (err != nil || a.Address != t.Email) {
 		bad("tls.email: %q must be an e-mail address", t.Email)

@@ -1,6 +1,12 @@
 // Package spelling tells how far apart two words are, to say what was probably meant.
 package spelling
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // Distance counts the letters to be inserted, removed and changed to make b of a (Levenshtein); 0: they are the same.
 func Distance(a, b string) int {
 	row := make([]int, len(b)+1)
@@ -20,4 +26,11 @@ func Distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// OneOf adds an error to errs if a value is none of those that a key may have.
+func OneOf(errs *[]error, key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		*errs = append(*errs, fmt.Errorf("%s must be one of %s, not %q", key, strings.Join(allowed, ", "), value))
+	}
 }
