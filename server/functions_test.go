@@ -108,11 +108,11 @@ func TestPreloadOfTheOperatorStaysWhatItIs(t *testing.T) {
 			eachEngine(t, func(t *testing.T, engine string) {
 				log := newLogBuffer()
 				c := DefaultConfig()
-				site, pool := DefaultSiteConfig(), manager.DefaultPoolConfig(1)
-				site.Root = makeRoot(t, files)
+				one, pool := DefaultSiteConfig(), manager.DefaultPoolConfig(1)
+				one.Root = makeRoot(t, files)
 				pool.Engine, pool.User = engine, testUser()
-				pool.PHPAdminValue = []string{"opcache.preload=" + filepath.Join(site.Root, "lib", file)}
-				c.Listen, c.Sites, c.Pools = []string{"127.0.0.1:0"}, []SiteConfig{site}, []manager.PoolConfig{pool}
+				pool.PHPAdminValue = []string{"opcache.preload=" + filepath.Join(one.Root, "lib", file)}
+				c.Listen, c.Sites, c.Pools = []string{"127.0.0.1:0"}, []SiteConfig{one}, []manager.PoolConfig{pool}
 				s, err := New(c, map[string]*manager.PHP{"www": testPHP(t)}, "test", slog.New(slog.NewTextHandler(log, nil)), io.Discard)
 				if err == nil {
 					err = s.Start(t.Context())

@@ -175,12 +175,12 @@ func startServer(t *testing.T, engine string, files map[string]string, change fu
 	// Tests of a limit set it; to all others no limit may matter.
 	c.ProcessControlTimeout, c.HeaderTimeout, c.BodyTimeout = time.Hour, time.Hour, time.Hour
 	c.WriteTimeout, c.IdleTimeout = time.Hour, time.Hour
-	site := DefaultSiteConfig()
-	site.Root = ts.root
+	one := DefaultSiteConfig()
+	one.Root = ts.root
 	pool := manager.DefaultPoolConfig(2)
 	pool.Engine, pool.User = engine, testUser()
 	pool.PM, pool.MaxChildren, pool.QueueTimeout = manager.PMStatic, 2, time.Hour
-	c.Sites, c.Pools = []SiteConfig{site}, []manager.PoolConfig{pool}
+	c.Sites, c.Pools = []SiteConfig{one}, []manager.PoolConfig{pool}
 	if change != nil {
 		change(&c)
 	}

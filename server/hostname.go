@@ -3,9 +3,6 @@ package server
 import (
 	"fmt"
 	"slices"
-	"strings"
-
-	"golang.org/x/net/idna"
 )
 
 // withASCIIHosts is the configuration with host names as clients send them: names of other scripts in Punycode (RFC 5891 §4.4).
@@ -23,18 +20,4 @@ func (c Config) withASCIIHosts() (Config, error) {
 		}
 	}
 	return c, nil
-}
-
-// asciiHost is a host name, or *. and one, in ASCII. What is so already stays as it is.
-func asciiHost(host string) (string, error) {
-	if strings.IndexFunc(host, func(r rune) bool { return r > 0x7f }) < 0 {
-		return host, nil
-	}
-	name, wild := strings.CutPrefix(host, "*.")
-	profile := idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(false), idna.StrictDomainName(false))
-	ascii, err := profile.ToASCII(name)
-	if wild {
-		ascii = "*." + ascii
-	}
-	return ascii, err
 }
