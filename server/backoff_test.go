@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // writeProgram makes a shell script that can be run at once: a process that another test starts meanwhile would inherit the
@@ -58,11 +59,11 @@ func newWithPHP(t *testing.T, engine string, files map[string]string, php func(d
 	ts := &testServer{t: t, root: makeRoot(t, files), log: newLogBuffer(), access: newLogBuffer()}
 	c := DefaultConfig()
 	c.Listen, c.ErrorPages = []string{"127.0.0.1:0"}, ErrorPagesPlain
-	one, pool := DefaultSiteConfig(), manager.DefaultPoolConfig(2)
+	one, pool := site.DefaultConfig(), manager.DefaultPoolConfig(2)
 	one.Root = ts.root
 	pool.Engine, pool.User = engine, testUser()
 	pool.PM, pool.MaxChildren, pool.QueueTimeout = manager.PMStatic, 2, 300*time.Millisecond
-	c.Sites, c.Pools = []SiteConfig{one}, []manager.PoolConfig{pool}
+	c.Sites, c.Pools = []site.Config{one}, []manager.PoolConfig{pool}
 	if change != nil {
 		change(&c)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/server/files"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 const (
@@ -141,11 +142,11 @@ func pathVectors() []vector {
 func TestBadInputPathsRunOnlyTheScriptTheyName(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		for _, dialect := range []string{CGIPHP, CGIRFC3875} {
+		for _, dialect := range []string{site.CGIPHP, site.CGIRFC3875} {
 			t.Run(dialect, func(t *testing.T) {
 				ts := startServer(t, engine, hostileFiles(), func(c *Config) {
 					c.Sites[0].CGI = dialect
-					if dialect == CGIRFC3875 {
+					if dialect == site.CGIRFC3875 {
 						c.Pools[0].PHPValue = []string{"cgi.fix_pathinfo=0"}
 					}
 				})
@@ -159,7 +160,7 @@ func TestBadInputPathsRunOnlyTheScriptTheyName(t *testing.T) {
 						notLeaked(t, got, v.body)
 					})
 				}
-				if dialect == CGIRFC3875 {
+				if dialect == site.CGIRFC3875 {
 					got := askWire(t, ts, "GET", "/index.php/up/evil.jpg")
 					if got.body != "RAN /index.php INFO /up/evil.jpg" {
 						t.Errorf("PATH_TRANSLATED was run: %d %q", got.StatusCode, got.body)

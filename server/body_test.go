@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // pacedBody gives step bytes each interval, size in all.
@@ -194,7 +196,7 @@ func TestBodyOfOneClientTakesItsShareOfMemoryAndThenGoesToAFile(t *testing.T) {
 	t.Parallel()
 	c := DefaultConfig()
 	c.SpoolDir, c.SpoolMemory, c.SpoolMemoryTotal, c.SpoolBodies = t.TempDir(), 64<<10, 512<<10, 16<<20
-	c.Sites = []SiteConfig{{MaxBodySize: 1 << 20}}
+	c.Sites = []site.Config{{MaxBodySize: 1 << 20}}
 	s := &Server{cfg: &c}
 	s.newSpools()
 	greedy, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")

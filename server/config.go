@@ -14,6 +14,7 @@ import (
 	"github.com/phpserve/phpserve/internal/spelling"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // What an error answer looks like (Config.ErrorPages).
@@ -28,7 +29,7 @@ type Config struct {
 	// Listen are the addresses to serve: HOST:PORT for HTTP, https://HOST:PORT (or any HOST:443) for HTTPS.
 	Listen []string
 	// Sites are what is served; the first also answers for host names that none of them claims.
-	Sites []SiteConfig
+	Sites []site.Config
 	// Responders are where pools answer web servers that speak FastCGI.
 	Responders []ResponderConfig
 	// Pools are the PHP workers; every site and every responder names one of them.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 func TestConfigRefusesWhatCannotWork(t *testing.T) {
@@ -23,9 +24,9 @@ func TestConfigRefusesWhatCannotWork(t *testing.T) {
 		"a pool that is not there": {func(c *Config) { c.Sites[0].Pool = "other" }, `there is no pool "other"`},
 	} {
 		c := DefaultConfig()
-		a, b := DefaultSiteConfig(), DefaultSiteConfig()
+		a, b := site.DefaultConfig(), site.DefaultConfig()
 		a.Root, a.Hosts, b.Root, b.Hosts = "/srv/a", []string{"a.test"}, "/srv/b", []string{"b.test"}
-		c.Sites, c.Pools = []SiteConfig{a, b}, []manager.PoolConfig{manager.DefaultPoolConfig(1)}
+		c.Sites, c.Pools = []site.Config{a, b}, []manager.PoolConfig{manager.DefaultPoolConfig(1)}
 		if err := c.Validate(); err != nil {
 			t.Fatal(err)
 		}

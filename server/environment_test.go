@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/phpserve/phpserve/internal/testfiles"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // absent stands in tables for a variable that must not be there.
@@ -42,7 +43,7 @@ func rawVars(t *testing.T, ts *testServer, request string) map[string]any {
 func eachDialect(t *testing.T, files map[string]string, change func(*Config), test func(t *testing.T, ts *testServer, dialect string)) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		for _, dialect := range []string{CGIPHP, CGIRFC3875} {
+		for _, dialect := range []string{site.CGIPHP, site.CGIRFC3875} {
 			t.Run(dialect, func(t *testing.T) {
 				ts := startServer(t, engine, files, func(c *Config) {
 					c.Sites[0].CGI = dialect
@@ -61,19 +62,19 @@ func TestEnvironmentHasTheVariablesOfRFC3875(t *testing.T) {
 		func(t *testing.T, ts *testServer, dialect string) {
 			_, port, _ := net.SplitHostPort(ts.addr)
 			php := func(v string) string {
-				if dialect == CGIPHP {
+				if dialect == site.CGIPHP {
 					return v
 				}
 				return absent
 			}
 			rfc := func(v string) string {
-				if dialect == CGIRFC3875 {
+				if dialect == site.CGIRFC3875 {
 					return v
 				}
 				return absent
 			}
 			software := "phpserve/test (nginx)" // WordPress and others look for a server that they know
-			if dialect == CGIRFC3875 {
+			if dialect == site.CGIRFC3875 {
 				software = "phpserve/test"
 			}
 			vars := rawVars(t, ts, "POST /env.php/a%20b/%c3%bc?x=1&y=%20+ HTTP/1.1\r\nHost: Site.test\r\nConnection: close\r\n"+
@@ -115,7 +116,7 @@ func TestEnvironmentHasTheVariablesOfRFC3875(t *testing.T) {
 				"APP_ENV":         "prod", "HTTP_X_MINE": "m", // the operator's own
 				"INPUT": "hello",
 			})
-			if _, ok := vars["REMOTE_PORT"]; ok != (dialect == CGIPHP) {
+			if _, ok := vars["REMOTE_PORT"]; ok != (dialect == site.CGIPHP) {
 				t.Errorf("REMOTE_PORT = %v", vars["REMOTE_PORT"])
 			}
 			id, _ := vars["HTTP_X_REQUEST_ID"].(string)
@@ -129,7 +130,7 @@ func TestEnvironmentNamesTheServerAsTheRequestDoes(t *testing.T) {
 	eachDialect(t, map[string]string{"env.php": serverScript}, nil, func(t *testing.T, ts *testServer, dialect string) {
 		_, port, _ := net.SplitHostPort(ts.addr)
 		v6 := "::1"
-		if dialect == CGIRFC3875 {
+		if dialect == site.CGIRFC3875 {
 			v6 = "[::1]" // RFC 3875 §4.1.14
 		}
 		const end = "Connection: close\r\n\r\n"
@@ -201,30 +202,30 @@ func TestEnvironmentPathInfo(t *testing.T) {
 		name, target, mode string
 		want               want // nil: 404
 	}{
-		{"auto", "/index.php/a/b", PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": "/a/b"}},
-		{"auto without", "/index.php", PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": absent, "PHP_SELF": "/index.php"}},
-		{"encoded slash", "/index.php/a%2Fb", PathInfoAuto, want{"PATH_INFO": "/a/b", "PHP_SELF": "/index.php/a/b"}},
-		{"unicode", "/index.php/%E4%BD%A0%F0%9F%98%80", PathInfoAuto, want{"PATH_INFO": "/你😀"}},
-		{"two slashes are one, as with nginx and Apache", "/index.php/AC//DC/", PathInfoAuto, want{"PATH_INFO": "/AC/DC/", "REQUEST_URI": "/index.php/AC//DC/"}},
-		{"MediaWiki title", "/index.php/Title:With/Slash?action=raw", PathInfoAuto, want{"PATH_INFO": "/Title:With/Slash", "QUERY_STRING": "action=raw"}},
-		{"script names in PATH_INFO are data", "/index.php/sub/page.php/x", PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": "/sub/page.php/x"}},
-		{"dotfiles in PATH_INFO are data", "/index.php/.git/config", PathInfoAuto, want{"PATH_INFO": "/.git/config"}},
-		{"plus and percent", "/index.php/a+b%25c", PathInfoAuto, want{"PATH_INFO": "/a+b%c"}},
-		{"folder that ends like a script", "/dir.php/real.php/i", PathInfoAuto, want{"SCRIPT_NAME": "/dir.php/real.php", "PATH_INFO": "/i"}},
-		{"script in a folder", "/sub//page.php/i", PathInfoAuto, want{"SCRIPT_NAME": "/sub/page.php", "PATH_INFO": "/i"}},
+		{"auto", "/index.php/a/b", site.PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": "/a/b"}},
+		{"auto without", "/index.php", site.PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": absent, "PHP_SELF": "/index.php"}},
+		{"encoded slash", "/index.php/a%2Fb", site.PathInfoAuto, want{"PATH_INFO": "/a/b", "PHP_SELF": "/index.php/a/b"}},
+		{"unicode", "/index.php/%E4%BD%A0%F0%9F%98%80", site.PathInfoAuto, want{"PATH_INFO": "/你😀"}},
+		{"two slashes are one, as with nginx and Apache", "/index.php/AC//DC/", site.PathInfoAuto, want{"PATH_INFO": "/AC/DC/", "REQUEST_URI": "/index.php/AC//DC/"}},
+		{"MediaWiki title", "/index.php/Title:With/Slash?action=raw", site.PathInfoAuto, want{"PATH_INFO": "/Title:With/Slash", "QUERY_STRING": "action=raw"}},
+		{"script names in PATH_INFO are data", "/index.php/sub/page.php/x", site.PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": "/sub/page.php/x"}},
+		{"dotfiles in PATH_INFO are data", "/index.php/.git/config", site.PathInfoAuto, want{"PATH_INFO": "/.git/config"}},
+		{"plus and percent", "/index.php/a+b%25c", site.PathInfoAuto, want{"PATH_INFO": "/a+b%c"}},
+		{"folder that ends like a script", "/dir.php/real.php/i", site.PathInfoAuto, want{"SCRIPT_NAME": "/dir.php/real.php", "PATH_INFO": "/i"}},
+		{"script in a folder", "/sub//page.php/i", site.PathInfoAuto, want{"SCRIPT_NAME": "/sub/page.php", "PATH_INFO": "/i"}},
 		{
-			"front controller keeps REQUEST_URI", "/blog/2024?a=b", PathInfoAuto,
+			"front controller keeps REQUEST_URI", "/blog/2024?a=b", site.PathInfoAuto,
 			want{"SCRIPT_NAME": "/index.php", "REQUEST_URI": "/blog/2024?a=b", "PATH_INFO": absent, "PHP_SELF": "/index.php", "DOCUMENT_URI": "/index.php"},
 		},
-		{"front controller for a missing script", "/none.php/a", PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "REQUEST_URI": "/none.php/a", "PATH_INFO": absent}},
-		{"off: script alone", "/sub/page.php", PathInfoOff, want{"SCRIPT_NAME": "/sub/page.php", "PATH_INFO": absent}},
-		{"off: front controller answers what lies behind a script", "/sub/page.php/a", PathInfoOff, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": absent}},
+		{"front controller for a missing script", "/none.php/a", site.PathInfoAuto, want{"SCRIPT_NAME": "/index.php", "REQUEST_URI": "/none.php/a", "PATH_INFO": absent}},
+		{"off: script alone", "/sub/page.php", site.PathInfoOff, want{"SCRIPT_NAME": "/sub/page.php", "PATH_INFO": absent}},
+		{"off: front controller answers what lies behind a script", "/sub/page.php/a", site.PathInfoOff, want{"SCRIPT_NAME": "/index.php", "PATH_INFO": absent}},
 		{
-			"required: the whole path for the front controller", "/blog/2024?a=b", PathInfoRequired,
+			"required: the whole path for the front controller", "/blog/2024?a=b", site.PathInfoRequired,
 			want{"SCRIPT_NAME": "/index.php", "PATH_INFO": "/blog/2024", "REQUEST_URI": "/blog/2024?a=b"},
 		},
-		{"required: scripts as ever", "/sub/page.php/a", PathInfoRequired, want{"SCRIPT_NAME": "/sub/page.php", "PATH_INFO": "/a"}},
-		{"script_extensions adds a script", "/a.phtml/i", PathInfoAuto, want{"SCRIPT_NAME": "/a.phtml", "PATH_INFO": "/i"}},
+		{"required: scripts as ever", "/sub/page.php/a", site.PathInfoRequired, want{"SCRIPT_NAME": "/sub/page.php", "PATH_INFO": "/a"}},
+		{"script_extensions adds a script", "/a.phtml/i", site.PathInfoAuto, want{"SCRIPT_NAME": "/a.phtml", "PATH_INFO": "/i"}},
 	}
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
@@ -232,7 +233,7 @@ func TestEnvironmentPathInfo(t *testing.T) {
 			auto := c.Sites[0]
 			auto.FrontController, auto.ScriptExtensions = "index.php", []string{".php", ".phtml"}
 			c.Sites = nil
-			for _, mode := range []string{PathInfoAuto, PathInfoOff, PathInfoRequired} {
+			for _, mode := range []string{site.PathInfoAuto, site.PathInfoOff, site.PathInfoRequired} {
 				site := auto
 				site.PathInfo, site.Hosts = mode, []string{mode + ".test"}
 				c.Sites = append(c.Sites, site)
@@ -240,7 +241,7 @@ func TestEnvironmentPathInfo(t *testing.T) {
 			plain := auto
 			plain.Hosts, plain.FrontController, plain.ScriptExtensions = []string{"plain.test"}, "", []string{".php"}
 			off := plain
-			off.Hosts, off.PathInfo = []string{"plainoff.test"}, PathInfoOff
+			off.Hosts, off.PathInfo = []string{"plainoff.test"}, site.PathInfoOff
 			c.Sites = append(c.Sites, plain, off)
 		})
 		for _, tt := range tests {

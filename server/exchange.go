@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // exchange is one request with all that is learned about it on the way; it is also the ResponseWriter that the handlers
@@ -23,7 +24,7 @@ type exchange struct {
 	key    netip.Addr     // clientKey of client
 	https  bool
 	host   string // host of the request, without port
-	site   *site
+	site   *site.Site
 	php    *poolSlot // of the site
 	close  bool      // the connection ends with this response
 	// atMachine: the request is from somebody who sits at this machine.

@@ -12,6 +12,7 @@ import (
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/files"
+	"github.com/phpserve/phpserve/server/site"
 	"github.com/phpserve/phpserve/web"
 )
 
@@ -68,7 +69,7 @@ func judge(err error) verdict {
 		return verdict{status: http.StatusMethodNotAllowed, summary: "This method is not allowed."}
 	case errors.As(err, &link):
 		return verdict{status: http.StatusNotFound, summary: "Nothing answers this URL, because " + link.Error() + ".", hint: link.Hint}
-	case errors.Is(err, errNotFound), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, site.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return verdict{status: http.StatusNotFound, summary: "No file, script or front controller answers this URL."}
 	case errors.Is(err, fs.ErrPermission):
 		return verdict{
@@ -111,7 +112,7 @@ func judge(err error) verdict {
 func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step) {
 	v := judge(err)
 	if link, ok := errors.AsType[*files.LinkError](err); ok {
-		x.site.links.Log(s.log, link)
+		x.site.Refused.Log(s.log, link)
 	}
 	x.err = err
 	if v.status >= 500 && !errors.Is(err, errScript) { // PHP's own message of that is in the log already
@@ -133,7 +134,7 @@ func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step)
 		page.Detail = &web.ErrorDetail{
 			Method: r.Method, URL: r.RequestURI, Summary: v.summary, Hint: v.hint, Steps: steps,
 			Script: x.script, Pool: x.pool, PID: x.pid, Stderr: x.stderr,
-			DocumentRoot: x.site.cfg.Root, FrontController: x.site.cfg.FrontController,
+			DocumentRoot: x.site.Config.Root, FrontController: x.site.Config.FrontController,
 		}
 	}
 	h := x.Header()

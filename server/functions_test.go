@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // includedScript is a script that guards itself as applications do: a file that is not the first one, or not the only one, is an attack.
@@ -108,11 +109,11 @@ func TestPreloadOfTheOperatorStaysWhatItIs(t *testing.T) {
 			eachEngine(t, func(t *testing.T, engine string) {
 				log := newLogBuffer()
 				c := DefaultConfig()
-				one, pool := DefaultSiteConfig(), manager.DefaultPoolConfig(1)
+				one, pool := site.DefaultConfig(), manager.DefaultPoolConfig(1)
 				one.Root = makeRoot(t, files)
 				pool.Engine, pool.User = engine, testUser()
 				pool.PHPAdminValue = []string{"opcache.preload=" + filepath.Join(one.Root, "lib", file)}
-				c.Listen, c.Sites, c.Pools = []string{"127.0.0.1:0"}, []SiteConfig{one}, []manager.PoolConfig{pool}
+				c.Listen, c.Sites, c.Pools = []string{"127.0.0.1:0"}, []site.Config{one}, []manager.PoolConfig{pool}
 				s, err := New(c, map[string]*manager.PHP{"www": testPHP(t)}, "test", slog.New(slog.NewTextHandler(log, nil)), io.Discard)
 				if err == nil {
 					err = s.Start(t.Context())

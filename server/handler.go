@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/server/files"
+	"github.com/phpserve/phpserve/server/site"
 	"github.com/phpserve/phpserve/web"
 )
 
@@ -53,7 +54,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.key = clientKey(x.client, s.trusted)
 	s.identify(x, r, fromProxy)
 	x.host = hostOnly(r.Host)
-	x.site = s.sites.find(x.host)
+	x.site = s.sites.Find(x.host)
 	x.php = s.php[x.site]
 	x.count()
 	if name, _, ok := r.BasicAuth(); ok {
@@ -87,12 +88,12 @@ func (s *Server) answer(x *exchange, r *http.Request) {
 		s.fail(x, r, err, nil)
 		return
 	}
-	router := router{site: x.site}
+	router := site.Router{Site: x.site}
 	var steps []web.Step
 	if s.helpful(x) {
-		router.notes = &steps
+		router.Notes = &steps
 	}
-	t, err := router.route(urlPath)
+	t, err := router.Route(urlPath)
 	if err != nil {
 		s.fail(x, r, err, steps)
 		return

@@ -18,6 +18,7 @@ import (
 	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // engines are the two ways to make workers; tests of what PHP runs hold for both.
@@ -175,12 +176,12 @@ func startServer(t *testing.T, engine string, files map[string]string, change fu
 	// Tests of a limit set it; to all others no limit may matter.
 	c.ProcessControlTimeout, c.HeaderTimeout, c.BodyTimeout = time.Hour, time.Hour, time.Hour
 	c.WriteTimeout, c.IdleTimeout = time.Hour, time.Hour
-	one := DefaultSiteConfig()
+	one := site.DefaultConfig()
 	one.Root = ts.root
 	pool := manager.DefaultPoolConfig(2)
 	pool.Engine, pool.User = engine, testUser()
 	pool.PM, pool.MaxChildren, pool.QueueTimeout = manager.PMStatic, 2, time.Hour
-	c.Sites, c.Pools = []SiteConfig{one}, []manager.PoolConfig{pool}
+	c.Sites, c.Pools = []site.Config{one}, []manager.PoolConfig{pool}
 	if change != nil {
 		change(&c)
 	}

@@ -3,13 +3,15 @@ package server
 import (
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/server/site"
 )
 
 func TestMissingFileIsNotThePageOfAGuessedFrontController(t *testing.T) {
 	files := map[string]string{"index.php": "<?php echo 'front';", "a.css": "css", "b.php": "<?php echo 'b', $_SERVER['PATH_INFO'] ?? '';", "x.css/a.txt": "a"}
 	eachEngine(t, func(t *testing.T, engine string) {
 		guessed := startServer(t, engine, files, func(c *Config) {
-			c.Sites[0].FrontController, c.Sites[0].MissingFiles = "index.php", DefaultFileExtensions()
+			c.Sites[0].FrontController, c.Sites[0].MissingFiles = "index.php", site.DefaultFileExtensions()
 		})
 		named := startServer(t, engine, files, func(c *Config) { c.Sites[0].FrontController = "index.php" })
 		for path, want := range map[string]string{

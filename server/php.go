@@ -12,12 +12,13 @@ import (
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/internal/buffer"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // servePHP runs the script of t for the request.
-func (s *Server) servePHP(x *exchange, r *http.Request, t *target) {
-	x.script, x.pool = t.script.Path, x.site.cfg.Pool
-	x.scriptName, x.clientText = t.scriptName, x.client.String()
+func (s *Server) servePHP(x *exchange, r *http.Request, t *site.Target) {
+	x.script, x.pool = t.Script.Path, x.site.Config.Pool
+	x.scriptName, x.clientText = t.ScriptName, x.client.String()
 	x.php.use.Load().Accept()
 	if err := s.runPHP(x, r, t); err != nil {
 		s.fail(x, r, err, nil)
@@ -27,8 +28,8 @@ func (s *Server) servePHP(x *exchange, r *http.Request, t *target) {
 // runPHP spools the body, takes a worker and relays. A request whose worker died before any answer is repeated once on
 // another worker if that is safe (RFC 9110 §9.2.1), and as often as needed while the workers cannot have started it: they
 // had died idle and the pool did not know yet.
-func (s *Server) runPHP(x *exchange, r *http.Request, t *target) error {
-	in, err := s.spoolBody(x, r, x.site.cfg.MaxBodySize)
+func (s *Server) runPHP(x *exchange, r *http.Request, t *site.Target) error {
+	in, err := s.spoolBody(x, r, x.site.Config.MaxBodySize)
 	if err != nil {
 		return err
 	}
@@ -116,16 +117,16 @@ func told(r *http.Request, bodySize int64) int64 {
 }
 
 // environment is the CGI environment of the request.
-func (s *Server) environment(x *exchange, r *http.Request, t *target, bodySize int64) *fastcgi.Environment {
-	cfg := &x.site.cfg
+func (s *Server) environment(x *exchange, r *http.Request, t *site.Target, bodySize int64) *fastcgi.Environment {
+	cfg := &x.site.Config
 	e := &fastcgi.Environment{
 		Method: r.Method, Proto: r.Proto, RequestURI: requestURI(r), QueryString: r.URL.RawQuery, Host: r.Host,
 		Header: r.Header, ContentLength: told(r, bodySize), TransferEncoding: strings.Join(r.TransferEncoding, ", "),
-		ScriptName: t.scriptName, ScriptFilename: x.php.use.Load().ScriptName(t.script.Path), PathInfo: t.pathInfo, DocumentRoot: t.script.Root,
+		ScriptName: t.ScriptName, ScriptFilename: x.php.use.Load().ScriptName(t.Script.Path), PathInfo: t.PathInfo, DocumentRoot: t.Script.Root,
 		RemoteAddr: x.clientText, ServerSoftware: s.software, RequestID: x.id, Extra: cfg.Env,
 		Scheme: "http", ServerName: x.host, ServerPort: "80",
 	}
-	if cfg.CGI == CGIRFC3875 {
+	if cfg.CGI == site.CGIRFC3875 {
 		e.Dialect, e.ServerSoftware = fastcgi.DialectRFC3875, softwarePHP+s.version
 	}
 	if x.client == x.peer.Addr() {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // Server serves the sites of one Config.
@@ -30,9 +31,9 @@ type Server struct {
 	access       *accesslog.Log
 	pools        map[string]*manager.Pool
 	slots        map[string]*poolSlot
-	all          []*site
-	sites        *sites
-	php          map[*site]*poolSlot // of each site
+	all          []*site.Site
+	sites        *site.Sites
+	php          map[*site.Site]*poolSlot // of each site
 	trusted      trustedProxies
 	tls          *certificates
 	memory       spoolBudget  // of bodies, responses and parameters in memory
@@ -117,7 +118,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 
 // openSites opens the document roots, and gives each site its pool.
 func (s *Server) openSites() error {
-	s.php = map[*site]*poolSlot{}
+	s.php = map[*site.Site]*poolSlot{}
 	for _, cfg := range s.cfg.Sites {
 		slot := s.slots[cfg.Pool]
 		pool := slot.use.Load().Config()
@@ -125,14 +126,14 @@ func (s *Server) openSites() error {
 		if err != nil {
 			return fmt.Errorf("[site %s] %v", cfg.Name(), err)
 		}
-		site, err := newSite(cfg, as)
+		site, err := site.Open(cfg, as)
 		if err != nil {
 			return err
 		}
 		s.all, s.php[site] = append(s.all, site), slot
 	}
 	if len(s.all) > 0 {
-		s.sites = newSites(s.all)
+		s.sites = site.NewSites(s.all)
 	}
 	return nil
 }
@@ -350,7 +351,7 @@ func (s *Server) Stop(ctx context.Context) {
 	s.tails.Wait()
 	s.tls.stop()
 	for _, site := range s.all {
-		site.root.Close()
+		site.Root.Close()
 	}
 	for _, p := range s.responders {
 		if t := p.target.Load(); t != nil {

@@ -28,6 +28,8 @@ import (
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // testCA is a certificate authority of a test.
@@ -115,7 +117,7 @@ func tlsSites(listen []string, hosts ...[]string) *Config {
 	c := DefaultConfig()
 	c.Listen = listen
 	for _, h := range hosts {
-		site := DefaultSiteConfig()
+		site := site.DefaultConfig()
 		site.Root, site.Hosts = "public", h
 		c.Sites = append(c.Sites, site)
 	}

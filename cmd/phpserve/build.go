@@ -13,6 +13,7 @@ import (
 
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // plan is everything that "run" needs and "check" checks.
@@ -204,8 +205,8 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 }
 
 // siteConfig checks a site's folder and resolves its front controller.
-func siteConfig(s *siteSettings) (server.SiteConfig, error) {
-	c := server.SiteConfig{
+func siteConfig(s *siteSettings) (site.Config, error) {
+	c := site.Config{
 		Hosts: s.Hosts, Index: s.Index, PathInfo: s.PathInfo, ScriptExtensions: s.ScriptExtensions, CGI: s.CGI,
 		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: string(s.FollowSymlinks), Deny: s.Deny,
 		Charset: s.Charset, Types: s.Types, MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: strings.ToLower(s.Pool),

@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // A guessed front controller is asked for missing files where its framework makes them, and so is one that is named.
@@ -49,7 +49,7 @@ func TestFrontControllerIsAskedForMissingFilesWhereItMakesThem(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if asked := len(c.MissingFiles) == 0; asked != tt.asked || !asked && len(c.MissingFiles) != len(server.DefaultFileExtensions()) {
+			if asked := len(c.MissingFiles) == 0; asked != tt.asked || !asked && len(c.MissingFiles) != len(site.DefaultFileExtensions()) {
 				t.Errorf("asked %v", asked)
 			}
 		})

@@ -13,6 +13,7 @@ import (
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // plannedPool is what is known of a pool beside its configuration.
@@ -38,7 +39,7 @@ func (p *plan) makePools(s *settings, l *loader) error {
 	l.pools = all
 	for i := range p.config.Sites {
 		if p.config.Sites[i].Pool == "" {
-			p.config.Sites[i].Pool = server.DefaultSiteConfig().Pool
+			p.config.Sites[i].Pool = site.DefaultConfig().Pool
 		}
 	}
 	var names []string
@@ -49,7 +50,7 @@ func (p *plan) makePools(s *settings, l *loader) error {
 		return &configError{err}
 	}
 	for _, pool := range all {
-		m := madePool{settings: pool, used: slices.ContainsFunc(p.config.Sites, func(site server.SiteConfig) bool { return site.Pool == pool.name })}
+		m := madePool{settings: pool, used: slices.ContainsFunc(p.config.Sites, func(s site.Config) bool { return s.Pool == pool.name })}
 		needed := m.used || pool.Listen != "" || pool.StatusListen != ""
 		if !needed && !l.isPool(pool.name) {
 			continue // the keys at the top are for the others
@@ -228,7 +229,7 @@ func (p *plan) fpmPools(s *settings, l *loader) error {
 		version = m[1]
 	}
 	for _, pool := range config.Pools {
-		if !slices.ContainsFunc(p.config.Sites, func(site server.SiteConfig) bool { return site.Pool == pool.Name }) {
+		if !slices.ContainsFunc(p.config.Sites, func(s site.Config) bool { return s.Pool == pool.Name }) {
 			continue // it would have nothing to do
 		}
 		if pool.Chroot != "" {
@@ -242,8 +243,8 @@ func (p *plan) fpmPools(s *settings, l *loader) error {
 }
 
 // poolOf is the pool of a site.
-func (p *plan) poolOf(site *server.SiteConfig) *manager.PoolConfig {
-	i := slices.IndexFunc(p.config.Pools, func(pool manager.PoolConfig) bool { return pool.Name == site.Pool })
+func (p *plan) poolOf(of *site.Config) *manager.PoolConfig {
+	i := slices.IndexFunc(p.config.Pools, func(pool manager.PoolConfig) bool { return pool.Name == of.Pool })
 	return &p.config.Pools[i]
 }
 

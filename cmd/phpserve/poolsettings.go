@@ -13,7 +13,7 @@ import (
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
-	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // slowlogDepth is request_slowlog_trace_depth where it is not set (fpm_conf.c:fpm_conf_process_all_pools).
@@ -130,7 +130,7 @@ func (l *loader) namedPools(s *settings) ([]*namedPool, error) {
 	top := s.Pool
 	top.Chdir, top.Slowlog = absolute(l.relative("chdir", top.Chdir)), absolute(l.relative("slowlog", top.Slowlog))
 	top.PHP = wantedPHP(top.PHP, "php", l)
-	implicit := defaultNamedPool(server.DefaultSiteConfig().Pool, top)
+	implicit := defaultNamedPool(site.DefaultConfig().Pool, top)
 	pools := []*namedPool{&implicit}
 	for _, e := range s.Pools {
 		pool := defaultNamedPool(e.name, top)

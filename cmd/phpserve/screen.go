@@ -77,20 +77,20 @@ func (p *plan) describe(w io.Writer, engines []engine) {
 	if !several {
 		row(w, "Workers", p.workersText(0))
 	}
-	pool := func(site *server.SiteConfig) string {
+	pool := func(name string) string {
 		if several {
-			return ", pool " + site.Pool
+			return ", pool " + name
 		}
 		return ""
 	}
-	row(w, "Document root", fmt.Sprintf("%s (%s)%s", site.Root, p.rootWhy, pool(&site)))
+	row(w, "Document root", fmt.Sprintf("%s (%s)%s", site.Root, p.rootWhy, pool(site.Pool)))
 	front := site.FrontController
 	if front == "" {
 		front = "none"
 	}
 	row(w, "Front controller", front)
 	for _, more := range p.config.Sites[1:] {
-		row(w, "Site", fmt.Sprintf("%s, %s%s", strings.Join(more.Hosts, " "), more.Root, pool(&more)))
+		row(w, "Site", fmt.Sprintf("%s, %s%s", strings.Join(more.Hosts, " "), more.Root, pool(more.Pool)))
 	}
 	if p.file != "" {
 		row(w, "Configuration", p.file)

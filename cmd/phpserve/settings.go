@@ -6,6 +6,7 @@ import (
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // settings is the configuration as files, variables and flags spell it. The keys at the top describe the server, the
@@ -46,7 +47,7 @@ type settings struct {
 	LogLevel        string   `mapstructure:"log.level"`
 }
 
-// siteSettings are the keys of one site.
+// siteSettings are the keys of one one.
 type siteSettings struct {
 	Hosts            []string `mapstructure:"hosts"`
 	Root             string   `mapstructure:"root"`
@@ -139,7 +140,7 @@ const (
 
 // defaultSettings are the defaults of the packages, in the spelling of the configuration.
 func defaultSettings() settings {
-	c, site, pool := server.DefaultConfig(), server.DefaultSiteConfig(), manager.DefaultPoolConfig(runtime.NumCPU())
+	c, one, pool := server.DefaultConfig(), site.DefaultConfig(), manager.DefaultPoolConfig(runtime.NumCPU())
 	fpm := fpmconf.NewPool(pool.Name)
 	return settings{
 		Listen: c.Listen, RequestIDHeader: c.RequestIDHeader, ErrorPages: c.ErrorPages,
@@ -154,10 +155,10 @@ func defaultSettings() settings {
 			Redirect: c.TLS.Redirect, RedirectPort: c.TLS.RedirectPort, Challenges: []string{}, Certificates: []certificate{},
 		},
 		Site: siteSettings{
-			Hosts: []string{}, FrontController: frontAuto, MissingFiles: missingAuto, FileExtensions: server.DefaultFileExtensions(), Index: site.Index, PathInfo: site.PathInfo,
-			ScriptExtensions: site.ScriptExtensions, CGI: site.CGI, ResolveSymlinks: site.ResolveSymlinks,
-			FollowSymlinks: linkRule(site.FollowSymlinks), Deny: site.Deny,
-			Charset: site.Charset, Types: []string{}, MaxBodySize: size(site.MaxBodySize), FastCGIParam: []string{},
+			Hosts: []string{}, FrontController: frontAuto, MissingFiles: missingAuto, FileExtensions: site.DefaultFileExtensions(), Index: one.Index, PathInfo: one.PathInfo,
+			ScriptExtensions: one.ScriptExtensions, CGI: one.CGI, ResolveSymlinks: one.ResolveSymlinks,
+			FollowSymlinks: linkRule(one.FollowSymlinks), Deny: one.Deny,
+			Charset: one.Charset, Types: []string{}, MaxBodySize: size(one.MaxBodySize), FastCGIParam: []string{},
 		},
 		Pool: poolSettings{
 			Engine: pool.Engine, PM: pool.PM, MaxChildren: pool.MaxChildren, StartServers: pool.StartServers,

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// How symbolic links that lead out of a document root are treated (SiteConfig.FollowSymlinks).
+// How symbolic links that lead out of a document root are treated (site.Config).
 const (
 	FollowOwner = "owner" // followed to what belongs to the link's owner or to root
 	FollowYes   = "yes"   // followed

@@ -1,4 +1,4 @@
-package server
+package site
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 )
 
 // LinkWarnings says which of a site's index files and its front controller are behind a symbolic link that is not followed.
-func (c *SiteConfig) LinkWarnings() (texts []string) {
+func (c *Config) LinkWarnings() (texts []string) {
 	root, err := files.OpenRoot(c.Root, files.Options{Links: files.LinksOf(c.FollowSymlinks), Protect: files.NewProtection(c.Deny, c.ScriptExtensions)})
 	if err != nil {
 		return nil // another check says so

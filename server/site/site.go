@@ -1,4 +1,4 @@
-package server
+package site
 
 import (
 	"fmt"
@@ -9,18 +9,18 @@ import (
 	"github.com/phpserve/phpserve/server/files"
 )
 
-// site is a SiteConfig at work.
-type site struct {
-	cfg     SiteConfig
-	root    *files.Root
+// Site is a [Config] at work.
+type Site struct {
+	Config  Config
+	Root    *files.Root
 	protect *files.Protection
-	static  *files.Static
-	links   files.RefusedLinks
-	missing map[string]bool // SiteConfig.MissingFiles, in lower case; empty: the front controller answers for every URL
+	Static  *files.Static
+	Refused files.RefusedLinks
+	missing map[string]bool // Config.MissingFiles, in lower case; empty: the front controller answers for every URL
 }
 
-// newSite opens the document root of a site, whose files are those that PHP's user can read.
-func newSite(cfg SiteConfig, as *manager.Identity) (*site, error) {
+// Open opens the document root of a site, whose files are those that PHP's user can read.
+func Open(cfg Config, as *manager.Identity) (*Site, error) {
 	abs, err := filepath.Abs(cfg.Root)
 	if err != nil {
 		return nil, fmt.Errorf("[site %s] cannot use root %q: %v", cfg.Name(), cfg.Root, err)
@@ -42,10 +42,10 @@ func newSite(cfg SiteConfig, as *manager.Identity) (*site, error) {
 	for _, ext := range cfg.MissingFiles {
 		missing[files.Lower(ext)] = true
 	}
-	return &site{
+	return &Site{
 		missing: missing,
-		cfg:     cfg, root: root,
-		protect: protect, static: files.NewStatic(root, types),
+		Config:  cfg, Root: root,
+		protect: protect, Static: files.NewStatic(root, types),
 	}, nil
 }
 
@@ -60,8 +60,8 @@ func isComposers(root *files.Root) bool {
 }
 
 // isScript says whether a file is run and not served.
-func (s *site) isScript(name string) bool {
-	for _, ext := range s.cfg.ScriptExtensions {
+func (s *Site) isScript(name string) bool {
+	for _, ext := range s.Config.ScriptExtensions {
 		if strings.HasSuffix(name, ext) {
 			return true
 		}
@@ -69,17 +69,18 @@ func (s *site) isScript(name string) bool {
 	return false
 }
 
-// sites finds a request's site by its host name.
-type sites struct {
-	exact    map[string]*site
-	wildcard map[string]*site // by what follows the first label
-	first    *site
+// Sites finds a request's site by its host name.
+type Sites struct {
+	exact    map[string]*Site
+	wildcard map[string]*Site // by what follows the first label
+	first    *Site
 }
 
-func newSites(all []*site) *sites {
-	m := &sites{exact: map[string]*site{}, wildcard: map[string]*site{}, first: all[0]}
+// NewSites are the sites that a host name may mean. The first also answers for names that none of them claims.
+func NewSites(all []*Site) *Sites {
+	m := &Sites{exact: map[string]*Site{}, wildcard: map[string]*Site{}, first: all[0]}
 	for _, s := range all {
-		for _, h := range s.cfg.Hosts {
+		for _, h := range s.Config.Hosts {
 			h = strings.TrimSuffix(strings.ToLower(h), ".")
 			if rest, ok := strings.CutPrefix(h, "*."); ok {
 				m.wildcard[rest] = s
@@ -91,8 +92,8 @@ func newSites(all []*site) *sites {
 	return m
 }
 
-// find returns the site for a host name without port, in any case (GHSA-x76f-jf84-rqj8).
-func (m *sites) find(host string) *site {
+// Find returns the site for a host name without port, in any case (GHSA-x76f-jf84-rqj8).
+func (m *Sites) Find(host string) *Site {
 	if len(m.exact)+len(m.wildcard) == 0 {
 		return m.first
 	}

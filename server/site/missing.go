@@ -1,4 +1,4 @@
-package server
+package site
 
 import (
 	"strings"
@@ -17,12 +17,12 @@ func DefaultFileExtensions() []string {
 
 // looksLikeFile says whether the last segment of a path ends like a file, or, where scripts may have PATH_INFO, any segment is
 // named like a script.
-func (s *site) looksLikeFile(urlPath string) bool {
+func (s *Site) looksLikeFile(urlPath string) bool {
 	last := urlPath[strings.LastIndexByte(urlPath, '/')+1:]
 	if dot := strings.LastIndexByte(last, '.'); dot > 0 && s.missing[files.Lower(last[dot:])] {
 		return true
 	}
-	if s.cfg.PathInfo == PathInfoOff {
+	if s.Config.PathInfo == PathInfoOff {
 		return s.isScript(last)
 	}
 	for segment := range strings.SplitSeq(urlPath, "/") {

@@ -1,4 +1,4 @@
-package server
+package site
 
 import (
 	"errors"
@@ -11,40 +11,40 @@ import (
 	"github.com/phpserve/phpserve/web"
 )
 
-// target is what a URL leads to; exactly one of its three kinds is set.
-type target struct {
-	static   string      // URL path of the file
-	redirect string      // the same folder with a slash
-	script   files.Found // PHP file, if scriptName is set
+// Target is what a URL leads to; exactly one of its three kinds is set.
+type Target struct {
+	Static   string      // URL path of the file
+	Redirect string      // the same folder with a slash
+	Script   files.Found // PHP file, if scriptName is set
 
-	scriptName, pathInfo string
+	ScriptName, PathInfo string
 }
 
-// errNotFound is a URL that nothing answers.
-var errNotFound = errors.New("no file, script or front controller answers this URL")
+// ErrNotFound is a URL that nothing answers.
+var ErrNotFound = errors.New("no file, script or front controller answers this URL")
 
-// router finds the target of a URL path in one site, noting its steps where somebody will read them.
-type router struct {
-	site  *site
-	notes *[]web.Step // nil: nobody reads them
+// Router finds the target of a URL path in one site, noting its steps where somebody will read them.
+type Router struct {
+	Site  *Site
+	Notes *[]web.Step // nil: nobody reads them
 }
 
-func (t *router) note(path, result string, ok bool) {
-	if t.notes != nil {
-		*t.notes = append(*t.notes, web.Step{Path: path, Result: result, OK: ok})
+func (t *Router) note(path, result string, ok bool) {
+	if t.Notes != nil {
+		*t.Notes = append(*t.Notes, web.Step{Path: path, Result: result, OK: ok})
 	}
 }
 
-// route decides, in this order: static file, script, folder, script with PATH_INFO, front controller. What exists but is
+// Route decides, in this order: static file, script, folder, script with PATH_INFO, front controller. What exists but is
 // protected is not found; the names of what does not exist are the application's own.
-func (t *router) route(urlPath string) (*target, error) {
+func (t *Router) Route(urlPath string) (*Target, error) {
 	if strings.HasSuffix(urlPath, "/") {
 		return t.folder(urlPath)
 	}
-	f, err := t.site.root.Lookup(urlPath)
+	f, err := t.Site.Root.Lookup(urlPath)
 	switch {
 	case err == nil && t.denied(urlPath, f.Dir):
-		return nil, errNotFound
+		return nil, ErrNotFound
 	case err == nil && f.Dir:
 		return t.unslashedFolder(urlPath)
 	case err == nil && f.Regular:
@@ -61,8 +61,8 @@ func (t *router) route(urlPath string) (*target, error) {
 }
 
 // denied says whether an existing file or folder is never served.
-func (t *router) denied(urlPath string, folder bool) bool {
-	rule, denied := t.site.protect.Denied(urlPath, folder)
+func (t *Router) denied(urlPath string, folder bool) bool {
+	rule, denied := t.Site.protect.Denied(urlPath, folder)
 	if denied {
 		t.note(urlPath, "never served: "+rule, false)
 	}
@@ -70,18 +70,18 @@ func (t *router) denied(urlPath string, folder bool) bool {
 }
 
 // file is an existing file: a script, or static.
-func (t *router) file(urlPath string, f files.Found) (*target, error) {
-	if !t.site.isScript(urlPath) {
-		return &target{static: urlPath}, nil
+func (t *Router) file(urlPath string, f files.Found) (*Target, error) {
+	if !t.Site.isScript(urlPath) {
+		return &Target{Static: urlPath}, nil
 	}
-	return &target{script: f, scriptName: cleanSlashes(urlPath)}, nil
+	return &Target{Script: f, ScriptName: cleanSlashes(urlPath)}, nil
 }
 
 // unslashedFolder answers for the URL of a folder that lacks the slash. Only an index file makes the folder a page, at the
 // URL with the slash; else the front controller is asked as for any other URL, because routes may be named like folders.
 // Sending these on, too, would be a loop, since frameworks take the slash off again.
-func (t *router) unslashedFolder(urlPath string) (*target, error) {
-	slashed := &target{redirect: cleanSlashes(urlPath) + "/"}
+func (t *Router) unslashedFolder(urlPath string) (*Target, error) {
+	slashed := &Target{Redirect: cleanSlashes(urlPath) + "/"}
 	switch index, err := t.index(urlPath + "/"); {
 	case err != nil:
 		return nil, err
@@ -89,14 +89,14 @@ func (t *router) unslashedFolder(urlPath string) (*target, error) {
 		return slashed, nil
 	}
 	answer, err := t.elsewhere(urlPath)
-	if errors.Is(err, errNotFound) {
+	if errors.Is(err, ErrNotFound) {
 		return slashed, nil // nothing answers there either, but it is the folder's name
 	}
 	return answer, err
 }
 
 // folder answers for a URL that ends with a slash: by an index file, or as if nothing were there.
-func (t *router) folder(urlPath string) (*target, error) {
+func (t *Router) folder(urlPath string) (*Target, error) {
 	if index, err := t.index(urlPath); index != nil || err != nil {
 		return index, err
 	}
@@ -105,12 +105,12 @@ func (t *router) folder(urlPath string) (*target, error) {
 
 // index is the index file of the folder at urlPath, which ends with a slash; nil if it has none. Whether there is a folder
 // at all shows in its index file.
-func (t *router) index(urlPath string) (*target, error) {
-	for _, name := range t.site.cfg.Index {
-		f, err := t.site.root.Lookup(urlPath + name)
+func (t *Router) index(urlPath string) (*Target, error) {
+	for _, name := range t.Site.Config.Index {
+		f, err := t.Site.Root.Lookup(urlPath + name)
 		switch {
 		case err == nil && f.Regular && t.denied(urlPath+name, false):
-			return nil, errNotFound
+			return nil, ErrNotFound
 		case err == nil && f.Regular:
 			return t.file(urlPath+name, f)
 		case err != nil && !isNotFound(err):
@@ -123,19 +123,19 @@ func (t *router) index(urlPath string) (*target, error) {
 }
 
 // elsewhere looks for a script further left in the path, and then for the front controller.
-func (t *router) elsewhere(urlPath string) (*target, error) {
-	s := t.site
-	if s.cfg.PathInfo != PathInfoOff {
-		for script, pathInfo := range fastcgi.Candidates(urlPath, s.cfg.ScriptExtensions) {
+func (t *Router) elsewhere(urlPath string) (*Target, error) {
+	s := t.Site
+	if s.Config.PathInfo != PathInfoOff {
+		for script, pathInfo := range fastcgi.Candidates(urlPath, s.Config.ScriptExtensions) {
 			if pathInfo == "" {
 				continue // looked up already
 			}
-			f, err := s.root.Lookup(script)
+			f, err := s.Root.Lookup(script)
 			if err == nil && f.Regular {
 				if t.denied(script, false) {
-					return nil, errNotFound
+					return nil, ErrNotFound
 				}
-				return &target{script: f, scriptName: cleanSlashes(script), pathInfo: pathInfo}, nil
+				return &Target{Script: f, ScriptName: cleanSlashes(script), PathInfo: pathInfo}, nil
 			}
 			if errors.Is(err, files.ErrOutsideRoot) {
 				t.note(script, err.Error(), false)
@@ -148,27 +148,27 @@ func (t *router) elsewhere(urlPath string) (*target, error) {
 			t.note(script, "a folder", false)
 		}
 	}
-	if s.cfg.FrontController == "" {
+	if s.Config.FrontController == "" {
 		t.note(urlPath, "there is no front controller to ask", false)
-		return nil, errNotFound
+		return nil, ErrNotFound
 	}
 	if len(s.missing) > 0 && s.looksLikeFile(urlPath) {
 		t.note(urlPath, "looks like a file and is none; with missing_files: front_controller the front controller would be asked", false)
-		return nil, errNotFound
+		return nil, ErrNotFound
 	}
-	name := "/" + s.cfg.FrontController
-	f, err := s.root.Lookup(name)
+	name := "/" + s.Config.FrontController
+	f, err := s.Root.Lookup(name)
 	if errors.Is(err, files.ErrOutsideRoot) {
 		t.note(name, err.Error(), false)
 		return nil, err
 	}
 	if err != nil || !f.Regular {
 		t.note(name, "the front controller was not found", false)
-		return nil, errNotFound
+		return nil, ErrNotFound
 	}
-	found := &target{script: f, scriptName: name}
-	if s.cfg.PathInfo == PathInfoRequired {
-		found.pathInfo = urlPath
+	found := &Target{Script: f, ScriptName: name}
+	if s.Config.PathInfo == PathInfoRequired {
+		found.PathInfo = urlPath
 	}
 	return found, nil
 }

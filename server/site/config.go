@@ -1,4 +1,4 @@
-package server
+package site
 
 import (
 	"fmt"
@@ -8,21 +8,21 @@ import (
 	"github.com/phpserve/phpserve/server/files"
 )
 
-// How a URL may continue behind a script's name (SiteConfig.PathInfo).
+// How a URL may continue behind a script's name (Config.PathInfo).
 const (
 	PathInfoAuto     = "auto"     // /script.php/more runs script.php with PATH_INFO=/more
 	PathInfoOff      = "off"      // /script.php/more is no script
 	PathInfoRequired = "required" // as auto, and the front controller gets the whole URL path as its PATH_INFO
 )
 
-// Which variables a script gets (SiteConfig.CGI).
+// Which variables a script gets (Config.CGI).
 const (
 	CGIPHP     = "php"     // what PHP applications expect
 	CGIRFC3875 = "rfc3875" // those of RFC 3875 with its meaning, and the few that php-cgi needs
 )
 
-// SiteConfig is one site: some host names and the folder that is served for them.
-type SiteConfig struct {
+// Config is one site: some host names and the folder that is served for them.
+type Config struct {
 	// Hosts are the site's host names, without port; *.example.com stands for one more label. None: any host.
 	Hosts []string
 	// Root is the document root.
@@ -59,9 +59,9 @@ type SiteConfig struct {
 	Pool string
 }
 
-// DefaultSiteConfig returns a site without its root.
-func DefaultSiteConfig() SiteConfig {
-	return SiteConfig{
+// DefaultConfig returns a site without its root.
+func DefaultConfig() Config {
+	return Config{
 		Index:    []string{"index.php", "index.html"},
 		PathInfo: PathInfoAuto, CGI: CGIPHP, FollowSymlinks: files.FollowOwner,
 		ScriptExtensions: []string{".php"},
@@ -73,7 +73,7 @@ func DefaultSiteConfig() SiteConfig {
 
 // Validate reports every value that cannot work. spoolBodies is what all request bodies may take together, 0 for no limit; hasPool
 // knows the names of the pools.
-func (s *SiteConfig) Validate(spoolBodies int64, hasPool func(string) bool) (errs []error) {
+func (s *Config) Validate(spoolBodies int64, hasPool func(string) bool) (errs []error) {
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("[site %s] "+format, append([]any{s.Name()}, args...)...))
 	}
@@ -133,7 +133,7 @@ func (s *SiteConfig) Validate(spoolBodies int64, hasPool func(string) bool) (err
 }
 
 // Name is how messages call the site.
-func (s *SiteConfig) Name() string {
+func (s *Config) Name() string {
 	if len(s.Hosts) > 0 {
 		return s.Hosts[0]
 	}

@@ -1,4 +1,4 @@
-package server
+package site
 
 import (
 	"strings"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// asciiHost is a host name, or *. and one, in ASCII. What is so already stays as it is.
-func asciiHost(host string) (string, error) {
+// ASCIIHost is a host name, or *. and one, in ASCII. What is so already stays as it is.
+func ASCIIHost(host string) (string, error) {
 	if strings.IndexFunc(host, func(r rune) bool { return r > 0x7f }) < 0 {
 		return host, nil
 	}
