@@ -15,6 +15,7 @@ func (y *relay) deliver() error {
 	}
 	status := y.writeHead(int64(len(p)))
 	if y.bodyAllowed(status) {
+		y.keepOnly(cap(y.raw))
 		large := len(y.raw) > httpBuffer
 		if large {
 			y.x.conn.hold()

@@ -81,6 +81,7 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 		body: in.share(), deadline: begun.Deadline,
 	}
 	defer func() {
+		y.keepOnly(0)
 		if cap(y.raw) <= buffer.MaxPooled {
 			*raw = y.raw
 			rawBuffers.Put(raw)

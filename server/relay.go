@@ -27,6 +27,7 @@ type relay struct {
 	head     fastcgi.Head
 	headDone bool
 	raw      []byte // STDOUT so far: the head, then what follows it
+	rawTaken int64  // of the memory budget, for raw
 	bodyAt   int    // where in raw the head ends
 	finished bool   // the script called fastcgi_finish_request()
 	ended    bool   // END_REQUEST was seen
@@ -69,7 +70,7 @@ func (y *relay) run(req *fastcgi.Request) error {
 		return y.fail(y.readError(err))
 	}
 	y.sent = true
-	for !y.headDone || !y.complete() && len(y.raw) < gatherLimit && y.moreSoon() {
+	for !y.headDone || !y.complete() && y.mayGather() && y.moreSoon() {
 		err := y.step(y.collect)
 		if y.gathered(err) {
 			break
@@ -91,6 +92,7 @@ func (y *relay) run(req *fastcgi.Request) error {
 	}
 	switch {
 	case y.ended:
+		y.awaitRoom()
 		y.release(manager.Done)
 		y.x.phpTime = time.Since(y.started)
 		if y.head.Status == http.StatusInternalServerError && len(y.raw) == y.bodyAt && y.s.helpful(y.x) {
@@ -98,6 +100,7 @@ func (y *relay) run(req *fastcgi.Request) error {
 		}
 		return y.deliver()
 	case y.finished:
+		y.awaitRoom()
 		y.x.phpTime = time.Since(y.started)
 		y.detach()
 		y.s.tails.Go(func() { y.tail(nil, nil) })

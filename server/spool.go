@@ -38,6 +38,7 @@ func spoolFile(dir string) (*os.File, error) {
 type responseSpool struct {
 	dir                 string
 	memLimit, diskLimit int64
+	free                int64 // how much of the memory is not taken from the budget
 	client              netip.Addr
 	memory, disk        *spoolBudget
 	spooled             prometheus.Counter // of bytes written to the file; nil: not counted
@@ -58,7 +59,7 @@ type responseSpool struct {
 	over     bool       // the reader has all it wants: what comes is dropped
 }
 
-// freeSpool is how much of a spool's memory is not taken from the budget, in bytes: every connection may have it.
+// freeSpool is how much of a spool's memory is not taken from the budget, in bytes: every connection of HTTP/1 may have it.
 const freeSpool = 64 << 10
 
 // spoolBuffers keeps the memory of finished spools.
@@ -66,7 +67,7 @@ var spoolBuffers = buffer.NewPool(freeSpool)
 
 func newResponseSpool(s *Server, client netip.Addr) *responseSpool {
 	r := &responseSpool{
-		dir: s.cfg.SpoolDir, memLimit: s.cfg.SpoolMemory, diskLimit: s.cfg.SpoolDisk, client: client,
+		dir: s.cfg.SpoolDir, memLimit: s.cfg.SpoolMemory, free: freeSpool, diskLimit: s.cfg.SpoolDisk, client: client,
 		memory: &s.memory, disk: &s.responses, room: make(chan struct{}, 1), mem: *spoolBuffers.Get().(*[]byte),
 	}
 	r.changed.L = &r.mu
@@ -120,14 +121,14 @@ func (s *responseSpool) put(p []byte) (int, error) {
 
 // memoryRoom is how long s.mem may be with n bytes more. s.mu must be held.
 func (s *responseSpool) memoryRoom(n int) int64 {
-	if s.memLimit <= freeSpool || s.memTaken > 0 {
+	if s.memLimit <= s.free || s.memTaken > 0 {
 		return s.memLimit
 	}
-	if len(s.mem)+n > freeSpool && s.memory.take(s.client, 2*s.memLimit) {
+	if int64(len(s.mem)+n) > s.free && s.memory.take(s.client, 2*s.memLimit) {
 		s.memTaken = 2 * s.memLimit
 		return s.memLimit
 	}
-	return freeSpool
+	return s.free
 }
 
 // await waits until there may be room. s.mu must be held; it is not while waiting.

@@ -56,9 +56,19 @@ func (b *spoolBudget) room(client netip.Addr, n int64) bool {
 	return n <= b.roomLocked(client)
 }
 
+// most is what one client can have when nobody has anything.
+func (b *spoolBudget) most() int64 {
+	if b.limit == 0 {
+		return unlimited
+	}
+	return min(b.limit, b.share)
+}
+
+// unlimited is the room where there is no limit.
+const unlimited = 1 << 62
+
 // roomLocked is how many bytes a client may take now. b.mu must be held.
 func (b *spoolBudget) roomLocked(client netip.Addr) int64 {
-	const unlimited = 1 << 62
 	if b.limit == 0 {
 		return unlimited
 	}

@@ -12,14 +12,20 @@ import (
 // stream sends a response that PHP is still writing.
 func (y *relay) stream() error {
 	spool := newResponseSpool(y.s, y.x.key)
+	spool.free = int64(freeOf(y.r.ProtoMajor))
 	if y.s.metrics != nil {
 		spool.spooled = y.s.metrics.spooledResponses
 	}
 	y.writeHead(-1)
-	first := y.raw[y.bodyAt:]
-	y.raw = nil // the goroutine's from now on
+	first, taken := y.raw[y.bodyAt:], y.rawTaken
+	y.raw, y.rawTaken = nil, 0 // the goroutine's from now on
 	x := y.x
-	y.s.tails.Go(func() { y.tail(spool, first) })
+	y.s.tails.Go(func() {
+		_, err := spool.Write(first)
+		first = nil
+		y.s.memory.give(x.key, taken)
+		y.tail(spool, err)
+	})
 	over, err := y.copySpool(spool)
 	if over {
 		y.abort.disarm() // before the context ends: the script goes on
@@ -68,8 +74,9 @@ func (y *relay) copySpool(spool *responseSpool) (over bool, err error) {
 	return true, nil
 }
 
-// tail drains the worker to the end of its request, into the spool if there is one, behind what was read first, and gives it back.
-func (y *relay) tail(spool *responseSpool, first []byte) {
+// tail drains the worker to the end of its request, into the spool if there is one, unless err says that this has failed already, and
+// gives it back.
+func (y *relay) tail(spool *responseSpool, err error) {
 	sink := func(p []byte) error {
 		if spool == nil {
 			return nil
@@ -77,7 +84,6 @@ func (y *relay) tail(spool *responseSpool, first []byte) {
 		_, err := spool.Write(p)
 		return err
 	}
-	err := sink(first)
 	for err == nil && !y.ended {
 		was := y.finished
 		err = y.step(sink)
