@@ -107,6 +107,11 @@ func (c *PoolConfig) startSettings(at iniPlaces, php *PHP) (own []string) {
 	}
 	if at.lateUser != "" { // root would load what the pool's user has put there
 		own = append(own, "opcache.file_cache=", "opcache.file_cache_only=0")
+		for _, name := range []string{"error_log", "opcache.error_log"} {
+			if _, who := c.logOfOthers(php, name); who != "" {
+				own = append(own, name+"=")
+			}
+		}
 	}
 	if off := php.disabledFunctions(c); off != "" {
 		own = append(own, "disable_functions="+off)

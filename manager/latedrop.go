@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/phpserve/phpserve/safefile"
 )
 
 // PHP gives up root in one of two ways. Mostly php-cgi is started as the pool's user, as any program is. In a pool with a late
@@ -26,7 +28,48 @@ func (c *PoolConfig) lateDropWarnings(php *PHP) (warnings []string) {
 	if php.iniAfter(c, "opcache.file_cache") != "" {
 		warnings = append(warnings, "opcache.file_cache has no effect in a pool with a chroot: PHP starts as root there, and must not load what tenants wrote")
 	}
+	if kv, who := c.logOfOthers(php, "error_log"); who != "" {
+		warnings = append(warnings, fmt.Sprintf("scripts cannot change error_log in a pool with a chroot while %s can put a link in the place "+
+			"of %s: PHP starts as root, and has that value only afterwards", who, kv))
+	}
+	if kv, who := c.logOfOthers(php, "opcache.error_log"); who != "" {
+		warnings = append(warnings, fmt.Sprintf("%s has no effect in a pool with a chroot: PHP starts as root there, and %s can put a link in its place", kv, who))
+	}
 	return warnings
+}
+
+// logOfOthers is a setting, NAME=VALUE, with the file that PHP would write to while it is root's, and who else than root could put a link
+// in the place of it (CWE-59); empty: nobody. What goes wrong at PHP's start, before any script, goes to error_log and opcache.error_log.
+func (c *PoolConfig) logOfOthers(php *PHP, name string) (kv, who string) {
+	value, set := php.facts[name], c.PHPValue
+	if StartOnlyINI(name) {
+		set = slices.Concat(set, c.PHPAdminValue)
+	}
+	for _, kv := range set {
+		if v, ok := strings.CutPrefix(kv, name+"="); ok {
+			value = v
+		}
+	}
+	if value == "" || value == "syslog" && name == "error_log" || value == "stderr" && name == "opcache.error_log" {
+		return "", ""
+	}
+	path := value
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(c.startDir(), path)
+	}
+	who, err := safefile.Placer(path)
+	if err != nil {
+		who = fmt.Sprintf("somebody (%v)", err)
+	}
+	return name + "=" + value, who
+}
+
+// withhold has PHP start without an error_log that root must not write to. As php_admin_value it holds for scripts only. There is no
+// section that would leave it to scripts to change it.
+func (c *PoolConfig) withhold(php *PHP) {
+	if kv, who := c.logOfOthers(php, "error_log"); who != "" {
+		c.PHPAdminValue = slices.Concat([]string{kv}, c.PHPAdminValue)
+	}
 }
 
 // lateDrop says whether the pool's zygote is started as root. warning is what the operator wants and cannot have.
@@ -48,6 +91,11 @@ func (c *PoolConfig) lateDrop(engine string, php *PHP, owner *credential) (late 
 	for _, name := range []string{"opcache.preload", "opcache.file_cache"} {
 		if php.iniAfter(c, name) != "" {
 			why = name + " is set, and a PHP that starts as root must not load what tenants wrote"
+		}
+	}
+	for _, name := range []string{"error_log", "opcache.error_log"} {
+		if kv, who := c.logOfOthers(php, name); who != "" {
+			why = fmt.Sprintf("%s is set, %s can put a link in its place, and a PHP that starts as root must not write there", kv, who)
 		}
 	}
 	if engine != EngineZygote {

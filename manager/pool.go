@@ -127,6 +127,7 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		for _, warning := range cfg.lateDropWarnings(php) {
 			log.Warn(MessageNoEffect, "why", warning)
 		}
+		cfg.withhold(php)
 	}
 	for _, differs := range []string{php.lackingWarning(&cfg), cfg.observerWarning(php)} {
 		if differs != "" {

@@ -36,6 +36,9 @@ func Author(path string) (string, error) {
 	return "", nil
 }
 
+// Placer names who else than root can put something in the place of a file; empty if nobody can.
+func Placer(path string) (string, error) { return Author(filepath.Dir(path)) }
+
 // Owner is whom a path's end belongs to.
 func Owner(path string) (uid, gid int, err error) {
 	info, err := os.Stat(path)

@@ -298,6 +298,40 @@ func Author(path string) (string, error) {
 	return author, nil
 }
 
+// Placer names who else than root can put something in the place of a file, such as a link, or can move a folder on the way to it;
+// empty if nobody can. The file itself may belong to anybody, or not be there.
+func Placer(path string) (string, error) {
+	placer := ""
+	look := func(folder *unix.Stat_t, isFolder bool) {
+		switch sticks := folder.Mode&unix.S_ISVTX != 0 && isFolder; {
+		case placer != "":
+		case folder.Uid != 0:
+			placer = "user " + userName(folder.Uid)
+		case folder.Mode&0o002 != 0 && !sticks:
+			placer = "everybody"
+		case folder.Mode&0o020 != 0 && folder.Gid != 0 && !sticks:
+			placer = "group " + groupName(folder.Gid)
+		}
+	}
+	w, p, err := find(path, func(folder *unix.Stat_t, _ string, entry *unix.Stat_t) error {
+		look(folder, entry.Mode&unix.S_IFMT == unix.S_IFDIR && entry.Uid == 0)
+		return nil
+	})
+	if err != nil {
+		if absent, ok := errors.AsType[*absentError](err); ok {
+			look(&absent.folder, false)
+			return placer, nil
+		}
+		return "", explain("find", path, err)
+	}
+	defer w.close()
+	defer p.close()
+	if p.entry < 0 {
+		look(&p.in, false)
+	}
+	return placer, nil
+}
+
 // Owner is whom a path's end belongs to. An error that is [ErrUnsafe] says that a symbolic link leads there that belongs to neither
 // root nor that user: who has put it there gives away what is not theirs.
 func Owner(path string) (uid, gid int, err error) {

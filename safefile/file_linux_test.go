@@ -201,7 +201,7 @@ func TestAuthorNamesWhoCanChangeAProgram(t *testing.T) {
 	tree(t, dir, map[string]string{
 		"good/bin/phpserve": "", "his/bin/phpserve": "", "world/bin/phpserve": "", "group/bin/phpserve": "", "tmp/mine": "", "tmp/his": "",
 		"bin/his": "", "bin/writable": "", "bin/link": "->DIR/good/bin/phpserve", "bin/hislink": "->DIR/his/bin/phpserve", "his/link": "->DIR/good/bin/phpserve",
-		"bin/dots": "->../his/../good/bin/phpserve",
+		"bin/dots": "->../his/../good/bin/phpserve", "bin/dangling": "->DIR/his/none/none",
 	})
 	for path, change := range map[string]func(string) error{
 		"his":          func(p string) error { return os.Chown(p, tenant, tenant) },
@@ -228,6 +228,17 @@ func TestAuthorNamesWhoCanChangeAProgram(t *testing.T) {
 	}
 	if _, err := Author(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("none: %v", err)
+	}
+	// Who can put something there, whosever the file itself is.
+	for path, want := range map[string]string{
+		"good/bin/phpserve": "", "good/bin/none": "", "good/none/none": "", "bin/link": "", "bin/his": "", "bin/writable": "",
+		"his/bin/phpserve": "user nobody", "his/none/none": "user nobody", "world/bin/phpserve": "everybody", "group/bin/phpserve": "group nogroup",
+		"tmp/mine": "everybody", "tmp/none": "everybody", "bin/hislink": "user nobody", "his/link": "user nobody", "bin/dots": "", "bin/dangling": "user nobody",
+	} {
+		got, err := Placer(filepath.Join(dir, path))
+		if err != nil || strings.Replace(got, "65534", "nobody", 1) != want {
+			t.Errorf("in the place of %s: %q, %v; want %q", path, got, err, want)
+		}
 	}
 }
 

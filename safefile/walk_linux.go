@@ -83,6 +83,8 @@ func (w *walker) walk(path string) (*place, error) {
 		switch {
 		case errors.Is(err, unix.ENOENT) && last && !slash:
 			return p, nil
+		case errors.Is(err, unix.ENOENT):
+			return nil, &absentError{p.in}
 		case err != nil:
 			return nil, err
 		}
@@ -109,6 +111,13 @@ func (w *walker) walk(path string) (*place, error) {
 	p.entry, p.stat = fd, p.in
 	return p, nil
 }
+
+// absentError is a path that leads through something that is not there, in this folder.
+type absentError struct{ folder unix.Stat_t }
+
+func (*absentError) Error() string { return unix.ENOENT.Error() }
+
+func (*absentError) Unwrap() error { return unix.ENOENT }
 
 // step goes on from an entry: nil says that it is what was looked for; else it is entered, or what the link says is to be walked.
 func (w *walker) step(p *place, last bool) (next []string, err error) {

@@ -30,7 +30,7 @@ $facts = [
 // What the pool is made with, and what those see who look at the configuration.
 foreach (['cgi.fix_pathinfo', 'cgi.discard_path', 'expose_php', 'default_charset', 'log_errors', 'memory_limit', 'max_execution_time', 'upload_max_filesize',
     'post_max_size', 'display_errors', 'error_log', 'doc_root', 'date.timezone', 'opcache.enable', 'opcache.file_cache_only', 'opcache.validate_timestamps',
-    'opcache.memory_consumption', 'opcache.jit', 'opcache.jit_buffer_size', 'opcache.preload', 'opcache.preload_user', 'opcache.file_cache'] as $name) {
+    'opcache.memory_consumption', 'opcache.jit', 'opcache.jit_buffer_size', 'opcache.preload', 'opcache.preload_user', 'opcache.file_cache', 'opcache.error_log'] as $name) {
     $facts[$name] = (string) ini_get($name);
 }
 foreach (get_cfg_var('phpserve') ?: [] as $name => $value) {
