@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -96,3 +97,21 @@ func (l *launched) Read(p []byte) (int, error) {
 }
 
 func (l *launched) Close() error { return l.conn.Close() }
+
+// exchangeScript has a worker run a script of phpserve's own and returns the beginning of what it says.
+func exchangeScript(conn *fastcgi.Conn, script string, params map[string]string) (string, error) {
+	if err := conn.Send(&fastcgi.Request{Params: bootParams(script, params), KeepConn: true}); err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	for {
+		rec, err := conn.Next()
+		if err != nil {
+			return out.String(), err
+		}
+		if rec.Type == fastcgi.TypeEndRequest {
+			return out.String(), nil
+		}
+		out.Write(rec.Content[:min(len(rec.Content), greetingLimit-out.Len())])
+	}
+}

@@ -2,10 +2,10 @@ package server
 
 import (
 	"log"
-	"log/slog"
 	"net/http"
 	"sync"
 
+	"github.com/phpserve/phpserve/manager"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -29,8 +29,16 @@ type metrics struct {
 // metricBuckets are the bounds of the histograms, in seconds.
 var metricBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
+// metricsSource is what metrics are read from when somebody asks.
+type metricsSource interface {
+	// Pools are the pools that run now.
+	Pools() []*manager.Pool
+	// SpooledBodies is how many bytes request bodies take on disk.
+	SpooledBodies() int64
+}
+
 // newMetrics prepares the metrics of a server.
-func newMetrics(s *Server, version string) *metrics {
+func newMetrics(s metricsSource, opcaches *opcaches, version string) *metrics {
 	histogram := func(name, help string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(
 			prometheus.HistogramOpts{Name: name, Help: help, Buckets: metricBuckets}, []string{"pool", "via", "code"})
@@ -60,13 +68,13 @@ func newMetrics(s *Server, version string) *metrics {
 	})
 	build.Set(1)
 	m.registry.MustRegister(m.duration, m.queue, m.php, m.bytes, m.inFlight, handshakes, spooled, build,
-		newPoolCollector(s), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+		newPoolCollector(s, opcaches), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 // handler answers a scrape. OpenMetrics is not offered: it would add _total to the names of php-fpm's counters.
-func (m *metrics) handler(to *slog.Logger) http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: log.New(&httpErrors{log: to}, "", 0)})
+func (m *metrics) handler(errors *log.Logger) http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorLog: errors})
 }
 
 // handshake counts a TLS handshake.

@@ -375,7 +375,7 @@ func TestNothingIsRecordedWithoutAdmin(t *testing.T) {
 }
 
 func TestRecordingARequestAllocatesNothing(t *testing.T) {
-	m := newMetrics(&Server{}, "test")
+	m := newMetrics(&Server{}, &opcaches{}, "test")
 	slot := &poolSlot{metrics: m.pool("www")}
 	x := &exchange{php: slot, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
 	q := &responderRequest{target: &responderTarget{php: slot}}
@@ -393,7 +393,7 @@ func TestRecordingARequestAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkRecordingARequest(b *testing.B) {
-	m := newMetrics(&Server{}, "test")
+	m := newMetrics(&Server{}, &opcaches{}, "test")
 	x := &exchange{php: &poolSlot{metrics: m.pool("www")}, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
 	for b.Loop() {
 		x.count()
@@ -402,7 +402,7 @@ func BenchmarkRecordingARequest(b *testing.B) {
 }
 
 func TestMetricsOfAPoolThatIsGoneGo(t *testing.T) {
-	m := newMetrics(&Server{}, "test")
+	m := newMetrics(&Server{}, &opcaches{}, "test")
 	for _, name := range []string{"a", "b"} {
 		p := m.pool(name)
 		p.http().class(200).duration.Observe(1)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"strconv"
 	"strings"
@@ -127,22 +126,4 @@ func parseOpcache(text string) opcacheState {
 	}
 	s.JITUsed = s.JITSize - min(jitFree, s.JITSize)
 	return s
-}
-
-// exchangeScript has a worker run a script of phpserve's own and returns the beginning of what it says.
-func exchangeScript(conn *fastcgi.Conn, script string, params map[string]string) (string, error) {
-	if err := conn.Send(&fastcgi.Request{Params: bootParams(script, params), KeepConn: true}); err != nil {
-		return "", err
-	}
-	var out bytes.Buffer
-	for {
-		rec, err := conn.Next()
-		if err != nil {
-			return out.String(), err
-		}
-		if rec.Type == fastcgi.TypeEndRequest {
-			return out.String(), nil
-		}
-		out.Write(rec.Content[:min(len(rec.Content), greetingLimit-out.Len())])
-	}
 }

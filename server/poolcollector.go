@@ -9,7 +9,8 @@ import (
 
 // poolCollector tells what the pools know by themselves, read when somebody asks.
 type poolCollector struct {
-	s *Server
+	s        metricsSource
+	opcaches *opcaches
 
 	fpm map[string]*prometheus.Desc // php-fpm's, by name
 
@@ -21,12 +22,12 @@ type poolCollector struct {
 // php-fpm puts the pool's name into this help text, which several pools in one answer rule out.
 const fpmUpHelp = "Could the pool be reached?"
 
-func newPoolCollector(s *Server) *poolCollector {
+func newPoolCollector(s metricsSource, opcaches *opcaches) *poolCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	c := &poolCollector{
-		s: s, fpm: map[string]*prometheus.Desc{},
+		s: s, opcaches: opcaches, fpm: map[string]*prometheus.Desc{},
 		up:       desc("phpfpm_up", fpmUpHelp, "pool"),
 		workers:  desc("phpserve_workers", "Workers by what they do.", "pool", "state"),
 		queue:    desc("phpserve_queue_requests", "Requests that wait for a worker.", "pool"),
@@ -73,7 +74,7 @@ func (c *poolCollector) Collect(to chan<- prometheus.Metric) {
 	pools := c.s.Pools()
 	ctx, cancel := context.WithTimeout(context.Background(), opcacheRound)
 	defer cancel()
-	c.s.opcaches.renew(ctx, pools, opcacheFresh)
+	c.opcaches.renew(ctx, pools, opcacheFresh)
 	for _, p := range pools {
 		name, status, stats := p.Config().Name, p.Status(false), p.Stats()
 		up := 0.0
@@ -98,7 +99,7 @@ func (c *poolCollector) Collect(to chan<- prometheus.Metric) {
 		for reason := range manager.EndReasons {
 			counter(c.exits, stats.EndedBy[reason], name, reason.String())
 		}
-		o := c.s.opcaches.last(name)
+		o := c.opcaches.last(name)
 		if o.Asked.IsZero() || o.Problem != "" {
 			continue
 		}
@@ -114,5 +115,5 @@ func (c *poolCollector) Collect(to chan<- prometheus.Metric) {
 		counter(c.opcacheRestarts, o.HashResets, name, "keys")
 		counter(c.opcacheRestarts, o.Resets, name, "manual")
 	}
-	gauge(c.spool, float64(c.s.bodies.disk.taken()))
+	gauge(c.spool, float64(c.s.SpooledBodies()))
 }

@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -90,84 +88,4 @@ func (m *metrics) forget(pool string) {
 // class finds the metrics of a status.
 func (r *requestMetrics) class(status int) *classMetrics {
 	return r.classes[min(max(status/100, 1), len(statusClasses))-1]()
-}
-
-// count notes that a site has a request.
-func (x *exchange) count() {
-	if x.metrics = x.php.metrics; x.metrics != nil {
-		x.metrics.http().inFlight.Inc()
-	}
-}
-
-// observe records the end of a site's request.
-func (x *exchange) observe() {
-	if x.metrics == nil {
-		return
-	}
-	r := x.metrics.http()
-	r.inFlight.Dec()
-	if x.pool == "" {
-		r = x.metrics.static()
-	}
-	r.bytes.Add(float64(x.bytes))
-	c := r.class(x.status)
-	c.duration.Observe(time.Since(x.start).Seconds())
-	if x.pool == "" {
-		return
-	}
-	x.metrics.latency.add(time.Since(x.start))
-	c.queue.Observe(x.queueTime.Seconds())
-	if x.pid != 0 {
-		c.php.Observe(x.phpTime.Seconds())
-	}
-}
-
-// count notes that a web server has a request.
-func (q *responderRequest) count() {
-	if m := q.target.php.metrics; m != nil {
-		q.metrics, q.trace.arrived = m.fastcgi(), time.Now()
-		q.metrics.inFlight.Inc()
-	}
-}
-
-// observe records the end of a web server's response. The first call counts.
-func (q *responderRequest) observe() {
-	r, t := q.metrics, &q.trace
-	if r == nil {
-		return
-	}
-	q.metrics = nil
-	r.inFlight.Dec()
-	r.bytes.Add(float64(max(0, t.sentBytes-t.headBytes)))
-	now := time.Now()
-	c := r.class(t.status)
-	c.duration.Observe(now.Sub(t.arrived).Seconds())
-	if t.queued.IsZero() {
-		return // a page of phpserve's own, or no script
-	}
-	q.target.php.metrics.latency.add(now.Sub(t.arrived))
-	if t.began.IsZero() {
-		c.queue.Observe(now.Sub(t.queued).Seconds())
-		return
-	}
-	c.queue.Observe(t.began.Sub(t.queued).Seconds())
-	c.php.Observe(now.Sub(t.began).Seconds())
-}
-
-// statusOf is the status in the beginning of a response's head. PHP sends the field first, and only where it is not 200
-// (cgi_main.c:sapi_cgi_send_headers).
-func statusOf(head []byte) int {
-	const ok, digits = 200, 3
-	rest, found := bytes.CutPrefix(head, []byte("Status: "))
-	if !found || len(rest) < digits {
-		return ok
-	}
-	status := 0
-	for _, d := range rest[:digits] {
-		if d < '0' || d > '9' {
-			return ok
-		}
-		status = 10*status + int(d-'0')
-	}
-	return status
 }

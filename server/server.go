@@ -97,7 +97,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	s.newSpools()
 	if cfg.Admin != "" {
 		s.log = slog.New(&recentHandler{Handler: logger.Handler(), to: &s.recent})
-		s.metrics, s.watch, s.profiles.s = newMetrics(s, version), newWatch(s), s
+		s.metrics, s.watch, s.profiles.s = newMetrics(s, &s.opcaches, version), newWatch(s), s
 		s.bodies.spooled = s.metrics.spooledRequests
 	}
 	pools := make([]manager.PoolConfig, len(cfg.Pools))
@@ -115,6 +115,9 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	}
 	return s, nil
 }
+
+// SpooledBodies is how many bytes request bodies take on disk.
+func (s *Server) SpooledBodies() int64 { return s.bodies.disk.taken() }
 
 // openSites opens the document roots, and gives each site its pool.
 func (s *Server) openSites() error {
