@@ -51,7 +51,7 @@ type admin struct {
 func (s *Server) adminHandlers(mux *http.ServeMux) {
 	mux.HandleFunc("GET "+adminHealthPath, func(w http.ResponseWriter, _ *http.Request) { adminText(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET "+adminReadyPath, s.answerReady)
-	mux.Handle("GET /metrics", s.metrics.handler(log.New(&httpErrors{s.log}, "", 0)))
+	mux.Handle("GET /metrics", s.metrics.Handler(log.New(&httpErrors{s.log}, "", 0)))
 	s.dashboardHandlers(mux)
 }
 

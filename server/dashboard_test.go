@@ -14,6 +14,7 @@ import (
 
 	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/metrics"
 )
 
 // events opens the dashboard's stream.
@@ -174,7 +175,7 @@ func TestOpcacheIsAskedWithoutARequest(t *testing.T) {
 		pids := ts.idleWorkers(1)
 		before, _ := ts.pool().Status(true), ts.pool().Stats()
 		for range 5 { // more often than pm.max_requests
-			state, ok := askOpcache(t.Context(), ts.pool())
+			state, ok := metrics.AskOpcache(t.Context(), ts.pool())
 			if !ok || state.Problem != "" || state.Used == 0 || state.Scripts == 0 || state.Misses == 0 || state.MaxKeys == 0 {
 				t.Fatalf("opcache is %+v, %v", state, ok)
 			}
@@ -200,7 +201,7 @@ func TestOpcacheThatDoesNotTell(t *testing.T) {
 			c.Pools[0].PHPAdminValue = append(c.Pools[0].PHPAdminValue, setting)
 		})
 		eventually(t, "a worker is idle and tells", func() bool {
-			state, ok := askOpcache(t.Context(), ts.pool())
+			state, ok := metrics.AskOpcache(t.Context(), ts.pool())
 			return ok && strings.Contains(state.Problem, want)
 		})
 		if values := ts.askAdmin("/metrics").body; strings.Contains(values, "phpserve_opcache_scripts{") {
@@ -212,7 +213,7 @@ func TestOpcacheThatDoesNotTell(t *testing.T) {
 func FuzzParseOpcache(f *testing.F) {
 	f.Add("phpserve-worker:1;\nmemory_usage.used_memory=12\njit.buffer_size=1\njit.buffer_free=2\nenabled=1\nmissing=1")
 	f.Fuzz(func(t *testing.T, text string) {
-		if s := parseOpcache(text); s.JITUsed > s.JITSize || s.Asked.IsZero() {
+		if s := metrics.ParseOpcache(text); s.JITUsed > s.JITSize || s.Asked.IsZero() {
 			t.Errorf("%q: %+v", text, s)
 		}
 	})

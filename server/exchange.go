@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/metrics"
 	"github.com/phpserve/phpserve/server/site"
 )
 
@@ -48,7 +49,7 @@ type exchange struct {
 	stderr                 string // what PHP said, for the error page
 	user                   string // REMOTE_USER of the log: the name in Basic credentials
 
-	metrics *poolMetrics // nil: nothing is recorded
+	metrics *metrics.Pool // nil: nothing is recorded
 }
 
 func (x *exchange) WriteHeader(status int) {

@@ -5,7 +5,7 @@ import "time"
 // count notes that a site has a request.
 func (x *exchange) count() {
 	if x.metrics = x.php.metrics; x.metrics != nil {
-		x.metrics.http().inFlight.Inc()
+		x.metrics.HTTP().InFlight.Inc()
 	}
 }
 
@@ -14,20 +14,20 @@ func (x *exchange) observe() {
 	if x.metrics == nil {
 		return
 	}
-	r := x.metrics.http()
-	r.inFlight.Dec()
+	r := x.metrics.HTTP()
+	r.InFlight.Dec()
 	if x.pool == "" {
-		r = x.metrics.static()
+		r = x.metrics.Static()
 	}
-	r.bytes.Add(float64(x.bytes))
-	c := r.class(x.status)
-	c.duration.Observe(time.Since(x.start).Seconds())
+	r.Bytes.Add(float64(x.bytes))
+	c := r.Class(x.status)
+	c.Duration.Observe(time.Since(x.start).Seconds())
 	if x.pool == "" {
 		return
 	}
-	x.metrics.latency.add(time.Since(x.start))
-	c.queue.Observe(x.queueTime.Seconds())
+	x.metrics.Latency.Add(time.Since(x.start))
+	c.Queue.Observe(x.queueTime.Seconds())
 	if x.pid != 0 {
-		c.php.Observe(x.phpTime.Seconds())
+		c.PHP.Observe(x.phpTime.Seconds())
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/metrics"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -348,7 +349,7 @@ func TestMetricsHaveBoundedLabels(t *testing.T) {
 		"phpserve_request_duration_seconds{code=5xx,pool=www,via=http}":   5,
 	})
 	known := map[string][]string{
-		"pool": {"www"}, "via": {viaHTTP, viaStatic, viaFastCGI}, "code": statusClasses[:], "state": {"idle", "busy", "starting", "used", "free", "wasted"},
+		"pool": {"www"}, "via": {metrics.ViaHTTP, metrics.ViaStatic, metrics.ViaFastCGI}, "code": metrics.StatusClasses[:], "state": {"idle", "busy", "starting", "used", "free", "wasted"},
 		"result": {"ok", "error"}, "of": {"request", "response"}, "version": {"test"}, "reason": {"queue_full", "queue_timeout", "memory", "keys", "manual"},
 	}
 	for reason := range manager.EndReasons {
@@ -375,8 +376,8 @@ func TestNothingIsRecordedWithoutAdmin(t *testing.T) {
 }
 
 func TestRecordingARequestAllocatesNothing(t *testing.T) {
-	m := newMetrics(&Server{}, &opcaches{}, "test")
-	slot := &poolSlot{metrics: m.pool("www")}
+	m := metrics.New(&Server{}, &metrics.Opcaches{}, "test")
+	slot := &poolSlot{metrics: m.Pool("www")}
 	x := &exchange{php: slot, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
 	q := &responderRequest{target: &responderTarget{php: slot}}
 	record := func() {
@@ -393,8 +394,8 @@ func TestRecordingARequestAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkRecordingARequest(b *testing.B) {
-	m := newMetrics(&Server{}, &opcaches{}, "test")
-	x := &exchange{php: &poolSlot{metrics: m.pool("www")}, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
+	m := metrics.New(&Server{}, &metrics.Opcaches{}, "test")
+	x := &exchange{php: &poolSlot{metrics: m.Pool("www")}, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
 	for b.Loop() {
 		x.count()
 		x.observe()
@@ -402,14 +403,14 @@ func BenchmarkRecordingARequest(b *testing.B) {
 }
 
 func TestMetricsOfAPoolThatIsGoneGo(t *testing.T) {
-	m := newMetrics(&Server{}, &opcaches{}, "test")
+	m := metrics.New(&Server{}, &metrics.Opcaches{}, "test")
 	for _, name := range []string{"a", "b"} {
-		p := m.pool(name)
-		p.http().class(200).duration.Observe(1)
-		p.fastcgi().class(500).queue.Observe(1)
+		p := m.Pool(name)
+		p.HTTP().Class(200).Duration.Observe(1)
+		p.FastCGI().Class(500).Queue.Observe(1)
 	}
-	m.forget("a")
-	all, err := m.registry.Gather()
+	m.Forget("a")
+	all, err := m.Registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/metrics"
 )
 
 // poolSlot is the place of a pool: sites and FastCGI addresses hold it, and a reload puts another pool in it.
 type poolSlot struct {
 	use     atomic.Pointer[poolInUse]
-	metrics *poolMetrics // nil: nothing is recorded
+	metrics *metrics.Pool // nil: nothing is recorded
 }
 
 // poolInUse is a pool with what requests need to know of it.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/boot"
 )
 
 // Changes says what a reload did, with the names of pools.
@@ -184,7 +185,7 @@ func (n *nextPools) take() (c Changes) {
 	replaced := map[string]*poolInUse{}
 	for name, pool := range n.pools {
 		if s.slots[name] == nil {
-			s.slots[name] = &poolSlot{metrics: s.metrics.pool(name)}
+			s.slots[name] = &poolSlot{metrics: s.metrics.Pool(name)}
 		} else if replaced[name] = s.slots[name].use.Load(); replaced[name].Pool == pool {
 			delete(replaced, name)
 			continue
@@ -205,8 +206,8 @@ func (n *nextPools) take() (c Changes) {
 		if n.pools[name] == nil {
 			replaced[name] = s.slots[name].use.Load()
 			delete(s.slots, name)
-			s.metrics.forget(name)
-			s.opcaches.byPool.Delete(name)
+			s.metrics.Forget(name)
+			s.opcaches.ByPool.Delete(name)
 			c.Removed = append(c.Removed, name)
 		}
 	}
@@ -294,7 +295,7 @@ func (s *Server) newPool(ctx context.Context, p manager.PoolConfig, php *manager
 	if php == nil {
 		return nil, fmt.Errorf("[pool %s] has no PHP", p.Name)
 	}
-	pool, err := manager.NewPool(ctx, p, php, dialer{}, s.log)
+	pool, err := manager.NewPool(ctx, p, php, boot.Dialer{}, s.log)
 	if err != nil {
 		return nil, err
 	}

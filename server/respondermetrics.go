@@ -8,8 +8,8 @@ import (
 // count notes that a web server has a request.
 func (q *responderRequest) count() {
 	if m := q.target.php.metrics; m != nil {
-		q.metrics, q.trace.arrived = m.fastcgi(), time.Now()
-		q.metrics.inFlight.Inc()
+		q.metrics, q.trace.arrived = m.FastCGI(), time.Now()
+		q.metrics.InFlight.Inc()
 	}
 }
 
@@ -20,21 +20,21 @@ func (q *responderRequest) observe() {
 		return
 	}
 	q.metrics = nil
-	r.inFlight.Dec()
-	r.bytes.Add(float64(max(0, t.sentBytes-t.headBytes)))
+	r.InFlight.Dec()
+	r.Bytes.Add(float64(max(0, t.sentBytes-t.headBytes)))
 	now := time.Now()
-	c := r.class(t.status)
-	c.duration.Observe(now.Sub(t.arrived).Seconds())
+	c := r.Class(t.status)
+	c.Duration.Observe(now.Sub(t.arrived).Seconds())
 	if t.queued.IsZero() {
 		return // a page of phpserve's own, or no script
 	}
-	q.target.php.metrics.latency.add(now.Sub(t.arrived))
+	q.target.php.metrics.Latency.Add(now.Sub(t.arrived))
 	if t.began.IsZero() {
-		c.queue.Observe(now.Sub(t.queued).Seconds())
+		c.Queue.Observe(now.Sub(t.queued).Seconds())
 		return
 	}
-	c.queue.Observe(t.began.Sub(t.queued).Seconds())
-	c.php.Observe(now.Sub(t.began).Seconds())
+	c.Queue.Observe(t.began.Sub(t.queued).Seconds())
+	c.PHP.Observe(now.Sub(t.began).Seconds())
 }
 
 // statusOf is the status in the beginning of a response's head. PHP sends the field first, and only where it is not 200

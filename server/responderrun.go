@@ -17,6 +17,7 @@ import (
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/metrics"
 )
 
 // responderRequest is one request of a web server on its way through a worker.
@@ -45,7 +46,7 @@ type responderRequest struct {
 	timedOut  atomic.Bool
 	errors    *errorHeader // nil: there is none
 	trace     fpmTrace
-	metrics   *requestMetrics // nil: nothing is recorded, or all is
+	metrics   *metrics.Requests // nil: nothing is recorded, or all is
 }
 
 // run answers one request.

@@ -18,9 +18,9 @@ func (s *Server) serve(l net.Listener, isTLS bool) {
 	}
 	secure := &tlsListener{
 		limitedListener: limited, config: s.tls.config(), timeout: s.cfg.HeaderTimeout, refused: s.logRefused,
-		done: func() { s.metrics.handshake(true) },
+		done: func() { s.metrics.Handshake(true) },
 		failed: func(peer net.Addr, reason string) {
-			s.metrics.handshake(false)
+			s.metrics.Handshake(false)
 			s.log.Debug("TLS handshake failed", "client", peer.String(), "reason", reason)
 		},
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/metrics"
 	"github.com/phpserve/phpserve/server/site"
 )
 
@@ -45,9 +46,9 @@ type Server struct {
 	inherited    map[string]net.Listener // of responders, by their address, and of admin; see Inherit
 	addrs        []listenAddr            // of listeners, with the real port
 	admin        *admin                  // nil: none
-	metrics      *metrics                // nil: nothing is recorded
+	metrics      *metrics.Metrics        // nil: nothing is recorded
 	recent       recentLog               // with an admin address
-	opcaches     opcaches                // with an admin address
+	opcaches     metrics.Opcaches        // with an admin address
 	watch        *watch                  // with an admin address
 	profiles     profiles
 	rare         rareLog
@@ -97,15 +98,15 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	s.newSpools()
 	if cfg.Admin != "" {
 		s.log = slog.New(&recentHandler{Handler: logger.Handler(), to: &s.recent})
-		s.metrics, s.watch, s.profiles.s = newMetrics(s, &s.opcaches, version), newWatch(s), s
-		s.bodies.spooled = s.metrics.spooledRequests
+		s.metrics, s.watch, s.profiles.s = metrics.New(s, &s.opcaches, version), newWatch(s), s
+		s.bodies.spooled = s.metrics.SpooledRequests
 	}
 	pools := make([]manager.PoolConfig, len(cfg.Pools))
 	for i := range pools {
 		pools[i] = cfg.pool(i)
 	}
 	err = s.newPools(s.running, pools, php, func(name string, pool *manager.Pool) {
-		s.pools[name], s.slots[name] = pool, &poolSlot{metrics: s.metrics.pool(name)}
+		s.pools[name], s.slots[name] = pool, &poolSlot{metrics: s.metrics.Pool(name)}
 		s.slots[name].put(s, pool)
 	})
 	if err != nil {

@@ -14,7 +14,7 @@ func (y *relay) stream() error {
 	spool := newResponseSpool(y.s, y.x.key)
 	spool.free = int64(freeOf(y.r.ProtoMajor))
 	if y.s.metrics != nil {
-		spool.spooled = y.s.metrics.spooledResponses
+		spool.spooled = y.s.metrics.SpooledResponses
 	}
 	y.writeHead(-1)
 	first, taken := y.raw[y.bodyAt:], y.rawTaken

@@ -13,6 +13,7 @@ import (
 
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/manager/phpstack"
+	"github.com/phpserve/phpserve/server/metrics"
 )
 
 const (
@@ -46,7 +47,7 @@ type watch struct {
 type poolWatch struct {
 	pool      *manager.Pool
 	points    []watchPoint // the newest last
-	latencies []*latencyCounts
+	latencies []*metrics.Counts
 	cpu       map[int]time.Duration // of each worker, by pid, at the last look
 	looked    time.Time
 	slowSeen  time.Time // of the newest slow request that is known
@@ -69,20 +70,20 @@ type watchPoint struct {
 
 // watchPool is a pool as the dashboard gets it with each look.
 type watchPool struct {
-	Name     string       `json:"name"`
-	PHP      string       `json:"php"`
-	PM       string       `json:"pm"`
-	Engine   string       `json:"engine"`
-	Up       bool         `json:"up"`
-	Max      int          `json:"max"`
-	Accepted uint64       `json:"accepted"`
-	Slow     uint64       `json:"slow"`
-	SlowOff  bool         `json:"slowOff,omitempty"` // no request_slowlog_timeout
-	Reached  uint64       `json:"reached"`
-	Rejected uint64       `json:"rejected"`
-	Now      watchPoint   `json:"now"`
-	History  []watchPoint `json:"history,omitempty"` // in the first message
-	Opcache  opcacheState `json:"opcache"`
+	Name     string          `json:"name"`
+	PHP      string          `json:"php"`
+	PM       string          `json:"pm"`
+	Engine   string          `json:"engine"`
+	Up       bool            `json:"up"`
+	Max      int             `json:"max"`
+	Accepted uint64          `json:"accepted"`
+	Slow     uint64          `json:"slow"`
+	SlowOff  bool            `json:"slowOff,omitempty"` // no request_slowlog_timeout
+	Reached  uint64          `json:"reached"`
+	Rejected uint64          `json:"rejected"`
+	Now      watchPoint      `json:"now"`
+	History  []watchPoint    `json:"history,omitempty"` // in the first message
+	Opcache  metrics.Opcache `json:"opcache"`
 }
 
 // watchWorker is a worker as the dashboard gets it.
@@ -138,13 +139,13 @@ func (w *watch) run(ctx context.Context) {
 	defer func() { asking <- struct{}{} }() // waits
 	for {
 		w.look(time.Now())
-		if w.heard() && time.Since(asked) > opcacheFresh {
+		if w.heard() && time.Since(asked) > metrics.OpcacheFresh {
 			select {
 			case asking <- struct{}{}:
 				asked = time.Now()
 				go func() {
 					defer func() { <-asking }()
-					w.s.opcaches.renew(ctx, w.s.Pools(), opcacheFresh/2)
+					w.s.opcaches.Renew(ctx, w.s.Pools(), metrics.OpcacheFresh/2)
 				}()
 			default:
 			}
@@ -205,14 +206,14 @@ func (w *watch) message(now time.Time) *watchMessage {
 		known.pool = p
 		status, stats := p.Status(true), p.Stats()
 		status.Measure()
-		known.note(now, w.s.metrics.latencyOf(cfg.Name), &status, &stats)
+		known.note(now, w.s.metrics.LatencyOf(cfg.Name), &status, &stats)
 		m.Workers = append(m.Workers, known.workers(now, &status)...)
 		m.Slow = append(m.Slow, known.newSlow()...)
 		kind, _ := p.Engine()
 		m.Pools = append(m.Pools, watchPool{
 			Name: cfg.Name, PHP: p.PHP().Version, PM: cfg.PM, Engine: kind, Up: p.Ready(), Max: cfg.MaxChildren, Accepted: status.Accepted,
 			Slow: status.SlowRequests, SlowOff: cfg.RequestSlowlogTimeout == 0, Reached: status.MaxChildrenReached,
-			Rejected: stats.QueueFull + stats.QueueTimeouts, Opcache: w.s.opcaches.last(cfg.Name),
+			Rejected: stats.QueueFull + stats.QueueTimeouts, Opcache: w.s.opcaches.Last(cfg.Name),
 			Now: known.points[len(known.points)-1],
 		})
 	}
@@ -239,16 +240,16 @@ func rank(w *watchWorker) float64 {
 }
 
 // note adds a point to what is remembered.
-func (k *poolWatch) note(now time.Time, l *latency, status *manager.Status, stats *manager.Stats) {
+func (k *poolWatch) note(now time.Time, l *metrics.Latency, status *manager.Status, stats *manager.Stats) {
 	p := watchPoint{Time: now.UnixMilli(), Queue: status.ListenQueue, Idle: status.Idle, Busy: status.Active, Starting: stats.Starting}
 	if l != nil {
-		counts := l.now()
+		counts := l.Now()
 		if n := len(k.latencies); n > 0 {
 			if passed := now.Sub(k.looked).Seconds(); passed > 0 {
-				p.Rate = float64(counts.since(k.latencies[n-1]).total()) / passed
+				p.Rate = float64(counts.Since(k.latencies[n-1]).Total()) / passed
 			}
-			lately := counts.since(k.latencies[0])
-			millis := func(q float64) float64 { return float64(lately.quantile(q).Microseconds()) / 1e3 }
+			lately := counts.Since(k.latencies[0])
+			millis := func(q float64) float64 { return float64(lately.Quantile(q).Microseconds()) / 1e3 }
 			p.P50, p.P95, p.P99 = millis(.5), millis(.95), millis(.99)
 		}
 		k.latencies = append(k.latencies, counts)

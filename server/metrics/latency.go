@@ -1,4 +1,4 @@
-package server
+package metrics
 
 import (
 	"math/bits"
@@ -13,11 +13,11 @@ const (
 	latencyBuckets = 32 * latencySteps // up to some 70 minutes
 )
 
-// latency counts requests by how long they took, for percentiles of any stretch of time.
-type latency struct{ counts [latencyBuckets]atomic.Uint64 }
+// Latency counts requests by how long they took, for percentiles of any stretch of time.
+type Latency struct{ counts [latencyBuckets]atomic.Uint64 }
 
-// latencyCounts are the counts of one moment or, as the difference of two, of the time between.
-type latencyCounts [latencyBuckets]uint64
+// Counts are the counts of one moment or, as the difference of two, of the time between.
+type Counts [latencyBuckets]uint64
 
 func latencyBucket(d time.Duration) int {
 	us := uint64(max(0, d.Microseconds()))
@@ -38,18 +38,20 @@ func latencyOf(bucket int) time.Duration {
 	return time.Duration(low+1<<shift/2) * time.Microsecond
 }
 
-func (l *latency) add(d time.Duration) { l.counts[latencyBucket(d)].Add(1) }
+// Add counts a request that took d.
+func (l *Latency) Add(d time.Duration) { l.counts[latencyBucket(d)].Add(1) }
 
-func (l *latency) now() *latencyCounts {
-	var c latencyCounts
+// Now is how many there have been up to now.
+func (l *Latency) Now() *Counts {
+	var c Counts
 	for i := range c {
 		c[i] = l.counts[i].Load()
 	}
 	return &c
 }
 
-// since is what came behind before.
-func (c *latencyCounts) since(before *latencyCounts) *latencyCounts {
+// Since is what came behind before.
+func (c *Counts) Since(before *Counts) *Counts {
 	d := *c
 	for i := range d {
 		d[i] -= before[i]
@@ -57,16 +59,17 @@ func (c *latencyCounts) since(before *latencyCounts) *latencyCounts {
 	return &d
 }
 
-func (c *latencyCounts) total() (n uint64) {
+// Total is the number of requests.
+func (c *Counts) Total() (n uint64) {
 	for _, k := range c {
 		n += k
 	}
 	return n
 }
 
-// quantile is the time that a share q of the requests did not exceed; zero without requests.
-func (c *latencyCounts) quantile(q float64) time.Duration {
-	n := c.total()
+// Quantile is the time that a share q of the requests did not exceed; zero without requests.
+func (c *Counts) Quantile(q float64) time.Duration {
+	n := c.Total()
 	rank := uint64(q * float64(n))
 	for i, k := range c {
 		if k > 0 && rank < k {

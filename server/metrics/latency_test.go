@@ -1,4 +1,4 @@
-package server
+package metrics
 
 import (
 	"math/rand/v2"
@@ -26,10 +26,10 @@ func TestLatencyBucketsAreInOrderAndClose(t *testing.T) {
 }
 
 func TestLatencyQuantiles(t *testing.T) {
-	var l latency
-	l.add(time.Hour) // from before
-	before := l.now()
-	if got := l.now().since(before).quantile(.99); got != 0 {
+	var l Latency
+	l.Add(time.Hour) // from before
+	before := l.Now()
+	if got := l.Now().Since(before).Quantile(.99); got != 0 {
 		t.Errorf("of nothing: %v", got)
 	}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -37,16 +37,16 @@ func TestLatencyQuantiles(t *testing.T) {
 	for range 5000 {
 		d := time.Duration(random.ExpFloat64() * float64(20*time.Millisecond))
 		all = append(all, d)
-		l.add(d)
+		l.Add(d)
 	}
 	slices.Sort(all)
-	got := l.now().since(before)
-	if got.total() != 5000 {
-		t.Errorf("there are %d", got.total())
+	got := l.Now().Since(before)
+	if got.Total() != 5000 {
+		t.Errorf("there are %d", got.Total())
 	}
 	for _, q := range []float64{.5, .95, .99} {
 		want := all[int(q*5000)]
-		if d := got.quantile(q); d < want*92/100 || d > want*108/100 {
+		if d := got.Quantile(q); d < want*92/100 || d > want*108/100 {
 			t.Errorf("%v: %v, want %v", q, d, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package server
+package metrics
 
 import (
 	"context"
@@ -9,19 +9,20 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/boot"
 )
 
 const (
-	// opcacheFresh is how old an answer may be.
-	opcacheFresh = 10 * time.Second
+	// OpcacheFresh is how old an answer may be.
+	OpcacheFresh = 10 * time.Second
 	// opcacheTimeout is how long a worker that has nothing to do may take to tell, and opcacheRound how long all of them that are asked
 	// for metrics; the others' last answers stand then.
 	opcacheTimeout = 2 * time.Second
 	opcacheRound   = 4 * time.Second
 )
 
-// opcacheState is how much of a pool's opcache is used. Only PHP can tell it.
-type opcacheState struct {
+// Opcache is how much of a pool's opcache is used. Only PHP can tell it.
+type Opcache struct {
 	Asked   time.Time `json:"asked,omitzero"` // zero: not yet, for no worker was idle
 	Problem string    `json:"problem,omitempty"`
 	Full    bool      `json:"full"`
@@ -45,61 +46,61 @@ type opcacheState struct {
 	JITSize    uint64 `json:"jitSize"`
 }
 
-// opcaches remembers what the pools said of their opcaches.
-type opcaches struct {
+// Opcaches remembers what the pools said of their opcaches.
+type Opcaches struct {
 	asking sync.Mutex // one is asked at a time
-	byPool sync.Map   // opcacheState by the pool's name
+	ByPool sync.Map   // opcacheState by the pool's name
 }
 
-// last is what a pool said last; the zero state if nothing.
-func (o *opcaches) last(pool string) opcacheState {
-	state, _ := o.byPool.Load(pool)
-	known, _ := state.(opcacheState)
+// Last is what a pool said last; the zero state if nothing.
+func (o *Opcaches) Last(pool string) Opcache {
+	state, _ := o.ByPool.Load(pool)
+	known, _ := state.(Opcache)
 	return known
 }
 
-// renew asks the pools whose last answer is too old and that have an idle worker, until ctx ends.
-func (o *opcaches) renew(ctx context.Context, pools []*manager.Pool, fresh time.Duration) {
+// Renew asks the pools whose last answer is too old and that have an idle worker, until ctx ends.
+func (o *Opcaches) Renew(ctx context.Context, pools []*manager.Pool, fresh time.Duration) {
 	o.asking.Lock()
 	defer o.asking.Unlock()
 	for _, p := range pools {
 		name := p.Config().Name
-		if ctx.Err() != nil || time.Since(o.last(name).Asked) < fresh {
+		if ctx.Err() != nil || time.Since(o.Last(name).Asked) < fresh {
 			continue
 		}
-		if state, ok := askOpcache(ctx, p); ok {
-			o.byPool.Store(name, state)
+		if state, ok := AskOpcache(ctx, p); ok {
+			o.ByPool.Store(name, state)
 		}
 	}
 }
 
-// askOpcache has an idle worker tell of opcache. With the spawn engine each worker has an opcache of its own, and the answer is one
+// AskOpcache has an idle worker tell of opcache. With the spawn engine each worker has an opcache of its own, and the answer is one
 // worker's.
-func askOpcache(ctx context.Context, p *manager.Pool) (opcacheState, bool) {
+func AskOpcache(ctx context.Context, p *manager.Pool) (Opcache, bool) {
 	worker := p.AcquireIdle()
 	if worker == nil {
-		return opcacheState{}, false
+		return Opcache{}, false
 	}
 	conn := worker.Conn().(*fastcgi.Conn)
 	stop := time.AfterFunc(opcacheTimeout, conn.HangUp)
 	defer stop.Stop()
 	defer context.AfterFunc(ctx, conn.HangUp)()
-	output, err := exchangeScript(conn, p.WorkerScript(), map[string]string{"PHPSERVE_OPCACHE": "1"})
+	output, err := boot.Exchange(conn, p.WorkerScript(), map[string]string{"PHPSERVE_OPCACHE": "1"})
 	if err != nil || !conn.Reusable() {
 		worker.Release(manager.Broken)
-		return opcacheState{}, false
+		return Opcache{}, false
 	}
 	worker.Release(manager.Asked)
-	state := parseOpcache(output)
+	state := ParseOpcache(output)
 	if enable := p.INI("opcache.enable"); enable != "" && !manager.INIBool(enable) { // in the script it is off anyway
 		state.Problem = "opcache.enable is off"
 	}
 	return state, true
 }
 
-// parseOpcache reads what runtime/worker.php says.
-func parseOpcache(text string) opcacheState {
-	s := opcacheState{Asked: time.Now()}
+// ParseOpcache reads what runtime/worker.php says.
+func ParseOpcache(text string) Opcache {
+	s := Opcache{Asked: time.Now()}
 	number := map[string]*uint64{
 		"memory_usage.used_memory": &s.Used, "memory_usage.free_memory": &s.Free, "memory_usage.wasted_memory": &s.Wasted,
 		"interned_strings_usage.used_memory": &s.StringsUsed, "interned_strings_usage.buffer_size": &s.StringsSize,

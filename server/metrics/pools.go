@@ -1,4 +1,4 @@
-package server
+package metrics
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 
 // poolCollector tells what the pools know by themselves, read when somebody asks.
 type poolCollector struct {
-	s        metricsSource
-	opcaches *opcaches
+	s        Source
+	opcaches *Opcaches
 
 	fpm map[string]*prometheus.Desc // php-fpm's, by name
 
@@ -22,7 +22,7 @@ type poolCollector struct {
 // php-fpm puts the pool's name into this help text, which several pools in one answer rule out.
 const fpmUpHelp = "Could the pool be reached?"
 
-func newPoolCollector(s metricsSource, opcaches *opcaches) *poolCollector {
+func newPoolCollector(s Source, opcaches *Opcaches) *poolCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(name, help, labels, nil)
 	}
@@ -74,7 +74,7 @@ func (c *poolCollector) Collect(to chan<- prometheus.Metric) {
 	pools := c.s.Pools()
 	ctx, cancel := context.WithTimeout(context.Background(), opcacheRound)
 	defer cancel()
-	c.opcaches.renew(ctx, pools, opcacheFresh)
+	c.opcaches.Renew(ctx, pools, OpcacheFresh)
 	for _, p := range pools {
 		name, status, stats := p.Config().Name, p.Status(false), p.Stats()
 		up := 0.0
@@ -99,7 +99,7 @@ func (c *poolCollector) Collect(to chan<- prometheus.Metric) {
 		for reason := range manager.EndReasons {
 			counter(c.exits, stats.EndedBy[reason], name, reason.String())
 		}
-		o := c.opcaches.last(name)
+		o := c.opcaches.Last(name)
 		if o.Asked.IsZero() || o.Problem != "" {
 			continue
 		}

@@ -1,4 +1,4 @@
-package server
+package boot
 
 import (
 	"bytes"
@@ -13,14 +13,14 @@ import (
 	"github.com/phpserve/phpserve/manager"
 )
 
-// dialer speaks FastCGI to new workers for package manager.
-type dialer struct{}
+// Dialer speaks FastCGI to new workers for package manager.
+type Dialer struct{}
 
-// greetingLimit bounds what is kept of a worker's answer to its greeting.
-const greetingLimit = 8 << 10
+// outputLimit bounds what is kept of a worker's answer to its greeting.
+const outputLimit = 8 << 10
 
-// bootParams are the parameters of a script of phpserve's own.
-func bootParams(script string, more map[string]string) []byte {
+// scriptParams are the parameters of a script of phpserve's own.
+func scriptParams(script string, more map[string]string) []byte {
 	p := fastcgi.AppendParam(nil, "GATEWAY_INTERFACE", "CGI/1.1")
 	p = fastcgi.AppendParam(p, "REQUEST_METHOD", "GET")
 	p = fastcgi.AppendParam(p, "SCRIPT_NAME", "/"+script)
@@ -37,11 +37,11 @@ func bootParams(script string, more map[string]string) []byte {
 }
 
 // Greet implements manager.Dialer.
-func (dialer) Greet(ctx context.Context, nc net.Conn, script string) (manager.Conn, string, error) {
+func (Dialer) Greet(ctx context.Context, nc net.Conn, script string) (manager.Conn, string, error) {
 	stop := context.AfterFunc(ctx, func() { nc.Close() })
 	defer stop()
 	conn := fastcgi.NewConn(nc)
-	output, err := exchangeScript(conn, script, nil)
+	output, err := Exchange(conn, script, nil)
 	if err == nil && !conn.Reusable() {
 		err = errors.New("it closed its connection after the greeting")
 	}
@@ -53,9 +53,9 @@ func (dialer) Greet(ctx context.Context, nc net.Conn, script string) (manager.Co
 }
 
 // Launch implements manager.Dialer.
-func (dialer) Launch(nc net.Conn, script string, params map[string]string) (io.ReadCloser, error) {
+func (Dialer) Launch(nc net.Conn, script string, params map[string]string) (io.ReadCloser, error) {
 	conn := fastcgi.NewConn(nc)
-	if err := conn.Send(&fastcgi.Request{Params: bootParams(script, params)}); err != nil {
+	if err := conn.Send(&fastcgi.Request{Params: scriptParams(script, params)}); err != nil {
 		conn.Close()
 		return nil, err
 	}
@@ -98,9 +98,9 @@ func (l *launched) Read(p []byte) (int, error) {
 
 func (l *launched) Close() error { return l.conn.Close() }
 
-// exchangeScript has a worker run a script of phpserve's own and returns the beginning of what it says.
-func exchangeScript(conn *fastcgi.Conn, script string, params map[string]string) (string, error) {
-	if err := conn.Send(&fastcgi.Request{Params: bootParams(script, params), KeepConn: true}); err != nil {
+// Exchange has a worker run a script of phpserve's own and returns the beginning of what it says.
+func Exchange(conn *fastcgi.Conn, script string, params map[string]string) (string, error) {
+	if err := conn.Send(&fastcgi.Request{Params: scriptParams(script, params), KeepConn: true}); err != nil {
 		return "", err
 	}
 	var out bytes.Buffer
@@ -112,6 +112,6 @@ func exchangeScript(conn *fastcgi.Conn, script string, params map[string]string)
 		if rec.Type == fastcgi.TypeEndRequest {
 			return out.String(), nil
 		}
-		out.Write(rec.Content[:min(len(rec.Content), greetingLimit-out.Len())])
+		out.Write(rec.Content[:min(len(rec.Content), outputLimit-out.Len())])
 	}
 }
