@@ -25,6 +25,9 @@ func (p *Pool) rollOver() {
 			return // the pool stops; Stop closes the old engine
 		}
 		failures++
+		p.mu.Lock()
+		p.failures, p.lastErr = max(p.failures, failures), err // while it has no workers either, it is not ready
+		p.mu.Unlock()
 		delay := backoff(failures)
 		p.log.Error("cannot start a zygote", "error", err, "next_try_in", delay)
 		select {

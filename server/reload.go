@@ -20,7 +20,7 @@ import (
 // Changes says what a reload did, with the names of pools.
 type Changes struct {
 	Added    []string // pools that are new
-	Replaced []string // pools whose configuration, PHP or ini files changed, or that cannot know whether their scripts did
+	Replaced []string // pools whose configuration, PHP or ini files changed, that cannot know whether their scripts did, or that could not serve
 	Kept     []string // pools that go on as they are
 	Removed  []string // pools that are gone
 }
@@ -146,12 +146,12 @@ func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manag
 	return n, nil
 }
 
-// makePools makes the pools that are new or forced.
+// makePools makes the pools that are new or forced, and those that cannot serve, which a reload is to mend or to tell of.
 func (n *nextPools) makePools(ctx context.Context, force func(pool string) bool) error {
 	var needed []manager.PoolConfig
 	for i := range n.cfg.Pools {
 		p := n.cfg.pool(i)
-		if old := n.s.pools[p.Name]; !force(p.Name) && old != nil && old.Unchanged(p, n.php[p.Name]) {
+		if old := n.s.pools[p.Name]; !force(p.Name) && old != nil && old.Unchanged(p, n.php[p.Name]) && old.Ready() {
 			n.pools[p.Name] = old
 		} else {
 			needed = append(needed, p)
