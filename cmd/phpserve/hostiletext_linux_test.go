@@ -67,6 +67,11 @@ func sendRaw(t *testing.T, url, head string) string {
 	return body.String()
 }
 
+// basicCredentials are those of a user (RFC 7617).
+func basicCredentials(user string) string {
+	return base64.StdEncoding.EncodeToString([]byte(user + ":x"))
+}
+
 // requestsWith are the request heads that have a text in each place where a client can put it.
 func requestsWith(text string) []string {
 	var coded strings.Builder
@@ -74,7 +79,7 @@ func requestsWith(text string) []string {
 		fmt.Fprintf(&coded, "%%%02x", c)
 	}
 	const end = " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: text/plain\r\n"
-	basic := "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(text+":x")) + "\r\n\r\n"
+	basic := "Authorization: Basic " + basicCredentials(text) + "\r\n\r\n"
 	heads := []string{
 		"GET /" + coded.String() + end + "\r\n", "GET /" + coded.String() + ".php" + end + "\r\n", "GET /?q=" + coded.String() + end + "\r\n", "GET /" + end + basic,
 		"GET /index.php/" + coded.String() + end + "\r\n", "GET /die.php?q=" + coded.String() + end + "\r\n",
@@ -151,7 +156,7 @@ func TestNoTextOfClientsOrScriptsForgesLinesOfFPM(t *testing.T) {
 			s.ask("www.sock", map[string]string{param: text}, "")
 			s.ask("www.sock", map[string]string{param: "/" + text + ".php"}, "")
 		}
-		s.ask("www.sock", map[string]string{"HTTP_AUTHORIZATION": "Basic " + base64.StdEncoding.EncodeToString([]byte(text+":x"))}, "")
+		s.ask("www.sock", map[string]string{"HTTP_AUTHORIZATION": "Basic " + basicCredentials(text)}, "")
 		_, out, errs := phpserve(t, "status", "--full", at)
 		mustBeTame(t, "status --full of "+name, out+errs)
 	}
