@@ -133,14 +133,16 @@ func TestFPMLogsGoOnWhenThereIsRoomAgain(t *testing.T) {
 			if err := os.Truncate(path, 0); err != nil {
 				t.Fatal(err)
 			}
-			patient.Eventually(t, "the log goes on", func() bool {
-				full := size() > 7<<10
-				if full { // with what had waited
+			arrived := false
+			patient.Eventually(t, "the log goes on, with what had waited", func() bool {
+				text, err := os.ReadFile(path)
+				arrived = arrived || err == nil && (strings.Contains(string(text), "while-full") || name == "slow" && len(text) > 0)
+				if len(text) > 7<<10 { // full again
 					if err := os.Truncate(path, 0); err != nil {
 						t.Fatal(err)
 					}
 				}
-				return !full && size() > 0
+				return arrived
 			})
 			p.stop(t)
 		})
@@ -158,5 +160,46 @@ func fillFile(t *testing.T, path string, size int) {
 	}
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestCountsOfRepeatedLinesAreToldWhenPhpserveStops has workers die more often than the log tells of one by one, and stops at once.
+func TestCountsOfRepeatedLinesAreToldWhenPhpserveStops(t *testing.T) {
+	t.Parallel()
+	const script = `<?php posix_kill(getmypid(), SIGKILL);`
+	t.Run("fpm", func(t *testing.T) {
+		t.Parallel()
+		s := startOwn(t, poolWith(), map[string]string{"s.php": script})
+		for range 3 * repeatBurst {
+			s.ask("www.sock", map[string]string{"REQUEST_METHOD": "POST"}, "")
+		}
+		s.stop(syscall.SIGTERM)
+		mustTellCounts(t, s.out.String(), "exited on signal 9")
+	})
+	t.Run("run", func(t *testing.T) {
+		t.Parallel()
+		dir := openFolder(t, "phpserve-counts-")
+		writeFile(t, filepath.Join(dir, "index.php"), script)
+		s, err := launch(dir, cleanEnviron(), "run", "--listen", "127.0.0.1:0", ".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.kill) // if it still runs
+		for range 3 * repeatBurst {
+			newVisitor(t, s.url).post(502, "/", nil)
+		}
+		if err := s.stop(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		mustTellCounts(t, s.stderr.String(), "502")
+	})
+}
+
+// mustTellCounts fails unless lines that say the same are fewer than there were, and one says how many more there were.
+func mustTellCounts(t *testing.T, log, same string) {
+	t.Helper()
+	n := strings.Count(log, same)
+	if n == 0 || n > 2*repeatBurst || !strings.Contains(log, " more times in the last ") {
+		t.Errorf("%d lines with %q in\n%s", n, same, log)
 	}
 }
