@@ -74,13 +74,14 @@ func (b *body) close() {
 // bodyLinger is how long the rest of a body that is not wanted may still come, so that the client gets to read the answer.
 const bodyLinger = time.Second
 
-// spoolBody reads the request's body to its end. limit is max_body_size, 0 for none.
-func (s *Server) spoolBody(x *exchange, r *http.Request, limit int64) (*body, error) {
+// receive reads a request's body to its end. client is who is charged for it, limit is max_body_size, 0 for none, and pause how long
+// the client may send nothing. Its errors are ErrBodyTooLarge, ErrBodiesFull, a ClientError, or the disk's.
+func (s *spools) receive(w http.ResponseWriter, client netip.Addr, r *http.Request, limit int64, pause time.Duration) (*body, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return newBody(), nil
 	}
-	control := http.NewResponseController(x.ResponseWriter)
-	b, err := s.readBody(control, x.key, r, limit)
+	control := http.NewResponseController(w)
+	b, err := s.read(control, client, r, limit, pause)
 	var deadline time.Time
 	if err != nil {
 		deadline = time.Now().Add(bodyLinger) // net/http goes on to read
@@ -89,20 +90,20 @@ func (s *Server) spoolBody(x *exchange, r *http.Request, limit int64) (*body, er
 	return b, err
 }
 
-// readBody is spoolBody with a body. It leaves a read deadline behind.
-func (s *Server) readBody(control *http.ResponseController, client netip.Addr, r *http.Request, limit int64) (*body, error) {
+// read is receive with a body. It leaves a read deadline behind.
+func (s *spools) read(control *http.ResponseController, client netip.Addr, r *http.Request, limit int64, pause time.Duration) (*body, error) {
 	if limit == 0 {
-		limit = s.bodies.disk.limit
+		limit = s.bodies.limit
 	}
 	switch { // before a byte is read: no 100-continue is sent
 	case limit > 0 && r.ContentLength > limit:
 		return nil, errBodyTooLarge
-	case r.ContentLength > s.bodies.memLimit && !s.bodies.disk.room(client, r.ContentLength):
+	case r.ContentLength > s.cfg.Memory && !s.bodies.room(client, r.ContentLength):
 		return nil, errBodiesFull
 	}
-	in := &pausingReader{r: r.Body, control: control, pause: s.cfg.BodyTimeout, left: limit, start: time.Now()}
+	in := &pausingReader{r: r.Body, control: control, pause: pause, left: limit, start: time.Now()}
 	b := newBody()
-	if err := s.bodies.fill(b, in, r.ContentLength, client); err != nil {
+	if err := s.fill(b, in, r.ContentLength, client); err != nil {
 		b.close()
 		return nil, bodyError(err)
 	}
@@ -110,12 +111,12 @@ func (s *Server) readBody(control *http.ResponseController, client netip.Addr, r
 }
 
 // fill reads a body to its end; length is what was announced, 0 or less if nothing was.
-func (s *bodySpools) fill(b *body, in io.Reader, length int64, client netip.Addr) error {
-	want := s.memLimit
+func (s *spools) fill(b *body, in io.Reader, length int64, client netip.Addr) error {
+	want := s.cfg.Memory
 	if length > 0 && length <= want {
 		want = length
 	}
-	b.mem.client, b.mem.budget = client, s.memory
+	b.mem.client, b.mem.budget = client, &s.memory
 	whole, err := b.mem.read(in, want)
 	switch {
 	case err == io.EOF && length <= 0 || err == nil && whole && length == want:

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/phpserve/phpserve/server/site"
 )
 
 // pacedBody gives step bytes each interval, size in all.
@@ -36,13 +34,9 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// bodyServer is a server with what it needs to receive bodies; limit is spool.bodies.
-func bodyServer(t *testing.T, limit int64) *Server {
-	c := DefaultConfig()
-	c.SpoolDir, c.SpoolMemory, c.SpoolBodies = t.TempDir(), 4096, limit
-	s := &Server{cfg: &c}
-	s.newSpools()
-	return s
+// bodySpools are spools that receive bodies; limit is spool.bodies.
+func bodySpools(t *testing.T, limit int64) *spools {
+	return newSpools(spoolConfig{Dir: t.TempDir(), Memory: 4096, Bodies: limit, LargestBody: limit})
 }
 
 func TestBodyMustKeepUpTheMinimumRate(t *testing.T) {
@@ -65,17 +59,17 @@ func TestBodyMustKeepUpTheMinimumRate(t *testing.T) {
 					body, start := test.body, time.Now()
 					r := httptest.NewRequest(http.MethodPost, "/", &body)
 					r.ContentLength = length
-					s := bodyServer(t, 0)
-					b, err := s.spoolBody(&exchange{ResponseWriter: httptest.NewRecorder()}, r, 0)
+					s := bodySpools(t, 0)
+					b, err := s.receive(httptest.NewRecorder(), netip.Addr{}, r, 0, time.Minute)
 					if test.late == 0 {
 						if err != nil || b.size != int64(test.body.size) {
 							t.Fatalf("after %v: %v", time.Since(start), err)
 						}
 						b.close()
-					} else if took := time.Since(start); judge(err).status != http.StatusRequestTimeout || took != test.late {
+					} else if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took != test.late {
 						t.Errorf("after %v, want %v: %v", took, test.late, err)
 					}
-					if disk, memory := s.bodies.disk.taken(), s.memory.taken(); disk+memory != 0 {
+					if disk, memory := s.bodies.taken(), s.memory.taken(); disk+memory != 0 {
 						t.Errorf("%d and %d bytes remain taken", disk, memory)
 					}
 				})
@@ -126,9 +120,9 @@ func TestBodyTakesMemoryOnlyAsItArrives(t *testing.T) {
 func TestBodyIsKeptUntilItsLastUserCloses(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(pattern(0, 10_000)))
-	s := bodyServer(t, 10_000)
-	budget := &s.bodies.disk
-	b, err := s.spoolBody(&exchange{ResponseWriter: httptest.NewRecorder()}, r, 0)
+	s := bodySpools(t, 10_000)
+	budget := &s.bodies
+	b, err := s.receive(httptest.NewRecorder(), netip.Addr{}, r, 0, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,14 +162,14 @@ func TestBodyBudgetIsForAllBodies(t *testing.T) {
 		"no limit, and a length to find": {0, 1 << 40, 100_000, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := bodyServer(t, test.limit)
-			budget := &s.bodies.disk
+			s := bodySpools(t, test.limit)
+			budget := &s.bodies
 			budget.used = test.used
 			r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(pattern(0, test.size)))
 			if !test.declared {
 				r.ContentLength = -1
 			}
-			b, err := s.spoolBody(&exchange{ResponseWriter: httptest.NewRecorder()}, r, 0)
+			b, err := s.receive(httptest.NewRecorder(), netip.Addr{}, r, 0, time.Minute)
 			if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
 				t.Fatalf("got %v, want %v", err, test.want)
 			}
@@ -194,15 +188,11 @@ func TestBodyBudgetIsForAllBodies(t *testing.T) {
 
 func TestBodyOfOneClientTakesItsShareOfMemoryAndThenGoesToAFile(t *testing.T) {
 	t.Parallel()
-	c := DefaultConfig()
-	c.SpoolDir, c.SpoolMemory, c.SpoolMemoryTotal, c.SpoolBodies = t.TempDir(), 64<<10, 512<<10, 16<<20
-	c.Sites = []site.Config{{MaxBodySize: 1 << 20}}
-	s := &Server{cfg: &c}
-	s.newSpools()
+	s := newSpools(spoolConfig{Dir: t.TempDir(), Memory: 64 << 10, MemoryTotal: 512 << 10, Bodies: 16 << 20, LargestBody: 1 << 20})
 	greedy, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	receive := func(client netip.Addr, size int) (*body, error) {
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(pattern(0, size)))
-		return s.spoolBody(&exchange{ResponseWriter: httptest.NewRecorder(), key: client}, r, 0)
+		return s.receive(httptest.NewRecorder(), client, r, 0, time.Minute)
 	}
 	var all []*body
 	inMemory := func(client netip.Addr) (n int) {
@@ -224,7 +214,7 @@ func TestBodyOfOneClientTakesItsShareOfMemoryAndThenGoesToAFile(t *testing.T) {
 	if a, b := inMemory(greedy), inMemory(other); a != 2 || b != 2 {
 		t.Errorf("%d bodies of one client and %d of another are in memory", a, b)
 	}
-	for s.bodies.disk.room(greedy, 1<<20) {
+	for s.bodies.room(greedy, 1<<20) {
 		b, err := receive(greedy, 1<<20)
 		if err != nil {
 			t.Fatal(err)
@@ -242,7 +232,7 @@ func TestBodyOfOneClientTakesItsShareOfMemoryAndThenGoesToAFile(t *testing.T) {
 	for _, b := range all {
 		b.close()
 	}
-	if disk, memory := s.bodies.disk.taken(), s.memory.taken(); disk+memory != 0 || len(s.memory.byClient)+len(s.bodies.disk.byClient) != 0 {
+	if disk, memory := s.bodies.taken(), s.memory.taken(); disk+memory != 0 || len(s.memory.byClient)+len(s.bodies.byClient) != 0 {
 		t.Errorf("%d and %d bytes remain taken", disk, memory)
 	}
 }

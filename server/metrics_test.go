@@ -370,7 +370,7 @@ func TestNothingIsRecordedWithoutAdmin(t *testing.T) {
 	t.Parallel()
 	ts := startServer(t, manager.EngineZygote, metricScripts, nil)
 	ts.get("/ok.php")
-	if ts.metrics != nil || ts.slots["www"].metrics != nil || ts.bodies.spooled != nil || ts.AdminURL() != "" {
+	if ts.metrics != nil || ts.slots["www"].metrics != nil || ts.spools.countRequests != nil || ts.AdminURL() != "" {
 		t.Error("something is recorded that nobody can ask for")
 	}
 }

@@ -20,7 +20,7 @@ func (y *relay) mayGather() bool {
 	if len(y.raw) < freeOf(y.r.ProtoMajor) {
 		return true
 	}
-	if y.rawTaken == 0 && y.s.memory.take(y.x.key, most) {
+	if y.rawTaken == 0 && y.s.spools.memory.take(y.x.key, most) {
 		y.rawTaken = most
 	}
 	return y.rawTaken > 0 && len(y.raw) < gatherLimit
@@ -35,9 +35,9 @@ func (y *relay) awaitRoom() {
 	if y.timer != nil {
 		y.timer.Stop() // the script is done
 	}
-	for n := min(int64(cap(y.raw)), y.s.memory.most()); ; {
-		freed := y.s.memory.wait() // before looking for room: nothing that is given back is missed
-		if y.s.memory.take(y.x.key, n) {
+	for n := min(int64(cap(y.raw)), y.s.spools.memory.most()); ; {
+		freed := y.s.spools.memory.wait() // before looking for room: nothing that is given back is missed
+		if y.s.spools.memory.take(y.x.key, n) {
 			y.rawTaken = n
 			return
 		}
@@ -52,7 +52,7 @@ func (y *relay) awaitRoom() {
 // keepOnly gives back what was taken beyond n bytes.
 func (y *relay) keepOnly(n int) {
 	if more := y.rawTaken - int64(n); more > 0 {
-		y.s.memory.give(y.x.key, more)
+		y.s.spools.memory.give(y.x.key, more)
 		y.rawTaken = int64(n)
 	}
 }

@@ -191,7 +191,7 @@ func (p *responder) accept() {
 		p.mu.Unlock()
 		p.serving.Add(1)
 		r := fastcgi.NewResponder(c)
-		r.Share(paramMemory{&p.s.memory})
+		r.Share(paramMemory{&p.s.spools.memory})
 		go p.serve(c, r)
 	}
 }

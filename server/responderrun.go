@@ -184,7 +184,7 @@ func (q *responderRequest) spool() (*body, error) {
 		return b, nil
 	}
 	in := io.LimitReader(q.in.Body(), max(length, 0)) // PHP reads no more than that
-	if err := q.p.s.bodies.fill(b, webServerBody{in}, 0, q.client()); err != nil {
+	if err := q.p.s.spools.fill(b, webServerBody{in}, 0, q.client()); err != nil {
 		b.close()
 		return nil, bodyError(err)
 	}

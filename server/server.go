@@ -37,9 +37,7 @@ type Server struct {
 	php          map[*site.Site]*poolSlot // of each site
 	trusted      trustedProxies
 	tls          *certificates
-	memory       spoolBudget  // of bodies, responses and parameters in memory
-	responses    spoolBudget  // of responses on disk
-	bodies       bodySpools   // of request bodies
+	spools       *spools      // of bodies and responses on their way
 	plain        http.Handler // answers what comes without TLS
 	listeners    []net.Listener
 	responders   []*responder
@@ -95,11 +93,11 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	s.emergency.set(cfg.EmergencyRestartThreshold, cfg.EmergencyRestartInterval)
 	s.reloads, s.endReloads = context.WithCancel(context.Background())
 	s.running, s.cancel = context.WithCancel(context.Background())
-	s.newSpools()
+	s.spools = newSpools(s.cfg.spoolConfig())
 	if cfg.Admin != "" {
 		s.log = slog.New(&recentHandler{Handler: logger.Handler(), to: &s.recent})
 		s.metrics, s.watch, s.profiles.s = metrics.New(s, &s.opcaches, version), newWatch(s), s
-		s.bodies.spooled = s.metrics.SpooledRequests
+		s.spools.countRequests, s.spools.countResponses = s.metrics.SpooledRequests, s.metrics.SpooledResponses
 	}
 	pools := make([]manager.PoolConfig, len(cfg.Pools))
 	for i := range pools {
@@ -118,7 +116,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 }
 
 // SpooledBodies is how many bytes request bodies take on disk.
-func (s *Server) SpooledBodies() int64 { return s.bodies.disk.taken() }
+func (s *Server) SpooledBodies() int64 { return s.spools.bodies.taken() }
 
 // openSites opens the document roots, and gives each site its pool.
 func (s *Server) openSites() error {
@@ -142,22 +140,21 @@ func (s *Server) openSites() error {
 	return nil
 }
 
-// newSpools makes the budgets.
-func (s *Server) newSpools() {
-	s.memory = newSpoolBudget(s.cfg.SpoolMemoryTotal, 2*s.cfg.SpoolMemory)
-	s.responses = newSpoolBudget(s.cfg.SpoolResponses, 0)
+// spoolConfig is what the server's spools may take.
+func (c *Config) spoolConfig() spoolConfig {
 	var largest int64
-	for i := range s.cfg.Sites {
-		if largest = max(largest, s.cfg.Sites[i].MaxBodySize); s.cfg.Sites[i].MaxBodySize == 0 {
-			largest = s.cfg.SpoolBodies
+	for i := range c.Sites {
+		if largest = max(largest, c.Sites[i].MaxBodySize); c.Sites[i].MaxBodySize == 0 {
+			largest = c.SpoolBodies
 			break
 		}
 	}
-	if len(s.cfg.Responders) > 0 { // how large a body may be is up to the web server
-		largest = max(largest, s.cfg.SpoolBodies/2)
+	if len(c.Responders) > 0 { // how large a body may be is up to the web server
+		largest = max(largest, c.SpoolBodies/2)
 	}
-	s.bodies = bodySpools{
-		dir: s.cfg.SpoolDir, memLimit: s.cfg.SpoolMemory, memory: &s.memory, disk: newSpoolBudget(s.cfg.SpoolBodies, largest),
+	return spoolConfig{
+		Dir: c.SpoolDir, Memory: c.SpoolMemory, MemoryTotal: c.SpoolMemoryTotal, Disk: c.SpoolDisk, Responses: c.SpoolResponses,
+		Bodies: c.SpoolBodies, LargestBody: largest,
 	}
 }
 

@@ -65,9 +65,10 @@ const freeSpool = 64 << 10
 // spoolBuffers keeps the memory of finished spools.
 var spoolBuffers = buffer.NewPool(freeSpool)
 
-func newResponseSpool(s *Server, client netip.Addr) *responseSpool {
+// response is a new spool for a response to a client. free is how many bytes of its memory are not taken from the budget.
+func (s *spools) response(client netip.Addr, free int64) *responseSpool {
 	r := &responseSpool{
-		dir: s.cfg.SpoolDir, memLimit: s.cfg.SpoolMemory, free: freeSpool, diskLimit: s.cfg.SpoolDisk, client: client,
+		dir: s.cfg.Dir, memLimit: s.cfg.Memory, free: free, diskLimit: s.cfg.Disk, client: client, spooled: s.countResponses,
 		memory: &s.memory, disk: &s.responses, room: make(chan struct{}, 1), mem: *spoolBuffers.Get().(*[]byte),
 	}
 	r.changed.L = &r.mu

@@ -1,17 +1,12 @@
 package server
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net/http"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -62,15 +57,13 @@ func (s *responseSpool) fileSize(t *testing.T) int64 {
 	return info.Size()
 }
 
-// spoolServer is a server with what spools need of it.
-func spoolServer(t *testing.T, memory, disk int64) *Server {
-	s := &Server{cfg: &Config{SpoolDir: t.TempDir(), SpoolMemory: memory, SpoolDisk: disk}}
-	s.newSpools()
-	return s
+// testSpools are spools with so much memory and disk for each response.
+func testSpools(t *testing.T, memory, disk int64) *spools {
+	return newSpools(spoolConfig{Dir: t.TempDir(), Memory: memory, Disk: disk})
 }
 
 func testSpool(t *testing.T, memory, disk int64) *responseSpool {
-	s := newResponseSpool(spoolServer(t, memory, disk), netip.Addr{})
+	s := testSpools(t, memory, disk).response(netip.Addr{}, freeSpool)
 	t.Cleanup(s.leave)
 	return s
 }
@@ -152,8 +145,8 @@ func TestResponseSpoolByChanceInOneGoroutine(t *testing.T) {
 		for r.at < written {
 			r.piece(t)
 		}
-		s.end(errTerminated)
-		if _, err := s.next(); !errors.Is(err, errTerminated) {
+		s.end(io.ErrUnexpectedEOF)
+		if _, err := s.next(); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("seed %d: ended with %v", seed, err)
 		}
 		s.leave()
@@ -202,7 +195,7 @@ func TestResponseSpoolFileNeverExceedsItsLimit(t *testing.T) {
 func TestResponseSpoolThatIsFullHasTheWriterWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := newResponseSpool(spoolServer(t, 10, 100), netip.Addr{})
+		s := testSpools(t, 10, 100).response(netip.Addr{}, freeSpool)
 		var n int
 		var err error
 		returned := make(chan struct{})
@@ -232,61 +225,5 @@ func TestResponseSpoolThatIsFullHasTheWriterWait(t *testing.T) {
 		if n, err := s.Write([]byte("x")); n != 0 || !errors.Is(err, errReaderGone) {
 			t.Errorf("behind the end: wrote %d: %v", n, err)
 		}
-	})
-}
-
-// openSpoolFiles are the sizes of this process's files in a spool folder, which have no name.
-func openSpoolFiles(t *testing.T, dir string) (sizes []int64) {
-	t.Helper()
-	fds, err := filepath.Glob("/proc/self/fd/*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		if to, err := os.Readlink(fd); err != nil || !strings.HasPrefix(to, dir+"/") { // others come and go meanwhile
-			continue
-		}
-		if info, err := os.Stat(fd); err == nil {
-			sizes = append(sizes, info.Size())
-		}
-	}
-	return sizes
-}
-
-// A reader that is always a little behind must not let the file become as large as the response.
-func TestResponseToASlowReaderTakesNoMoreDiskThanAllowed(t *testing.T) {
-	t.Parallel()
-	const disk, size = 1 << 20, 32 << 20
-	eachEngine(t, func(t *testing.T, engine string) {
-		dir := t.TempDir()
-		ts := startServer(t, engine, map[string]string{"big.php": bigScript}, func(c *Config) {
-			c.SpoolDir, c.SpoolMemory, c.SpoolDisk = dir, 64<<10, disk
-		})
-		conn := connect(t, ts)
-		if err := conn.SetReadBuffer(64 << 10); err != nil {
-			t.Fatal(err)
-		}
-		send(t, conn, "GET /big.php HTTP/1.0\r\nHost: a\r\n\r\n")
-		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		total, largest := int64(0), int64(0)
-		for buf := make([]byte, 128<<10); err == nil; {
-			var n int
-			n, err = io.ReadFull(resp.Body, buf)
-			if bad := strings.Trim(string(buf[:n]), "x"); bad != "" {
-				t.Fatalf("after %d bytes: %.20q", total, bad)
-			}
-			total += int64(n)
-			for _, size := range openSpoolFiles(t, dir) {
-				largest = max(largest, size)
-			}
-		}
-		if total != size || largest > disk || largest == 0 {
-			t.Errorf("%d bytes arrived (%v), the file took up to %d of %d", total, err, largest, disk)
-		}
-		eventually(t, "the file is given back", func() bool { return len(openSpoolFiles(t, dir)) == 0 })
 	})
 }

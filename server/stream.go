@@ -11,11 +11,7 @@ import (
 
 // stream sends a response that PHP is still writing.
 func (y *relay) stream() error {
-	spool := newResponseSpool(y.s, y.x.key)
-	spool.free = int64(freeOf(y.r.ProtoMajor))
-	if y.s.metrics != nil {
-		spool.spooled = y.s.metrics.SpooledResponses
-	}
+	spool := y.s.spools.response(y.x.key, int64(freeOf(y.r.ProtoMajor)))
 	y.writeHead(-1)
 	first, taken := y.raw[y.bodyAt:], y.rawTaken
 	y.raw, y.rawTaken = nil, 0 // the goroutine's from now on
@@ -23,7 +19,7 @@ func (y *relay) stream() error {
 	y.s.tails.Go(func() {
 		_, err := spool.Write(first)
 		first = nil
-		y.s.memory.give(x.key, taken)
+		y.s.spools.memory.give(x.key, taken)
 		y.tail(spool, err)
 	})
 	over, err := y.copySpool(spool)
