@@ -11,23 +11,23 @@ import (
 
 // stream sends a response that PHP is still writing.
 func (y *relay) stream() error {
-	spool := y.s.spools.response(y.x.key, int64(freeOf(y.r.ProtoMajor)))
+	out := y.s.spools.response(y.x.key, int64(freeOf(y.r.ProtoMajor)))
 	y.writeHead(-1)
 	first, taken := y.raw[y.bodyAt:], y.rawTaken
 	y.raw, y.rawTaken = nil, 0 // the goroutine's from now on
 	x := y.x
 	y.s.tails.Go(func() {
-		_, err := spool.Write(first)
+		_, err := out.Write(first)
 		first = nil
 		y.s.spools.memory.give(x.key, taken)
-		y.tail(spool, err)
+		y.tail(out, err)
 	})
-	over, err := y.copySpool(spool)
+	over, err := y.copySpool(out)
 	if over {
 		y.abort.disarm() // before the context ends: the script goes on
-		spool.enough()
+		out.enough()
 	}
-	spool.leave()
+	out.leave()
 	x.phpTime = time.Since(y.started)
 	if err != nil {
 		x.err = err
@@ -37,13 +37,13 @@ func (y *relay) stream() error {
 	return nil
 }
 
-// copySpool writes what arrives in the spool to the client, each piece at once. Each has timeouts.write, but not the
+// copySpool writes what arrives in the out to the client, each piece at once. Each has timeouts.write, but not the
 // pauses of the script between them. Once as much as the script announced is out, the response is over: the client's next
 // request does not wait for the script.
-func (y *relay) copySpool(spool *responseSpool) (over bool, err error) {
+func (y *relay) copySpool(out *responseSpool) (over bool, err error) {
 	x, control := y.x, http.NewResponseController(y.x.ResponseWriter)
 	for left := y.announced(); left != 0; {
-		p, err := spool.next()
+		p, err := out.next()
 		if err == io.EOF {
 			return false, nil
 		}
@@ -70,14 +70,14 @@ func (y *relay) copySpool(spool *responseSpool) (over bool, err error) {
 	return true, nil
 }
 
-// tail drains the worker to the end of its request, into the spool if there is one, unless err says that this has failed already, and
+// tail drains the worker to the end of its request, into the out if there is one, unless err says that this has failed already, and
 // gives it back.
-func (y *relay) tail(spool *responseSpool, err error) {
+func (y *relay) tail(out *responseSpool, err error) {
 	sink := func(p []byte) error {
-		if spool == nil {
+		if out == nil {
 			return nil
 		}
-		_, err := spool.Write(p)
+		_, err := out.Write(p)
 		return err
 	}
 	for err == nil && !y.ended {
@@ -85,8 +85,8 @@ func (y *relay) tail(spool *responseSpool, err error) {
 		err = y.step(sink)
 		if y.finished && !was {
 			y.detach()
-			if spool != nil {
-				spool.end(nil)
+			if out != nil {
+				out.end(nil)
 			}
 		}
 	}
@@ -94,16 +94,16 @@ func (y *relay) tail(spool *responseSpool, err error) {
 		err = errClientGone
 	}
 	if err != nil {
-		if spool != nil {
-			spool.end(err)
+		if out != nil {
+			out.end(err)
 		}
 		if err := y.fail(err); !y.finished || !errors.Is(err, errClientGone) {
 			y.s.log.Warn("request broke off", "pool", y.x.pool, "pid", y.x.pid, "script", y.x.script, "request_id", y.x.id, "error", err)
 		}
 		return
 	}
-	if spool != nil {
-		spool.end(nil)
+	if out != nil {
+		out.end(nil)
 	}
 	y.release(manager.Done)
 }
