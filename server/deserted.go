@@ -7,6 +7,7 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/spool"
 )
 
 // desertedOutput is how long a script whose client has left may go on once it writes output. Most scripts are done then. Its next
@@ -19,8 +20,8 @@ type deserted struct {
 	conn     *fastcgi.Conn
 	worker   *manager.Worker
 	messages messageBuffer
-	deadline time.Time // by request_terminate_timeout; zero: none
-	body     *body     // its own share
+	deadline time.Time   // by request_terminate_timeout; zero: none
+	body     *spool.Body // its own share
 	log      func(messages []string)
 }
 
@@ -62,5 +63,5 @@ func (d *deserted) listen() {
 		outcome = manager.Aborted
 	}
 	d.worker.Release(outcome)
-	d.body.close()
+	d.body.Close()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/files"
 	"github.com/phpserve/phpserve/server/site"
+	"github.com/phpserve/phpserve/server/spool"
 	"github.com/phpserve/phpserve/web"
 )
 
@@ -31,7 +32,7 @@ type verdict struct {
 func judge(err error) verdict {
 	var (
 		pathError *files.PathError
-		client    *clientError
+		client    *spool.ClientError
 		worker    *workerError
 		link      *files.LinkError
 		head      *fastcgi.HeadError
@@ -55,12 +56,12 @@ func judge(err error) verdict {
 			status: http.StatusRequestHeaderFieldsTooLarge, summary: "The request's header is larger than this server allows.",
 			hint: "max_header_size is the limit. Cookies are what makes a header large.",
 		}
-	case errors.Is(err, errBodyTooLarge):
+	case errors.Is(err, spool.ErrBodyTooLarge):
 		return verdict{
 			status: http.StatusRequestEntityTooLarge, summary: "The request body is larger than this site allows.",
 			hint: "max_body_size is the limit; PHP's own are post_max_size and upload_max_filesize.",
 		}
-	case errors.Is(err, errBodiesFull):
+	case errors.Is(err, spool.ErrBodiesFull):
 		return verdict{
 			status: http.StatusServiceUnavailable, retryAfter: 5, summary: "The server has no room for another request body.",
 			hint: "spool.bodies is what all bodies that are larger than spool.memory may take on disk together.",

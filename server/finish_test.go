@@ -364,6 +364,6 @@ func TestFinishRequestLeavesTheScriptItsBody(t *testing.T) {
 		if now := ts.idleWorkers(2); !slices.Equal(now, workers) {
 			t.Errorf("workers were %v and are %v", workers, now)
 		}
-		eventually(t, "the files are given back", func() bool { return ts.spools.bodies.taken() == 0 && len(openSpoolFiles(t, dir)) == 0 })
+		eventually(t, "the files are given back", func() bool { return ts.spools.Bodies.Taken() == 0 && len(openSpoolFiles(t, dir)) == 0 })
 	})
 }

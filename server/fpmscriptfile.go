@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"github.com/phpserve/phpserve/server/spool"
 )
 
 // validScriptPath says whether php-fpm takes a path for that of a script: no component may be ".."
@@ -130,19 +132,19 @@ func (c *fpmScriptConfig) open(path string) (*os.File, error) {
 
 // openBody has b be the file that a web server keeps a body in (REQUEST_BODY_FILE, main/SAPI.c), as PHP's user may read it: a worker
 // of php-fpm opens it as that user and in its chroot.
-func (c *fpmScriptConfig) openBody(b *body, name string, length int64) (err error) {
-	c.As.Do(func() { b.given, err = c.open(name) })
+func (c *fpmScriptConfig) openBody(b *spool.Body, name string, length int64) (err error) {
+	c.As.Do(func() { b.Given, err = c.open(name) })
 	if err != nil {
 		return fmt.Errorf("cannot read REQUEST_BODY_FILE: %w", err)
 	}
-	info, err := b.given.Stat()
+	info, err := b.Given.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = errors.New("not a regular file")
 	}
 	if err != nil {
-		b.close()
+		b.Close()
 		return fmt.Errorf("cannot read REQUEST_BODY_FILE %q: %w", name, err)
 	}
-	b.size = min(max(length, 0), info.Size())
+	b.Size = min(max(length, 0), info.Size())
 	return nil
 }

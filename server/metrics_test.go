@@ -13,6 +13,7 @@ import (
 	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/metrics"
+	"github.com/phpserve/phpserve/server/spool"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -370,13 +371,13 @@ func TestNothingIsRecordedWithoutAdmin(t *testing.T) {
 	t.Parallel()
 	ts := startServer(t, manager.EngineZygote, metricScripts, nil)
 	ts.get("/ok.php")
-	if ts.metrics != nil || ts.slots["www"].metrics != nil || ts.spools.countRequests != nil || ts.AdminURL() != "" {
+	if ts.metrics != nil || ts.slots["www"].metrics != nil || ts.spools.CountRequests != nil || ts.AdminURL() != "" {
 		t.Error("something is recorded that nobody can ask for")
 	}
 }
 
 func TestRecordingARequestAllocatesNothing(t *testing.T) {
-	m := metrics.New(&Server{}, &metrics.Opcaches{}, "test")
+	m := metrics.New(&Server{spools: spool.New(spool.Config{})}, &metrics.Opcaches{}, "test")
 	slot := &poolSlot{metrics: m.Pool("www")}
 	x := &exchange{php: slot, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
 	q := &responderRequest{target: &responderTarget{php: slot}}
@@ -394,7 +395,7 @@ func TestRecordingARequestAllocatesNothing(t *testing.T) {
 }
 
 func BenchmarkRecordingARequest(b *testing.B) {
-	m := metrics.New(&Server{}, &metrics.Opcaches{}, "test")
+	m := metrics.New(&Server{spools: spool.New(spool.Config{})}, &metrics.Opcaches{}, "test")
 	x := &exchange{php: &poolSlot{metrics: m.Pool("www")}, start: time.Now(), status: 200, pool: "www", pid: 1, bytes: 10}
 	for b.Loop() {
 		x.count()
@@ -403,7 +404,7 @@ func BenchmarkRecordingARequest(b *testing.B) {
 }
 
 func TestMetricsOfAPoolThatIsGoneGo(t *testing.T) {
-	m := metrics.New(&Server{}, &metrics.Opcaches{}, "test")
+	m := metrics.New(&Server{spools: spool.New(spool.Config{})}, &metrics.Opcaches{}, "test")
 	for _, name := range []string{"a", "b"} {
 		p := m.Pool(name)
 		p.HTTP().Class(200).Duration.Observe(1)

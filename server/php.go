@@ -13,6 +13,7 @@ import (
 	"github.com/phpserve/phpserve/internal/buffer"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/site"
+	"github.com/phpserve/phpserve/server/spool"
 )
 
 // servePHP runs the script of t for the request.
@@ -33,10 +34,10 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *site.Target) error {
 	if err != nil {
 		return err
 	}
-	defer in.close()
+	defer in.Close()
 	params := paramBuffers.Get().(*[]byte)
 	defer paramBuffers.Put(params)
-	*params = s.environment(x, r, t, in.size).AppendParams((*params)[:0])
+	*params = s.environment(x, r, t, in.Size).AppendParams((*params)[:0])
 	for repeated := false; ; {
 		queued := time.Now()
 		worker, pool, err := x.php.acquire(r.Context(), x.key)
@@ -65,11 +66,11 @@ var paramBuffers = buffer.NewPool(4 << 10)
 var rawBuffers = buffer.NewPool(16 << 10)
 
 // relayOnce relays through one worker.
-func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, pool *poolInUse, in *body, params []byte) error {
+func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker, pool *poolInUse, in *spool.Body, params []byte) error {
 	x.pid = worker.PID()
 	begun := manager.Request{
 		ID: x.id, Method: r.Method, URI: r.RequestURI, Script: x.script, Name: x.scriptName, Query: r.URL.RawQuery, User: x.user,
-		Client: x.clientText, ContentLength: in.size,
+		Client: x.clientText, ContentLength: in.Size,
 	}
 	if pool.terminate > 0 {
 		begun.Deadline = time.Now().Add(pool.terminate)
@@ -78,7 +79,7 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 	raw := rawBuffers.Get().(*[]byte)
 	y := &relay{
 		s: s, x: x, r: r, worker: worker, conn: worker.Conn().(*fastcgi.Conn), messages: messageBuffer{token: pool.token}, raw: (*raw)[:0],
-		body: in.share(), deadline: begun.Deadline,
+		body: in.Share(), deadline: begun.Deadline,
 	}
 	defer func() {
 		y.keepOnly(0)
@@ -87,7 +88,7 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 			rawBuffers.Put(raw)
 		}
 	}()
-	err := y.run(&fastcgi.Request{Params: params, Body: in.reader(), BodyLen: in.size, KeepConn: true})
+	err := y.run(&fastcgi.Request{Params: params, Body: in.Reader(), BodyLen: in.Size, KeepConn: true})
 	if err != nil && !y.going {
 		x.phpTime, x.stderr = time.Since(y.started), y.said
 	}

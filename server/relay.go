@@ -9,6 +9,7 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/spool"
 )
 
 // headLimit is the most that a script's response head may take, in bytes; fields that are more are left out.
@@ -22,7 +23,7 @@ type relay struct {
 	r      *http.Request
 	worker *manager.Worker
 	conn   *fastcgi.Conn
-	body   *body // its own share, until release
+	body   *spool.Body // its own share, until release
 
 	head     fastcgi.Head
 	headDone bool
@@ -239,5 +240,5 @@ func (y *relay) release(o manager.Outcome) {
 		o = manager.Aborted
 	}
 	y.worker.Release(o)
-	y.body.close() // the connection is done with it: it has joined its writer
+	y.body.Close() // the connection is done with it: it has joined its writer
 }

@@ -1,5 +1,7 @@
 package server
 
+import "github.com/phpserve/phpserve/server/spool"
+
 // A client may let a complete response wait as long as it likes, and so what is in relay.raw counts as any other response: what goes
 // beyond a small piece is taken from the budget of memory that all bodies and responses share.
 
@@ -11,7 +13,7 @@ func freeOf(protoMajor int) int {
 	if protoMajor > 1 {
 		return freeStream
 	}
-	return freeSpool
+	return spool.FreeMemory
 }
 
 // mayGather says whether there may be more in y.raw. Where there is no room, the response streams.
@@ -20,7 +22,7 @@ func (y *relay) mayGather() bool {
 	if len(y.raw) < freeOf(y.r.ProtoMajor) {
 		return true
 	}
-	if y.rawTaken == 0 && y.s.spools.memory.take(y.x.key, most) {
+	if y.rawTaken == 0 && y.s.spools.Memory.Take(y.x.key, most) {
 		y.rawTaken = most
 	}
 	return y.rawTaken > 0 && len(y.raw) < gatherLimit
@@ -35,9 +37,9 @@ func (y *relay) awaitRoom() {
 	if y.timer != nil {
 		y.timer.Stop() // the script is done
 	}
-	for n := min(int64(cap(y.raw)), y.s.spools.memory.most()); ; {
-		freed := y.s.spools.memory.wait() // before looking for room: nothing that is given back is missed
-		if y.s.spools.memory.take(y.x.key, n) {
+	for n := min(int64(cap(y.raw)), y.s.spools.Memory.Most()); ; {
+		freed := y.s.spools.Memory.Wait() // before looking for room: nothing that is given back is missed
+		if y.s.spools.Memory.Take(y.x.key, n) {
 			y.rawTaken = n
 			return
 		}
@@ -52,7 +54,7 @@ func (y *relay) awaitRoom() {
 // keepOnly gives back what was taken beyond n bytes.
 func (y *relay) keepOnly(n int) {
 	if more := y.rawTaken - int64(n); more > 0 {
-		y.s.spools.memory.give(y.x.key, more)
+		y.s.spools.Memory.Give(y.x.key, more)
 		y.rawTaken = int64(n)
 	}
 }

@@ -49,14 +49,14 @@ func TestCompleteResponsesThatWaitForTheirClientShareTheMemory(t *testing.T) {
 					}
 				}
 				bounded := func() {
-					if taken := ts.spools.memory.taken(); taken > total/4 {
+					if taken := ts.spools.Memory.Taken(); taken > total/4 {
 						t.Errorf("one client has %d bytes of %d", taken, total)
 					}
 				}
 				eventually(t, "PHP waits for room", func() bool {
 					bounded()
 					stats := ts.pool().Stats()
-					return stats.Busy == 2 && stats.Waiting > 0 && ts.spools.memory.taken() > total/4-2*gatherLimit
+					return stats.Busy == 2 && stats.Waiting > 0 && ts.spools.Memory.Taken() > total/4-2*gatherLimit
 				})
 				if err := f.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20}); err != nil {
 					t.Fatal(err)
@@ -83,7 +83,7 @@ func TestCompleteResponsesThatWaitForTheirClientShareTheMemory(t *testing.T) {
 						t.Fatalf("stream %d is cut off: %v", frame.StreamID, frame.ErrCode)
 					}
 				}
-				eventually(t, "all is given back", func() bool { return ts.spools.memory.taken() == 0 && ts.spools.responses.taken() == 0 })
+				eventually(t, "all is given back", func() bool { return ts.spools.Memory.Taken() == 0 && ts.spools.Responses.Taken() == 0 })
 			})
 		})
 	}

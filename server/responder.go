@@ -16,6 +16,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/safefile"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/spool"
 )
 
 // ResponderConfig is an address at which a pool answers web servers that speak FastCGI, such as nginx: the listen.*
@@ -191,7 +192,7 @@ func (p *responder) accept() {
 		p.mu.Unlock()
 		p.serving.Add(1)
 		r := fastcgi.NewResponder(c)
-		r.Share(paramMemory{&p.s.spools.memory})
+		r.Share(paramMemory{&p.s.spools.Memory})
 		go p.serve(c, r)
 	}
 }
@@ -279,10 +280,10 @@ func (p *responder) setBusy(c *responderConn, busy bool) bool {
 }
 
 // paramMemory is the memory of long parameters. Whose they are is known when they are all there.
-type paramMemory struct{ budget *spoolBudget }
+type paramMemory struct{ budget *spool.Budget }
 
-func (m paramMemory) Take(n int64) bool { return m.budget.take(netip.Addr{}, n) }
-func (m paramMemory) Give(n int64)      { m.budget.give(netip.Addr{}, n) }
+func (m paramMemory) Take(n int64) bool { return m.budget.Take(netip.Addr{}, n) }
+func (m paramMemory) Give(n int64)      { m.budget.Give(netip.Addr{}, n) }
 
 // How long a connection that says nothing may go on when its address is closed: a web server may be about to send a request, most
 // likely so on one that it has just made.

@@ -18,6 +18,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/metrics"
+	"github.com/phpserve/phpserve/server/spool"
 )
 
 // responderRequest is one request of a web server on its way through a worker.
@@ -102,7 +103,7 @@ func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc
 	if err != nil {
 		return err
 	}
-	defer body.close()
+	defer body.Close()
 	q.stopWatch = sync.OnceFunc(q.in.OnAbort(cancel))
 	defer q.stopWatch()
 	params := q.params.appendTo(nil)
@@ -170,9 +171,9 @@ func (q *responderRequest) fail(err error) error {
 }
 
 // spool takes the request's whole body before a worker is taken.
-func (q *responderRequest) spool() (*body, error) {
+func (q *responderRequest) spool() (*spool.Body, error) {
 	length, unknown := q.bodyLength()
-	b := newBody()
+	b := spool.NewBody()
 	if name := q.params.get("REQUEST_BODY_FILE"); name != "" {
 		if unknown {
 			length = 0
@@ -180,15 +181,15 @@ func (q *responderRequest) spool() (*body, error) {
 		if err := q.target.script.openBody(b, name, length); err != nil {
 			return nil, err
 		}
-		q.tellLength(b.size, unknown || b.size < length)
+		q.tellLength(b.Size, unknown || b.Size < length)
 		return b, nil
 	}
 	in := io.LimitReader(q.in.Body(), max(length, 0)) // PHP reads no more than that
-	if err := q.p.s.spools.fill(b, webServerBody{in}, 0, q.client()); err != nil {
-		b.close()
-		return nil, bodyError(err)
+	if err := q.p.s.spools.Fill(b, webServerBody{in}, 0, q.client()); err != nil {
+		b.Close()
+		return nil, spool.BodyError(err)
 	}
-	q.tellLength(b.size, unknown || b.size < length)
+	q.tellLength(b.Size, unknown || b.Size < length)
 	return b, nil
 }
 
@@ -232,7 +233,7 @@ func (q *responderRequest) tellLength(size int64, wrong bool) {
 }
 
 // relay runs the request on one worker and passes on what it says.
-func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, body *body, params []byte) error {
+func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, body *spool.Body, params []byte) error {
 	conn := worker.Conn().(*fastcgi.Conn)
 	begun := q.described()
 	terminate := q.pool.terminate
@@ -255,8 +256,8 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	}
 	var abort aborter
 	abort.arm(ctx, conn)
-	share := body.share()
-	err := conn.Send(&fastcgi.Request{Params: params, Body: body.reader(), BodyLen: body.size, KeepConn: true})
+	share := body.Share()
+	err := conn.Send(&fastcgi.Request{Params: params, Body: body.Reader(), BodyLen: body.Size, KeepConn: true})
 	sent := err == nil
 	for ended := false; err == nil && !ended; {
 		var rec fastcgi.Record
@@ -290,7 +291,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	default:
 		worker.Release(manager.Broken)
 	}
-	share.close()
+	share.Close()
 	explain(err, worker)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/server/spool"
 )
 
 // passStderr hands PHP's messages on, and ends the response where the script said so.
@@ -63,7 +64,7 @@ func (q *responderRequest) logMessages(messages []string) {
 }
 
 // desert leaves the script to itself, because the web server has left.
-func (q *responderRequest) desert(conn *fastcgi.Conn, body *body, deadline time.Time) {
+func (q *responderRequest) desert(conn *fastcgi.Conn, body *spool.Body, deadline time.Time) {
 	if q.timer != nil {
 		q.timer.Stop()
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/metrics"
 	"github.com/phpserve/phpserve/server/site"
+	"github.com/phpserve/phpserve/server/spool"
 )
 
 // Server serves the sites of one Config.
@@ -37,8 +38,8 @@ type Server struct {
 	php          map[*site.Site]*poolSlot // of each site
 	trusted      trustedProxies
 	tls          *certificates
-	spools       *spools      // of bodies and responses on their way
-	plain        http.Handler // answers what comes without TLS
+	spools       *spool.Spools // of bodies and responses on their way
+	plain        http.Handler  // answers what comes without TLS
 	listeners    []net.Listener
 	responders   []*responder
 	inherited    map[string]net.Listener // of responders, by their address, and of admin; see Inherit
@@ -93,11 +94,11 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	s.emergency.set(cfg.EmergencyRestartThreshold, cfg.EmergencyRestartInterval)
 	s.reloads, s.endReloads = context.WithCancel(context.Background())
 	s.running, s.cancel = context.WithCancel(context.Background())
-	s.spools = newSpools(s.cfg.spoolConfig())
+	s.spools = spool.New(s.cfg.spoolConfig())
 	if cfg.Admin != "" {
 		s.log = slog.New(&recentHandler{Handler: logger.Handler(), to: &s.recent})
 		s.metrics, s.watch, s.profiles.s = metrics.New(s, &s.opcaches, version), newWatch(s), s
-		s.spools.countRequests, s.spools.countResponses = s.metrics.SpooledRequests, s.metrics.SpooledResponses
+		s.spools.CountRequests, s.spools.CountResponses = s.metrics.SpooledRequests, s.metrics.SpooledResponses
 	}
 	pools := make([]manager.PoolConfig, len(cfg.Pools))
 	for i := range pools {
@@ -116,7 +117,7 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 }
 
 // SpooledBodies is how many bytes request bodies take on disk.
-func (s *Server) SpooledBodies() int64 { return s.spools.bodies.taken() }
+func (s *Server) SpooledBodies() int64 { return s.spools.Bodies.Taken() }
 
 // openSites opens the document roots, and gives each site its pool.
 func (s *Server) openSites() error {
@@ -141,7 +142,7 @@ func (s *Server) openSites() error {
 }
 
 // spoolConfig is what the server's spools may take.
-func (c *Config) spoolConfig() spoolConfig {
+func (c *Config) spoolConfig() spool.Config {
 	var largest int64
 	for i := range c.Sites {
 		if largest = max(largest, c.Sites[i].MaxBodySize); c.Sites[i].MaxBodySize == 0 {
@@ -152,7 +153,7 @@ func (c *Config) spoolConfig() spoolConfig {
 	if len(c.Responders) > 0 { // how large a body may be is up to the web server
 		largest = max(largest, c.SpoolBodies/2)
 	}
-	return spoolConfig{
+	return spool.Config{
 		Dir: c.SpoolDir, Memory: c.SpoolMemory, MemoryTotal: c.SpoolMemoryTotal, Disk: c.SpoolDisk, Responses: c.SpoolResponses,
 		Bodies: c.SpoolBodies, LargestBody: largest,
 	}

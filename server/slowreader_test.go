@@ -98,13 +98,13 @@ func TestResponseSpoolsOfOneClientLeaveRoomForOthers(t *testing.T) {
 		for range 3 {
 			stuck = append(stuck, ask(greedy))
 		}
-		eventually(t, "they have what there is for one client", func() bool { return ts.spools.responses.taken() == 1<<20 })
+		eventually(t, "they have what there is for one client", func() bool { return ts.spools.Responses.Taken() == 1<<20 })
 		for range 3 {
 			if err := whole(ask(other)); err != nil {
 				t.Errorf("another client: %v", err)
 			}
 		}
-		if taken := ts.spools.responses.taken(); taken != 1<<20 {
+		if taken := ts.spools.Responses.Taken(); taken != 1<<20 {
 			t.Errorf("%d bytes are taken", taken)
 		}
 		for _, r := range stuck {
@@ -112,7 +112,7 @@ func TestResponseSpoolsOfOneClientLeaveRoomForOthers(t *testing.T) {
 				t.Errorf("one that reads at last: %v", err)
 			}
 		}
-		eventually(t, "all is given back", func() bool { return ts.spools.responses.taken() == 0 && ts.spools.memory.taken() == 0 })
+		eventually(t, "all is given back", func() bool { return ts.spools.Responses.Taken() == 0 && ts.spools.Memory.Taken() == 0 })
 		if log := ts.log.String(); strings.Contains(log, "worker ended") && strings.Contains(log, "while=killed") {
 			t.Errorf("a worker was killed:\n%s", log)
 		}

@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/spool"
 )
 
 // stream sends a response that PHP is still writing.
 func (y *relay) stream() error {
-	out := y.s.spools.response(y.x.key, int64(freeOf(y.r.ProtoMajor)))
+	out := y.s.spools.NewResponse(y.x.key, int64(freeOf(y.r.ProtoMajor)))
 	y.writeHead(-1)
 	first, taken := y.raw[y.bodyAt:], y.rawTaken
 	y.raw, y.rawTaken = nil, 0 // the goroutine's from now on
@@ -19,15 +20,15 @@ func (y *relay) stream() error {
 	y.s.tails.Go(func() {
 		_, err := out.Write(first)
 		first = nil
-		y.s.spools.memory.give(x.key, taken)
+		y.s.spools.Memory.Give(x.key, taken)
 		y.tail(out, err)
 	})
 	over, err := y.copySpool(out)
 	if over {
 		y.abort.disarm() // before the context ends: the script goes on
-		out.enough()
+		out.Enough()
 	}
-	out.leave()
+	out.Leave()
 	x.phpTime = time.Since(y.started)
 	if err != nil {
 		x.err = err
@@ -37,13 +38,13 @@ func (y *relay) stream() error {
 	return nil
 }
 
-// copySpool writes what arrives in the out to the client, each piece at once. Each has timeouts.write, but not the
+// copySpool writes what arrives in the spool to the client, each piece at once. Each has timeouts.write, but not the
 // pauses of the script between them. Once as much as the script announced is out, the response is over: the client's next
 // request does not wait for the script.
-func (y *relay) copySpool(out *responseSpool) (over bool, err error) {
+func (y *relay) copySpool(out *spool.Response) (over bool, err error) {
 	x, control := y.x, http.NewResponseController(y.x.ResponseWriter)
 	for left := y.announced(); left != 0; {
-		p, err := out.next()
+		p, err := out.Next()
 		if err == io.EOF {
 			return false, nil
 		}
@@ -70,9 +71,9 @@ func (y *relay) copySpool(out *responseSpool) (over bool, err error) {
 	return true, nil
 }
 
-// tail drains the worker to the end of its request, into the out if there is one, unless err says that this has failed already, and
+// tail drains the worker to the end of its request, into the spool if there is one, unless err says that this has failed already, and
 // gives it back.
-func (y *relay) tail(out *responseSpool, err error) {
+func (y *relay) tail(out *spool.Response, err error) {
 	sink := func(p []byte) error {
 		if out == nil {
 			return nil
@@ -86,16 +87,16 @@ func (y *relay) tail(out *responseSpool, err error) {
 		if y.finished && !was {
 			y.detach()
 			if out != nil {
-				out.end(nil)
+				out.End(nil)
 			}
 		}
 	}
-	if errors.Is(err, errReaderGone) {
+	if errors.Is(err, spool.ErrReaderGone) {
 		err = errClientGone
 	}
 	if err != nil {
 		if out != nil {
-			out.end(err)
+			out.End(err)
 		}
 		if err := y.fail(err); !y.finished || !errors.Is(err, errClientGone) {
 			y.s.log.Warn("request broke off", "pool", y.x.pool, "pid", y.x.pid, "script", y.x.script, "request_id", y.x.id, "error", err)
@@ -103,7 +104,7 @@ func (y *relay) tail(out *responseSpool, err error) {
 		return
 	}
 	if out != nil {
-		out.end(nil)
+		out.End(nil)
 	}
 	y.release(manager.Done)
 }

@@ -291,7 +291,7 @@ func TestUploadsShareTheRoomOnDisk(t *testing.T) {
 		send(t, idle, fmt.Sprintf("POST /in.php HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", room))
 		send(t, first, fmt.Sprintf("POST /in.php HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", len(body)))
 		send(t, first, string(body[:len(body)-1]))
-		eventually(t, "the body has arrived up to its last byte", func() bool { return ts.spools.bodies.taken() == int64(len(body)-1) })
+		eventually(t, "the body has arrived up to its last byte", func() bool { return ts.spools.Bodies.Taken() == int64(len(body)-1) })
 		second := body[:room/2]
 		for head, rest := range map[string]string{
 			fmt.Sprintf("Content-Length: %d", len(second)): "", // refused before it sends anything
@@ -319,7 +319,7 @@ func TestUploadsShareTheRoomOnDisk(t *testing.T) {
 		if got := readAnswer(t, bufio.NewReader(first), "POST"); got.body != fmt.Sprintf("%d %d %s", len(body), len(body), sha1Hex(body)) {
 			t.Errorf("the first: %d %q", got.StatusCode, got.body)
 		}
-		eventually(t, "the room is given back", func() bool { return ts.spools.bodies.taken() == 0 && len(openSpoolFiles(t, dir)) == 0 })
+		eventually(t, "the room is given back", func() bool { return ts.spools.Bodies.Taken() == 0 && len(openSpoolFiles(t, dir)) == 0 })
 		if got := ts.do("POST", "/in.php", bytes.NewReader(second)); got.body != fmt.Sprintf("%d %d %s", len(second), len(second), sha1Hex(second)) {
 			t.Errorf("the second: %d %q", got.StatusCode, got.body)
 		}
@@ -339,6 +339,6 @@ func TestUploadIsRepeatedWhole(t *testing.T) {
 			t.Errorf("got %d %q", got.StatusCode, got.body)
 		}
 		ts.log.waitFor(t, "request repeated on another")
-		eventually(t, "the file is given back", func() bool { return ts.spools.bodies.taken() == 0 && len(openSpoolFiles(t, dir)) == 0 })
+		eventually(t, "the file is given back", func() bool { return ts.spools.Bodies.Taken() == 0 && len(openSpoolFiles(t, dir)) == 0 })
 	})
 }

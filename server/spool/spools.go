@@ -1,11 +1,11 @@
-package server
+package spool
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// spoolConfig is what spools may take. All sizes are in bytes, and zero means no limit unless it says otherwise.
-type spoolConfig struct {
+// Config is what spools may take. All sizes are in bytes, and zero means no limit unless it says otherwise.
+type Config struct {
 	// Dir is the folder of the files. Empty: the system's temporary folder.
 	Dir string
 	// Memory is how much of one body or response is kept in memory; what is more goes to a file. It must not be zero.
@@ -22,21 +22,21 @@ type spoolConfig struct {
 	LargestBody int64
 }
 
-// spools are the bodies and responses on their way, with what they have together.
-type spools struct {
-	cfg       spoolConfig
-	memory    spoolBudget // of bodies, responses and parameters
-	responses spoolBudget // files of responses
-	bodies    spoolBudget // files of bodies
+// Spools are the bodies and responses on their way, with what they have together.
+type Spools struct {
+	cfg       Config
+	Memory    Budget // of bodies, responses and parameters
+	Responses Budget // files of responses
+	Bodies    Budget // files of bodies
 
 	// Of all bytes that were ever written to files; nil: not counted.
-	countRequests, countResponses prometheus.Counter
+	CountRequests, CountResponses prometheus.Counter
 }
 
-// newSpools makes the budgets.
-func newSpools(cfg spoolConfig) *spools {
-	return &spools{
-		cfg: cfg, memory: newSpoolBudget(cfg.MemoryTotal, 2*cfg.Memory), responses: newSpoolBudget(cfg.Responses, 0),
-		bodies: newSpoolBudget(cfg.Bodies, cfg.LargestBody),
+// New makes the budgets.
+func New(cfg Config) *Spools {
+	return &Spools{
+		cfg: cfg, Memory: NewBudget(cfg.MemoryTotal, 2*cfg.Memory), Responses: NewBudget(cfg.Responses, 0),
+		Bodies: NewBudget(cfg.Bodies, cfg.LargestBody),
 	}
 }

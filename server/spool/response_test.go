@@ -1,4 +1,4 @@
-package server
+package spool
 
 import (
 	"errors"
@@ -24,14 +24,14 @@ func pattern(from, n int) []byte {
 
 // patternReader reads a spool and checks that it gives the pattern.
 type patternReader struct {
-	*responseSpool
+	*Response
 	at int
 }
 
 // piece returns how long the next piece is.
 func (r *patternReader) piece(t *testing.T) int {
 	t.Helper()
-	p, err := r.next()
+	p, err := r.Next()
 	if err != nil {
 		t.Fatalf("after %d bytes: %v", r.at, err)
 	}
@@ -43,7 +43,7 @@ func (r *patternReader) piece(t *testing.T) int {
 }
 
 // fileSize is how large the spool's file is.
-func (s *responseSpool) fileSize(t *testing.T) int64 {
+func (s *Response) fileSize(t *testing.T) int64 {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,13 +58,13 @@ func (s *responseSpool) fileSize(t *testing.T) int64 {
 }
 
 // testSpools are spools with so much memory and disk for each response.
-func testSpools(t *testing.T, memory, disk int64) *spools {
-	return newSpools(spoolConfig{Dir: t.TempDir(), Memory: memory, Disk: disk})
+func testSpools(t *testing.T, memory, disk int64) *Spools {
+	return New(Config{Dir: t.TempDir(), Memory: memory, Disk: disk})
 }
 
-func testSpool(t *testing.T, memory, disk int64) *responseSpool {
-	s := testSpools(t, memory, disk).response(netip.Addr{}, freeSpool)
-	t.Cleanup(s.leave)
+func testSpool(t *testing.T, memory, disk int64) *Response {
+	s := testSpools(t, memory, disk).NewResponse(netip.Addr{}, FreeMemory)
+	t.Cleanup(s.Leave)
 	return s
 }
 
@@ -91,7 +91,7 @@ func TestResponseSpoolKeepsTheOrderAroundTheEndOfItsFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := testSpool(t, test.memory, test.disk)
-			r, written := patternReader{responseSpool: s}, 0
+			r, written := patternReader{Response: s}, 0
 			for i, step := range test.steps {
 				if step > 0 {
 					n, err := s.Write(pattern(written, step))
@@ -106,8 +106,8 @@ func TestResponseSpoolKeepsTheOrderAroundTheEndOfItsFile(t *testing.T) {
 					t.Fatalf("step %d: the file has %d bytes of %d", i, size, test.disk)
 				}
 			}
-			s.end(nil)
-			if p, err := s.next(); err != io.EOF || r.at != written {
+			s.End(nil)
+			if p, err := s.Next(); err != io.EOF || r.at != written {
 				t.Errorf("%d of %d bytes were read, then %d and %v", r.at, written, len(p), err)
 			}
 		})
@@ -124,7 +124,7 @@ func TestResponseSpoolByChanceInOneGoroutine(t *testing.T) {
 			disk += spoolPiece // only then can a reader be behind in the middle of the file
 		}
 		s := testSpool(t, memory, disk)
-		r, written, inFile := patternReader{responseSpool: s}, 0, int64(0)
+		r, written, inFile := patternReader{Response: s}, 0, int64(0)
 		for range 300 {
 			if n := rnd.IntN(1 + 1<<rnd.IntN(18)); rnd.IntN(2) == 0 {
 				before := written - r.at
@@ -145,11 +145,11 @@ func TestResponseSpoolByChanceInOneGoroutine(t *testing.T) {
 		for r.at < written {
 			r.piece(t)
 		}
-		s.end(io.ErrUnexpectedEOF)
-		if _, err := s.next(); !errors.Is(err, io.ErrUnexpectedEOF) {
+		s.End(io.ErrUnexpectedEOF)
+		if _, err := s.Next(); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("seed %d: ended with %v", seed, err)
 		}
-		s.leave()
+		s.Leave()
 	}
 }
 
@@ -173,9 +173,9 @@ func TestResponseSpoolFileNeverExceedsItsLimit(t *testing.T) {
 				}
 				at += n
 			}
-			s.end(nil)
+			s.End(nil)
 		}()
-		r := patternReader{responseSpool: s}
+		r := patternReader{Response: s}
 		for r.at < total && failed.Load() == nil {
 			for range rnd.IntN(20) {
 				runtime.Gosched()
@@ -185,17 +185,17 @@ func TestResponseSpoolFileNeverExceedsItsLimit(t *testing.T) {
 				t.Fatalf("seed %d: the file has %d bytes of %d", seed, size, disk)
 			}
 		}
-		if _, err := s.next(); err != io.EOF || failed.Load() != nil {
+		if _, err := s.Next(); err != io.EOF || failed.Load() != nil {
 			t.Fatalf("seed %d: ended with %v", seed, err)
 		}
-		s.leave()
+		s.Leave()
 	}
 }
 
 func TestResponseSpoolThatIsFullHasTheWriterWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := testSpools(t, 10, 100).response(netip.Addr{}, freeSpool)
+		s := testSpools(t, 10, 100).NewResponse(netip.Addr{}, FreeMemory)
 		var n int
 		var err error
 		returned := make(chan struct{})
@@ -207,7 +207,7 @@ func TestResponseSpoolThatIsFullHasTheWriterWait(t *testing.T) {
 		if size := s.fileSize(t); size != 100 {
 			t.Errorf("the file has %d bytes of 100", size)
 		}
-		r := patternReader{responseSpool: s}
+		r := patternReader{Response: s}
 		if got := r.piece(t); got != 100 {
 			t.Errorf("a piece of %d", got)
 		}
@@ -217,12 +217,12 @@ func TestResponseSpoolThatIsFullHasTheWriterWait(t *testing.T) {
 			t.Errorf("the writer did not wait: %d %v", n, err)
 		default:
 		}
-		s.leave()
+		s.Leave()
 		<-returned
-		if n != 200 || !errors.Is(err, errReaderGone) {
+		if n != 200 || !errors.Is(err, ErrReaderGone) {
 			t.Errorf("wrote %d: %v", n, err)
 		}
-		if n, err := s.Write([]byte("x")); n != 0 || !errors.Is(err, errReaderGone) {
+		if n, err := s.Write([]byte("x")); n != 0 || !errors.Is(err, ErrReaderGone) {
 			t.Errorf("behind the end: wrote %d: %v", n, err)
 		}
 	})

@@ -1,4 +1,4 @@
-package server
+package spool
 
 import (
 	"fmt"
@@ -26,17 +26,17 @@ func TestResponseSpoolOnAFullDiskHasTheWriterWait(t *testing.T) {
 				return
 			}
 		}
-		s.end(nil)
+		s.End(nil)
 		written <- nil
 	}()
-	r := patternReader{responseSpool: s}
+	r := patternReader{Response: s}
 	for r.at < total {
 		r.piece(t)
 	}
 	if err := <-written; err != nil {
 		t.Error(err)
 	}
-	if _, err := s.next(); err != io.EOF {
+	if _, err := s.Next(); err != io.EOF {
 		t.Errorf("ended with %v", err)
 	}
 }
@@ -45,10 +45,10 @@ func TestResponseSpoolsShareWhatTheyHave(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server := testSpools(t, 10, 1000)
-		server.responses = newSpoolBudget(2000, 0)
+		server.Responses = NewBudget(2000, 0)
 		a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-		write := func(client netip.Addr, n int) (*responseSpool, *int) {
-			s, done := server.response(client, freeSpool), new(int)
+		write := func(client netip.Addr, n int) (*Response, *int) {
+			s, done := server.NewResponse(client, FreeMemory), new(int)
 			go func() {
 				for *done < n {
 					m, err := s.Write(pattern(*done, min(100, n-*done)))
@@ -57,25 +57,25 @@ func TestResponseSpoolsShareWhatTheyHave(t *testing.T) {
 						return
 					}
 				}
-				s.end(nil)
+				s.End(nil)
 			}()
 			return s, done
 		}
 		first, firstDone := write(a, 900)
 		second, secondDone := write(a, 900)
 		synctest.Wait()
-		if sum := *firstDone + *secondDone; sum > 700 || server.responses.taken() != 500 {
-			t.Errorf("one client has written %d, and has %d of 2000", sum, server.responses.taken())
+		if sum := *firstDone + *secondDone; sum > 700 || server.Responses.Taken() != 500 {
+			t.Errorf("one client has written %d, and has %d of 2000", sum, server.Responses.Taken())
 		}
 		third, thirdDone := write(b, 400)
 		synctest.Wait()
 		if *thirdDone != 400 {
 			t.Errorf("another client has written %d of 400", *thirdDone)
 		}
-		for _, s := range []*responseSpool{second, first, third} { // each comes to its end as it is read, and leaves room for the next
-			r := patternReader{responseSpool: s}
+		for _, s := range []*Response{second, first, third} { // each comes to its end as it is read, and leaves room for the next
+			r := patternReader{Response: s}
 			for {
-				p, err := s.next()
+				p, err := s.Next()
 				if err == io.EOF {
 					break
 				}
@@ -85,13 +85,13 @@ func TestResponseSpoolsShareWhatTheyHave(t *testing.T) {
 				r.at += len(p)
 				synctest.Wait()
 			}
-			if want := map[*responseSpool]int{first: 900, second: 900, third: 400}[s]; r.at != want {
+			if want := map[*Response]int{first: 900, second: 900, third: 400}[s]; r.at != want {
 				t.Errorf("read %d of %d", r.at, want)
 			}
-			s.leave()
+			s.Leave()
 		}
-		if server.responses.taken() != 0 || server.memory.taken() != 0 || len(server.responses.byClient) != 0 {
-			t.Errorf("%d and %d bytes remain taken", server.responses.taken(), server.memory.taken())
+		if server.Responses.Taken() != 0 || server.Memory.Taken() != 0 || len(server.Responses.byClient) != 0 {
+			t.Errorf("%d and %d bytes remain taken", server.Responses.Taken(), server.Memory.Taken())
 		}
 	})
 }

@@ -1,12 +1,12 @@
-package server
+package spool
 
 import (
 	"net/netip"
 	"sync"
 )
 
-// spoolBudget bounds what all bodies or responses take together, of memory or of a disk, and what those of one client take.
-type spoolBudget struct {
+// Budget bounds what all bodies or responses take together, of memory or of a disk, and what those of one client take.
+type Budget struct {
 	limit int64 // bytes; 0: none
 	share int64 // of one client; 0: none
 
@@ -16,14 +16,14 @@ type spoolBudget struct {
 	freed    chan struct{} // closed when something is given back; nil: nobody waits
 }
 
-// newSpoolBudget gives one client at most a quarter: enough for anybody, and three that take what they can leave a quarter. least is
+// NewBudget gives one client at most a quarter: enough for anybody, and three that take what they can leave a quarter. least is
 // what a client must be able to have.
-func newSpoolBudget(limit, least int64) spoolBudget {
-	return spoolBudget{limit: limit, share: max(limit/4, min(least, limit))}
+func NewBudget(limit, least int64) Budget {
+	return Budget{limit: limit, share: max(limit/4, min(least, limit))}
 }
 
 // takeSome reserves up to n bytes for a client and returns how many. The zero address stands for clients that cannot be told apart.
-func (b *spoolBudget) takeSome(client netip.Addr, n int64) int64 {
+func (b *Budget) takeSome(client netip.Addr, n int64) int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n = min(n, b.roomLocked(client))
@@ -40,24 +40,24 @@ func (b *spoolBudget) takeSome(client netip.Addr, n int64) int64 {
 	return n
 }
 
-// take reserves n bytes or none.
-func (b *spoolBudget) take(client netip.Addr, n int64) bool {
+// Take reserves n bytes or none.
+func (b *Budget) Take(client netip.Addr, n int64) bool {
 	if got := b.takeSome(client, n); got < n {
-		b.give(client, got)
+		b.Give(client, got)
 		return false
 	}
 	return true
 }
 
 // room says whether n more bytes would fit now. It reserves nothing: a client that only announces a body keeps nobody out.
-func (b *spoolBudget) room(client netip.Addr, n int64) bool {
+func (b *Budget) room(client netip.Addr, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return n <= b.roomLocked(client)
 }
 
-// most is what one client can have when nobody has anything.
-func (b *spoolBudget) most() int64 {
+// Most is what one client can have when nobody has anything.
+func (b *Budget) Most() int64 {
 	if b.limit == 0 {
 		return unlimited
 	}
@@ -68,7 +68,7 @@ func (b *spoolBudget) most() int64 {
 const unlimited = 1 << 62
 
 // roomLocked is how many bytes a client may take now. b.mu must be held.
-func (b *spoolBudget) roomLocked(client netip.Addr) int64 {
+func (b *Budget) roomLocked(client netip.Addr) int64 {
 	if b.limit == 0 {
 		return unlimited
 	}
@@ -79,8 +79,8 @@ func (b *spoolBudget) roomLocked(client netip.Addr) int64 {
 	return room
 }
 
-// give returns n bytes of a client.
-func (b *spoolBudget) give(client netip.Addr, n int64) {
+// Give returns n bytes of a client.
+func (b *Budget) Give(client netip.Addr, n int64) {
 	if n == 0 {
 		return
 	}
@@ -98,8 +98,8 @@ func (b *spoolBudget) give(client netip.Addr, n int64) {
 	}
 }
 
-// wait is closed when something is given back from now on.
-func (b *spoolBudget) wait() <-chan struct{} {
+// Wait is closed when something is given back from now on.
+func (b *Budget) Wait() <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.freed == nil {
@@ -108,8 +108,8 @@ func (b *spoolBudget) wait() <-chan struct{} {
 	return b.freed
 }
 
-// taken is how much is in use.
-func (b *spoolBudget) taken() int64 {
+// Taken is how much is in use.
+func (b *Budget) Taken() int64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.used

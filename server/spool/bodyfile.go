@@ -1,4 +1,4 @@
-package server
+package spool
 
 import (
 	"errors"
@@ -7,21 +7,21 @@ import (
 	"os"
 )
 
-// errBodiesFull is a request body for which the others leave no room in spool.bodies.
-var errBodiesFull = errors.New("the request bodies on disk have reached spool.bodies")
+// ErrBodiesFull is a request body for which the others leave no room in spool.bodies.
+var ErrBodiesFull = errors.New("the request bodies on disk have reached spool.bodies")
 
 // bodyFile is the file of one body, written from its beginning to its end. What it holds counts against the budget.
 type bodyFile struct {
 	*os.File
-	spools *spools
+	spools *Spools
 	client netip.Addr
 	taken  int64
 }
 
-func (s *spools) newFile(client netip.Addr) (*bodyFile, error) {
-	f, err := spoolFile(s.cfg.Dir)
+func (s *Spools) newFile(client netip.Addr) (*bodyFile, error) {
+	f, err := newFile(s.cfg.Dir)
 	if isFull(err) {
-		return nil, fmt.Errorf("%w: %v", errBodiesFull, err)
+		return nil, fmt.Errorf("%w: %v", ErrBodiesFull, err)
 	}
 	if err != nil {
 		return nil, err
@@ -33,21 +33,21 @@ func (s *spools) newFile(client netip.Addr) (*bodyFile, error) {
 type bodyWriter struct{ f *bodyFile }
 
 func (w bodyWriter) Write(p []byte) (int, error) {
-	if !w.f.spools.bodies.take(w.f.client, int64(len(p))) {
-		return 0, errBodiesFull
+	if !w.f.spools.Bodies.Take(w.f.client, int64(len(p))) {
+		return 0, ErrBodiesFull
 	}
 	w.f.taken += int64(len(p))
 	n, err := w.f.Write(p)
-	if w.f.spools.countRequests != nil {
-		w.f.spools.countRequests.Add(float64(n))
+	if w.f.spools.CountRequests != nil {
+		w.f.spools.CountRequests.Add(float64(n))
 	}
 	if isFull(err) {
-		err = fmt.Errorf("%w: %v", errBodiesFull, err)
+		err = fmt.Errorf("%w: %v", ErrBodiesFull, err)
 	}
 	return n, err
 }
 
 func (f *bodyFile) close() {
 	_ = f.Close() // a file without a name has nothing to lose
-	f.spools.bodies.give(f.client, f.taken)
+	f.spools.Bodies.Give(f.client, f.taken)
 }

@@ -1,4 +1,4 @@
-package server
+package spool
 
 import (
 	"errors"
@@ -15,8 +15,8 @@ import (
 	"github.com/phpserve/phpserve/internal/buffer"
 )
 
-// spoolFile opens a file that has no name any more: it goes away with its last descriptor, whatever happens to phpserve.
-func spoolFile(dir string) (*os.File, error) {
+// newFile opens a file that has no name any more: it goes away with its last descriptor, whatever happens to phpserve.
+func newFile(dir string) (*os.File, error) {
 	f, err := os.CreateTemp(dir, "phpserve-spool-")
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a spool file: %w", err)
@@ -28,19 +28,19 @@ func spoolFile(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// responseSpool takes a response as fast as PHP writes it and gives it out as fast as the client reads it. What the
+// Response takes a response as fast as PHP writes it and gives it out as fast as the client reads it. What the
 // client has not read yet is in memory first, then in a file, and only when there is no room must PHP wait. The file is a ring
 // of diskLimit bytes: what has been read makes room for what comes, so it never becomes larger.
 //
 // Room is what all responses have together, too: where memory or disk has come to its end, PHP waits as well, until this client
 // reads or others are done. One piece always finds room in memory when nothing else is there, so that a client that reads gets on
 // whatever the others do.
-type responseSpool struct {
+type Response struct {
 	dir                 string
 	memLimit, diskLimit int64
 	free                int64 // how much of the memory is not taken from the budget
 	client              netip.Addr
-	memory, disk        *spoolBudget
+	memory, disk        *Budget
 	spooled             prometheus.Counter // of bytes written to the file; nil: not counted
 	room                chan struct{}      // capacity 1: the reader made room or left
 
@@ -59,17 +59,17 @@ type responseSpool struct {
 	over     bool       // the reader has all it wants: what comes is dropped
 }
 
-// freeSpool is how much of a spool's memory is not taken from the budget, in bytes: every connection of HTTP/1 may have it.
-const freeSpool = 64 << 10
+// FreeMemory is how much of a spool's memory is not taken from the budget, in bytes: every connection of HTTP/1 may have it.
+const FreeMemory = 64 << 10
 
 // spoolBuffers keeps the memory of finished spools.
-var spoolBuffers = buffer.NewPool(freeSpool)
+var spoolBuffers = buffer.NewPool(FreeMemory)
 
-// response is a new spool for a response to a client. free is how many bytes of its memory are not taken from the budget.
-func (s *spools) response(client netip.Addr, free int64) *responseSpool {
-	r := &responseSpool{
-		dir: s.cfg.Dir, memLimit: s.cfg.Memory, free: free, diskLimit: s.cfg.Disk, client: client, spooled: s.countResponses,
-		memory: &s.memory, disk: &s.responses, room: make(chan struct{}, 1), mem: *spoolBuffers.Get().(*[]byte),
+// NewResponse is a new spool for a response to a client. free is how many bytes of its memory are not taken from the budget.
+func (s *Spools) NewResponse(client netip.Addr, free int64) *Response {
+	r := &Response{
+		dir: s.cfg.Dir, memLimit: s.cfg.Memory, free: free, diskLimit: s.cfg.Disk, client: client, spooled: s.CountResponses,
+		memory: &s.Memory, disk: &s.Responses, room: make(chan struct{}, 1), mem: *spoolBuffers.Get().(*[]byte),
 	}
 	r.changed.L = &r.mu
 	return r
@@ -79,17 +79,17 @@ func (s *spools) response(client netip.Addr, free int64) *responseSpool {
 const diskRetry = time.Second
 
 // Write adds p. It blocks only where there is no room. Its error is the reader having left, or the disk's.
-func (s *responseSpool) Write(p []byte) (int, error) {
+func (s *Response) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for left := p; len(left) > 0; {
 		switch {
 		case s.gone:
-			return len(p) - len(left), errReaderGone
+			return len(p) - len(left), ErrReaderGone
 		case s.over:
 			return len(p), nil
 		}
-		freed := s.disk.wait() // before looking for room: nothing that is given back is missed
+		freed := s.disk.Wait() // before looking for room: nothing that is given back is missed
 		n, err := s.put(left)
 		left = left[n:]
 		s.changed.Broadcast()
@@ -105,7 +105,7 @@ func (s *responseSpool) Write(p []byte) (int, error) {
 }
 
 // put takes as much of p as it finds room for in one piece. s.mu must be held.
-func (s *responseSpool) put(p []byte) (int, error) {
+func (s *Response) put(p []byte) (int, error) {
 	if s.woff == s.roff {
 		if int64(len(s.mem)+len(p)) <= s.memoryRoom(len(p)) {
 			s.mem = append(s.mem, p...)
@@ -121,11 +121,11 @@ func (s *responseSpool) put(p []byte) (int, error) {
 }
 
 // memoryRoom is how long s.mem may be with n bytes more. s.mu must be held.
-func (s *responseSpool) memoryRoom(n int) int64 {
+func (s *Response) memoryRoom(n int) int64 {
 	if s.memLimit <= s.free || s.memTaken > 0 {
 		return s.memLimit
 	}
-	if int64(len(s.mem)+n) > s.free && s.memory.take(s.client, 2*s.memLimit) {
+	if int64(len(s.mem)+n) > s.free && s.memory.Take(s.client, 2*s.memLimit) {
 		s.memTaken = 2 * s.memLimit
 		return s.memLimit
 	}
@@ -133,7 +133,7 @@ func (s *responseSpool) memoryRoom(n int) int64 {
 }
 
 // await waits until there may be room. s.mu must be held; it is not while waiting.
-func (s *responseSpool) await(freed <-chan struct{}, full bool) {
+func (s *Response) await(freed <-chan struct{}, full bool) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	var retry <-chan time.Time
@@ -150,7 +150,7 @@ func (s *responseSpool) await(freed <-chan struct{}, full bool) {
 }
 
 // made tells the writer that there is room.
-func (s *responseSpool) made() {
+func (s *Response) made() {
 	select {
 	case s.room <- struct{}{}:
 	default:
@@ -168,7 +168,7 @@ func isFull(err error) bool {
 }
 
 // writeFile writes as much of p as the file takes in one piece. s.mu must be held.
-func (s *responseSpool) writeFile(p []byte) (int, error) {
+func (s *Response) writeFile(p []byte) (int, error) {
 	at := s.woff % s.diskLimit
 	p = p[:min(int64(len(p)), s.diskLimit-at, s.diskLimit-(s.woff-s.roff))]
 	if grow := at + int64(len(p)) - s.size; grow > 0 {
@@ -180,7 +180,7 @@ func (s *responseSpool) writeFile(p []byte) (int, error) {
 		return 0, nil
 	}
 	if s.file == nil {
-		f, err := spoolFile(s.dir)
+		f, err := newFile(s.dir)
 		if err != nil {
 			s.giveDisk()
 			return 0, err
@@ -199,15 +199,16 @@ func (s *responseSpool) writeFile(p []byte) (int, error) {
 }
 
 // giveDisk returns what the file has taken of the budget. s.mu must be held.
-func (s *responseSpool) giveDisk() {
-	s.disk.give(s.client, s.size)
+func (s *Response) giveDisk() {
+	s.disk.Give(s.client, s.size)
 	s.size = 0
 }
 
-var errReaderGone = errors.New("the reader of the spool has left")
+// ErrReaderGone is what the writer of a response is told when nobody reads it any more.
+var ErrReaderGone = errors.New("the reader of the spool has left")
 
-// end tells the reader that nothing more comes; err is why, nil for a complete response. The first call counts.
-func (s *responseSpool) end(err error) {
+// End tells the reader that nothing more comes; err is why, nil for a complete response. The first call counts.
+func (s *Response) End(err error) {
 	s.mu.Lock()
 	if !s.ended {
 		s.ended, s.err = true, err
@@ -216,9 +217,9 @@ func (s *responseSpool) end(err error) {
 	s.changed.Broadcast()
 }
 
-// next waits for data and returns a piece of it, valid until the following call. At the end it returns io.EOF, or the
+// Next waits for data and returns a piece of it, valid until the following call. At the end it returns io.EOF, or the
 // error that end was called with.
-func (s *responseSpool) next() ([]byte, error) {
+func (s *Response) Next() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
@@ -245,7 +246,7 @@ func (s *responseSpool) next() ([]byte, error) {
 const spoolPiece = 64 << 10
 
 // readFile reads the next piece of the file, and starts the file over and empty once all of it is read. s.mu must be held.
-func (s *responseSpool) readFile() ([]byte, error) {
+func (s *Response) readFile() ([]byte, error) {
 	if cap(s.spare) < spoolPiece {
 		s.spare = make([]byte, spoolPiece)
 	}
@@ -267,8 +268,8 @@ func (s *responseSpool) readFile() ([]byte, error) {
 	return buf[:n], nil
 }
 
-// leave tells the writer that nobody reads any more, and gives the file back.
-func (s *responseSpool) leave() {
+// Leave tells the writer that nobody reads any more, and gives the file back.
+func (s *Response) Leave() {
 	s.mu.Lock()
 	if !s.over {
 		s.gone = true
@@ -278,7 +279,7 @@ func (s *responseSpool) leave() {
 		s.file, s.roff, s.woff = nil, 0, 0
 	}
 	s.giveDisk()
-	s.memory.give(s.client, s.memTaken)
+	s.memory.Give(s.client, s.memTaken)
 	s.memTaken = 0
 	// The reader is done with what next gave it, and Write refuses from now on.
 	for _, b := range [][]byte{s.mem, s.spare} {
@@ -292,8 +293,8 @@ func (s *responseSpool) leave() {
 	s.made()
 }
 
-// enough tells the writer that the reader has all it wants: the script goes on, and what it says is dropped.
-func (s *responseSpool) enough() {
+// Enough tells the writer that the reader has all it wants: the script goes on, and what it says is dropped.
+func (s *Response) Enough() {
 	s.mu.Lock()
 	s.over = true
 	s.mu.Unlock()

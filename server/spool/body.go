@@ -1,4 +1,4 @@
-package server
+package spool
 
 import (
 	"bytes"
@@ -12,53 +12,53 @@ import (
 	"time"
 )
 
-// errBodyTooLarge is a request body over the site's max_body_size.
-var errBodyTooLarge = errors.New("the request body is larger than max_body_size")
+// ErrBodyTooLarge is a request body over the site's max_body_size.
+var ErrBodyTooLarge = errors.New("the request body is larger than max_body_size")
 
-// clientError is a request that the client broke off or sent wrongly.
-type clientError struct{ err error }
+// ClientError is a request that the client broke off or sent wrongly.
+type ClientError struct{ err error }
 
-func (e *clientError) Error() string { return e.err.Error() }
-func (e *clientError) Unwrap() error { return e.err }
+func (e *ClientError) Error() string { return e.err.Error() }
+func (e *ClientError) Unwrap() error { return e.err }
 
-// body is a request's whole body, in memory or in a file, so that a slow upload never holds a worker. The handler and each
+// Body is a request's whole body, in memory or in a file, so that a slow upload never holds a worker. The handler and each
 // relay that sends it share it: a script that goes on behind its response may still read.
-type body struct {
+type Body struct {
 	mem   bodyMemory
 	file  *bodyFile
-	given *os.File // of the web server: REQUEST_BODY_FILE
-	size  int64
+	Given *os.File // of the web server: REQUEST_BODY_FILE
+	Size  int64
 	users atomic.Int32
 }
 
-// newBody returns a body with one user.
-func newBody() *body {
-	b := &body{}
+// NewBody returns a body with one user.
+func NewBody() *Body {
+	b := &Body{}
 	b.users.Store(1)
 	return b
 }
 
-// share adds a user. Each calls close once.
-func (b *body) share() *body {
+// Share adds a user. Each calls close once.
+func (b *Body) Share() *Body {
 	b.users.Add(1)
 	return b
 }
 
-// reader starts at the beginning: a request may be sent twice.
-func (b *body) reader() io.Reader {
+// Reader starts at the beginning: a request may be sent twice.
+func (b *Body) Reader() io.Reader {
 	switch {
-	case b.given != nil:
-		return io.NewSectionReader(b.given, 0, b.size)
+	case b.Given != nil:
+		return io.NewSectionReader(b.Given, 0, b.Size)
 	case b.file != nil:
-		return io.NewSectionReader(b.file, 0, b.size)
+		return io.NewSectionReader(b.file, 0, b.Size)
 	case len(b.mem.bytes) > 0:
 		return bytes.NewReader(b.mem.bytes)
 	}
 	return nil
 }
 
-// close ends one user's use, and with the last the file.
-func (b *body) close() {
+// Close ends one user's use, and with the last the file.
+func (b *Body) Close() {
 	if b.users.Add(-1) > 0 {
 		return
 	}
@@ -66,19 +66,19 @@ func (b *body) close() {
 	if b.file != nil {
 		b.file.close()
 	}
-	if b.given != nil {
-		b.given.Close() // it was only read
+	if b.Given != nil {
+		b.Given.Close() // it was only read
 	}
 }
 
 // bodyLinger is how long the rest of a body that is not wanted may still come, so that the client gets to read the answer.
 const bodyLinger = time.Second
 
-// receive reads a request's body to its end. client is who is charged for it, limit is max_body_size, 0 for none, and pause how long
+// Receive reads a request's body to its end. client is who is charged for it, limit is max_body_size, 0 for none, and pause how long
 // the client may send nothing. Its errors are ErrBodyTooLarge, ErrBodiesFull, a ClientError, or the disk's.
-func (s *spools) receive(w http.ResponseWriter, client netip.Addr, r *http.Request, limit int64, pause time.Duration) (*body, error) {
+func (s *Spools) Receive(w http.ResponseWriter, client netip.Addr, r *http.Request, limit int64, pause time.Duration) (*Body, error) {
 	if r.Body == nil || r.Body == http.NoBody {
-		return newBody(), nil
+		return NewBody(), nil
 	}
 	control := http.NewResponseController(w)
 	b, err := s.read(control, client, r, limit, pause)
@@ -91,36 +91,36 @@ func (s *spools) receive(w http.ResponseWriter, client netip.Addr, r *http.Reque
 }
 
 // read is receive with a body. It leaves a read deadline behind.
-func (s *spools) read(control *http.ResponseController, client netip.Addr, r *http.Request, limit int64, pause time.Duration) (*body, error) {
+func (s *Spools) read(control *http.ResponseController, client netip.Addr, r *http.Request, limit int64, pause time.Duration) (*Body, error) {
 	if limit == 0 {
-		limit = s.bodies.limit
+		limit = s.Bodies.limit
 	}
 	switch { // before a byte is read: no 100-continue is sent
 	case limit > 0 && r.ContentLength > limit:
-		return nil, errBodyTooLarge
-	case r.ContentLength > s.cfg.Memory && !s.bodies.room(client, r.ContentLength):
-		return nil, errBodiesFull
+		return nil, ErrBodyTooLarge
+	case r.ContentLength > s.cfg.Memory && !s.Bodies.room(client, r.ContentLength):
+		return nil, ErrBodiesFull
 	}
 	in := &pausingReader{r: r.Body, control: control, pause: pause, left: limit, start: time.Now()}
-	b := newBody()
-	if err := s.fill(b, in, r.ContentLength, client); err != nil {
-		b.close()
-		return nil, bodyError(err)
+	b := NewBody()
+	if err := s.Fill(b, in, r.ContentLength, client); err != nil {
+		b.Close()
+		return nil, BodyError(err)
 	}
 	return b, nil
 }
 
-// fill reads a body to its end; length is what was announced, 0 or less if nothing was.
-func (s *spools) fill(b *body, in io.Reader, length int64, client netip.Addr) error {
+// Fill reads a body to its end; length is what was announced, 0 or less if nothing was.
+func (s *Spools) Fill(b *Body, in io.Reader, length int64, client netip.Addr) error {
 	want := s.cfg.Memory
 	if length > 0 && length <= want {
 		want = length
 	}
-	b.mem.client, b.mem.budget = client, &s.memory
+	b.mem.client, b.mem.budget = client, &s.Memory
 	whole, err := b.mem.read(in, want)
 	switch {
 	case err == io.EOF && length <= 0 || err == nil && whole && length == want:
-		b.size = int64(len(b.mem.bytes))
+		b.Size = int64(len(b.mem.bytes))
 		return nil
 	case err != nil:
 		return err
@@ -129,7 +129,7 @@ func (s *spools) fill(b *body, in io.Reader, length int64, client netip.Addr) er
 		return err
 	}
 	begin := b.mem.bytes
-	b.size, err = io.Copy(bodyWriter{b.file}, io.MultiReader(bytes.NewReader(begin), in))
+	b.Size, err = io.Copy(bodyWriter{b.file}, io.MultiReader(bytes.NewReader(begin), in))
 	b.mem.close()
 	return err
 }
@@ -138,7 +138,7 @@ func (s *spools) fill(b *body, in io.Reader, length int64, client netip.Addr) er
 type bodyMemory struct {
 	bytes  []byte
 	client netip.Addr
-	budget *spoolBudget
+	budget *Budget
 	taken  int64 // of the budget
 }
 
@@ -163,7 +163,7 @@ func (m *bodyMemory) read(in io.Reader, want int64) (whole bool, err error) {
 		}
 		size := min(want, 4*int64(cap(m.bytes)))
 		if size > freeBody {
-			if !m.budget.take(m.client, size-m.taken) {
+			if !m.budget.Take(m.client, size-m.taken) {
 				return false, nil
 			}
 			m.taken = size
@@ -176,21 +176,21 @@ func (m *bodyMemory) read(in io.Reader, want int64) (whole bool, err error) {
 func (m *bodyMemory) close() {
 	m.bytes = nil
 	if m.taken > 0 {
-		m.budget.give(m.client, m.taken)
+		m.budget.Give(m.client, m.taken)
 		m.taken = 0
 	}
 }
 
-// bodyError tells the client's failures from our own.
-func bodyError(err error) error {
+// BodyError tells the client's failures from our own.
+func BodyError(err error) error {
 	var pathError *os.PathError
 	switch {
-	case errors.Is(err, errBodyTooLarge), errors.Is(err, errBodiesFull):
+	case errors.Is(err, ErrBodyTooLarge), errors.Is(err, ErrBodiesFull):
 		return err
 	case errors.As(err, &pathError):
 		return fmt.Errorf("cannot write the spool file: %v", err)
 	}
-	return &clientError{fmt.Errorf("cannot read the request body: %w", err)}
+	return &ClientError{fmt.Errorf("cannot read the request body: %w", err)}
 }
 
 // minBodyRate is what a body must make on the whole once timeouts.body is over, in bytes per second: a client that sends one
@@ -215,7 +215,7 @@ func (p *pausingReader) Read(b []byte) (int, error) {
 	n, err := p.r.Read(b)
 	p.read += int64(n)
 	if p.left > 0 && p.read > p.left {
-		return 0, errBodyTooLarge
+		return 0, ErrBodyTooLarge
 	}
 	if err == nil && time.Since(p.start) > p.pause+time.Duration(p.read/minBodyRate)*time.Second {
 		return 0, errBodySlow

@@ -1,4 +1,4 @@
-package server
+package spool
 
 import (
 	"bytes"
@@ -35,8 +35,8 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 }
 
 // bodySpools are spools that receive bodies; limit is spool.bodies.
-func bodySpools(t *testing.T, limit int64) *spools {
-	return newSpools(spoolConfig{Dir: t.TempDir(), Memory: 4096, Bodies: limit, LargestBody: limit})
+func bodySpools(t *testing.T, limit int64) *Spools {
+	return New(Config{Dir: t.TempDir(), Memory: 4096, Bodies: limit, LargestBody: limit})
 }
 
 func TestBodyMustKeepUpTheMinimumRate(t *testing.T) {
@@ -60,16 +60,16 @@ func TestBodyMustKeepUpTheMinimumRate(t *testing.T) {
 					r := httptest.NewRequest(http.MethodPost, "/", &body)
 					r.ContentLength = length
 					s := bodySpools(t, 0)
-					b, err := s.receive(httptest.NewRecorder(), netip.Addr{}, r, 0, time.Minute)
+					b, err := s.Receive(httptest.NewRecorder(), netip.Addr{}, r, 0, time.Minute)
 					if test.late == 0 {
-						if err != nil || b.size != int64(test.body.size) {
+						if err != nil || b.Size != int64(test.body.size) {
 							t.Fatalf("after %v: %v", time.Since(start), err)
 						}
-						b.close()
+						b.Close()
 					} else if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took != test.late {
 						t.Errorf("after %v, want %v: %v", took, test.late, err)
 					}
-					if disk, memory := s.bodies.taken(), s.memory.taken(); disk+memory != 0 {
+					if disk, memory := s.Bodies.Taken(), s.Memory.Taken(); disk+memory != 0 {
 						t.Errorf("%d and %d bytes remain taken", disk, memory)
 					}
 				})
@@ -100,7 +100,7 @@ func TestBodyTakesMemoryOnlyAsItArrives(t *testing.T) {
 		for _, arrives := range []int{0, 1, 4096, 4097, 20_000, 256 << 10} {
 			for _, step := range []int{1000, 1 << 20} {
 				in := &countingBody{step: step, size: arrives}
-				m := bodyMemory{budget: &spoolBudget{}}
+				m := bodyMemory{budget: &Budget{}}
 				_, err := m.read(in, announced)
 				mem := m.bytes
 				if complete := int64(arrives) >= announced; complete != (err == nil) || complete && int64(len(mem)) != announced {
@@ -121,25 +121,25 @@ func TestBodyIsKeptUntilItsLastUserCloses(t *testing.T) {
 	t.Parallel()
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(pattern(0, 10_000)))
 	s := bodySpools(t, 10_000)
-	budget := &s.bodies
-	b, err := s.receive(httptest.NewRecorder(), netip.Addr{}, r, 0, time.Minute)
+	budget := &s.Bodies
+	b, err := s.Receive(httptest.NewRecorder(), netip.Addr{}, r, 0, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for users := range 3 {
 		if users > 0 {
-			b.share()
+			b.Share()
 		}
 	}
 	for range 3 {
-		got, err := io.ReadAll(b.reader())
-		if err != nil || !bytes.Equal(got, pattern(0, 10_000)) || budget.taken() != 10_000 {
-			t.Errorf("got %d bytes, %v; %d are taken", len(got), err, budget.taken())
+		got, err := io.ReadAll(b.Reader())
+		if err != nil || !bytes.Equal(got, pattern(0, 10_000)) || budget.Taken() != 10_000 {
+			t.Errorf("got %d bytes, %v; %d are taken", len(got), err, budget.Taken())
 		}
-		b.close()
+		b.Close()
 	}
-	if _, err := b.reader().Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) || budget.taken() != 0 {
-		t.Errorf("behind the last: %v; %d bytes are taken", err, budget.taken())
+	if _, err := b.Reader().Read(make([]byte, 1)); !errors.Is(err, os.ErrClosed) || budget.Taken() != 0 {
+		t.Errorf("behind the last: %v; %d bytes are taken", err, budget.Taken())
 	}
 }
 
@@ -153,33 +153,33 @@ func TestBodyBudgetIsForAllBodies(t *testing.T) {
 	}{
 		"it just fits":                   {20_000, 10_000, 10_000, true, nil},
 		"it just fits, undeclared":       {20_000, 10_000, 10_000, false, nil},
-		"a byte too much":                {20_000, 10_001, 10_000, true, errBodiesFull},
-		"a byte too much, undeclared":    {20_000, 10_001, 10_000, false, errBodiesFull},
+		"a byte too much":                {20_000, 10_001, 10_000, true, ErrBodiesFull},
+		"a byte too much, undeclared":    {20_000, 10_001, 10_000, false, ErrBodiesFull},
 		"full, but in memory":            {20_000, 20_000, 4096, true, nil},
-		"larger than all":                {20_000, 0, 20_001, true, errBodyTooLarge},
-		"larger than all, undeclared":    {20_000, 0, 20_001, false, errBodyTooLarge},
+		"larger than all":                {20_000, 0, 20_001, true, ErrBodyTooLarge},
+		"larger than all, undeclared":    {20_000, 0, 20_001, false, ErrBodyTooLarge},
 		"no limit":                       {0, 1 << 40, 100_000, true, nil},
 		"no limit, and a length to find": {0, 1 << 40, 100_000, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := bodySpools(t, test.limit)
-			budget := &s.bodies
+			budget := &s.Bodies
 			budget.used = test.used
 			r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(pattern(0, test.size)))
 			if !test.declared {
 				r.ContentLength = -1
 			}
-			b, err := s.receive(httptest.NewRecorder(), netip.Addr{}, r, 0, time.Minute)
+			b, err := s.Receive(httptest.NewRecorder(), netip.Addr{}, r, 0, time.Minute)
 			if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
 				t.Fatalf("got %v, want %v", err, test.want)
 			}
 			if err == nil {
-				if got, err := io.ReadAll(b.reader()); err != nil || !bytes.Equal(got, pattern(0, test.size)) {
+				if got, err := io.ReadAll(b.Reader()); err != nil || !bytes.Equal(got, pattern(0, test.size)) {
 					t.Errorf("got %d bytes, %v", len(got), err)
 				}
-				b.close()
+				b.Close()
 			}
-			if used := budget.taken(); used != test.used {
+			if used := budget.Taken(); used != test.used {
 				t.Errorf("%d bytes are taken, %d were", used, test.used)
 			}
 		})
@@ -188,20 +188,20 @@ func TestBodyBudgetIsForAllBodies(t *testing.T) {
 
 func TestBodyOfOneClientTakesItsShareOfMemoryAndThenGoesToAFile(t *testing.T) {
 	t.Parallel()
-	s := newSpools(spoolConfig{Dir: t.TempDir(), Memory: 64 << 10, MemoryTotal: 512 << 10, Bodies: 16 << 20, LargestBody: 1 << 20})
+	s := New(Config{Dir: t.TempDir(), Memory: 64 << 10, MemoryTotal: 512 << 10, Bodies: 16 << 20, LargestBody: 1 << 20})
 	greedy, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	receive := func(client netip.Addr, size int) (*body, error) {
+	receive := func(client netip.Addr, size int) (*Body, error) {
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(pattern(0, size)))
-		return s.receive(httptest.NewRecorder(), client, r, 0, time.Minute)
+		return s.Receive(httptest.NewRecorder(), client, r, 0, time.Minute)
 	}
-	var all []*body
+	var all []*Body
 	inMemory := func(client netip.Addr) (n int) {
 		for range 10 {
 			b, err := receive(client, 60<<10)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := io.ReadAll(b.reader()); err != nil || !bytes.Equal(got, pattern(0, 60<<10)) {
+			if got, err := io.ReadAll(b.Reader()); err != nil || !bytes.Equal(got, pattern(0, 60<<10)) {
 				t.Fatalf("got %d bytes, %v", len(got), err)
 			}
 			all = append(all, b)
@@ -214,14 +214,14 @@ func TestBodyOfOneClientTakesItsShareOfMemoryAndThenGoesToAFile(t *testing.T) {
 	if a, b := inMemory(greedy), inMemory(other); a != 2 || b != 2 {
 		t.Errorf("%d bodies of one client and %d of another are in memory", a, b)
 	}
-	for s.bodies.room(greedy, 1<<20) {
+	for s.Bodies.room(greedy, 1<<20) {
 		b, err := receive(greedy, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, b)
 	}
-	if _, err := receive(greedy, 1<<20); !errors.Is(err, errBodiesFull) {
+	if _, err := receive(greedy, 1<<20); !errors.Is(err, ErrBodiesFull) {
 		t.Errorf("behind its share: %v", err)
 	}
 	if b, err := receive(other, 1<<20); err != nil {
@@ -230,9 +230,9 @@ func TestBodyOfOneClientTakesItsShareOfMemoryAndThenGoesToAFile(t *testing.T) {
 		all = append(all, b)
 	}
 	for _, b := range all {
-		b.close()
+		b.Close()
 	}
-	if disk, memory := s.bodies.taken(), s.memory.taken(); disk+memory != 0 || len(s.memory.byClient)+len(s.bodies.byClient) != 0 {
+	if disk, memory := s.Bodies.Taken(), s.Memory.Taken(); disk+memory != 0 || len(s.Memory.byClient)+len(s.Bodies.byClient) != 0 {
 		t.Errorf("%d and %d bytes remain taken", disk, memory)
 	}
 }
