@@ -126,6 +126,9 @@ type PoolConfig struct {
 	// AdminRoots are folders in the root folder, as PHP sees them, whose scripts PHPAdminValue holds for; server fills it with
 	// [AdminFolders].
 	AdminRoots []string
+	// DiscardOutput has what scripts and the programs that they start write to standard output and error go nowhere, as
+	// catch_workers_output = no of php-fpm does: both are the null device. Default false: it is logged.
+	DiscardOutput bool
 	// Responder says that a web server names the scripts: php-cgi has cgi.fix_pathinfo and cgi.discard_path as php.ini says. Else
 	// phpserve names them, and php-cgi runs SCRIPT_FILENAME whatever these are.
 	Responder bool

@@ -46,7 +46,10 @@ func (p *Pool) startEngine(ctx context.Context) (current, error) {
 	p.mu.Unlock()
 	var e engine
 	if p.kind == EngineZygote {
-		z, err := newZygote(ctx, p)
+		z, err := newZygote(ctx, p, !p.cfg.DiscardOutput)
+		if err != nil && p.cfg.DiscardOutput && ctx.Err() == nil {
+			z, err = newZygote(ctx, p, true) // so that it says why
+		}
 		if err != nil {
 			return current{}, err
 		}

@@ -195,6 +195,14 @@ func (p *Pool) requestLimit() int {
 	return n
 }
 
+// hears says whether what the next php-cgi of the spawn engine writes is read: also where it is to be discarded, if the last one could
+// not start.
+func (p *Pool) hears() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.cfg.DiscardOutput || p.failures > 0
+}
+
 // startFailed delays the next start, longer with every failure in a row. Those that began side by side count as one.
 func (p *Pool) startFailed(err error) {
 	p.mu.Lock()

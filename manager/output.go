@@ -20,9 +20,10 @@ const (
 // process is, or was started by.
 type output struct {
 	log   *slog.Logger
-	known []string // what PHP says at each start, which has been logged
-	own   bool     // of one worker alone
-	from  *outputReader
+	known []string      // what PHP says at each start, which has been logged
+	own   bool          // of one worker alone
+	mute  bool          // nobody reads
+	from  *outputReader // nil: nobody reads, with mute
 	read  chan struct{} // closed when nothing more is read
 	first int           // the process that was started: the zygote, or with own the worker
 
@@ -42,6 +43,13 @@ type outputEnd struct {
 	gone   bool // the worker itself has ended
 }
 
+// newOutput is for the output of a php-cgi of the pool. heard is false where it goes nowhere.
+func (p *Pool) newOutput(heard bool) *output {
+	o := newOutput(p.log, p.php.startup...)
+	o.mute = !heard
+	return o
+}
+
 func newOutput(log *slog.Logger, known ...string) *output {
 	return &output{log: log, known: known, read: make(chan struct{}), lines: newOutputLines(), family: newFamily()}
 }
@@ -49,6 +57,9 @@ func newOutput(log *slog.Logger, known ...string) *output {
 // start runs begin with the end of a socket or pipe to write to, whose other end is read by a goroutine counted in wg until
 // EOF or finish.
 func (o *output) start(begin func(*os.File) (*child, error), wg *sync.WaitGroup) (*child, error) {
+	if o.mute {
+		return startMute(begin)
+	}
 	from, w, err := newOutputReader()
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a channel for php-cgi's output: %v", err)
@@ -68,9 +79,22 @@ func (o *output) start(begin func(*os.File) (*child, error), wg *sync.WaitGroup)
 	return ch, nil
 }
 
+// startMute runs begin with the null device, which scripts can also open by name (/dev/stderr), as no socket can be (open(2), ENXIO).
+func startMute(begin func(*os.File) (*child, error)) (*child, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot give php-cgi's output nowhere to go: %v", err)
+	}
+	defer null.Close()
+	return begin(null)
+}
+
 // finish ends the reading although a program that PHP left running in the background may still hold the other end; what has
 // been written already is read first.
 func (o *output) finish() {
+	if o.mute {
+		return
+	}
 	_ = o.from.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // the error is one that has been closed at EOF
 	<-o.read
 }
@@ -132,6 +156,9 @@ func (o *output) requestEnded(worker int) { o.end(outputEnd{worker: worker}) }
 func (o *output) workerEnded(worker int) { o.end(outputEnd{worker: worker, gone: true}) }
 
 func (o *output) end(end outputEnd) {
+	if o.mute {
+		return
+	}
 	o.mu.Lock()
 	end.at = o.taken + uint64(o.from.waiting())
 	if end.at == o.placed && o.lines.empty() && !end.gone && len(o.family.programs) == 0 {

@@ -199,10 +199,14 @@ func (p *Pool) Start(ctx context.Context) error {
 	for range want {
 		p.wg.Go(p.startWorker)
 	}
+	attempts := 1
+	if p.kind == EngineSpawn && p.cfg.DiscardOutput {
+		attempts = 2 // the second says why
+	}
 	for {
 		p.mu.Lock()
 		ready := p.count[StateIdle] + p.count[StateBusy]
-		failed, err, changed := p.failures > 0, p.lastErr, p.changed
+		failed, err, changed := p.failures >= attempts, p.lastErr, p.changed
 		p.mu.Unlock()
 		if failed {
 			p.Stop(ctx)

@@ -36,7 +36,7 @@ func (s *spawnEngine) spawn(ctx context.Context) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := newOutput(p.log, p.php.startup...)
+	out := p.newOutput(p.hears())
 	out.own = true
 	line, err := newLifeline()
 	if err != nil {

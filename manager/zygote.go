@@ -64,8 +64,8 @@ type forked struct {
 	err  error
 }
 
-// newZygote starts a pool's zygote.
-func newZygote(ctx context.Context, p *Pool) (z *zygoteEngine, err error) {
+// newZygote starts a pool's zygote. heard says whether its output and that of its workers is read.
+func newZygote(ctx context.Context, p *Pool, heard bool) (z *zygoteEngine, err error) {
 	maker := p.dir.owner
 	if p.late {
 		maker = nil // root makes its socket itself
@@ -80,7 +80,7 @@ func newZygote(ctx context.Context, p *Pool) (z *zygoteEngine, err error) {
 		return nil, err
 	}
 	z = &zygoteEngine{
-		pool: p, log: p.log, lifeline: line, output: newOutput(p.log, p.php.startup...),
+		pool: p, log: p.log, lifeline: line, output: p.newOutput(heard),
 		gone: make(chan struct{}), procs: map[int]*process{}, commands: make(chan byte, commandQueue),
 	}
 	if z.child, err = z.output.start(func(out *os.File) (*child, error) {

@@ -111,40 +111,41 @@ func (ts *testServer) stopQuietly() {
 	}
 }
 
+// TestStartThatFailsSaysWhyInPHPsOwnWords also where what PHP writes is discarded later.
 func TestStartThatFailsSaysWhyInPHPsOwnWords(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		t.Run("php-cgi exits", func(t *testing.T) {
-			ts := newFragile(t, engine, nil, nil)
-			ts.breakPHP("php-cgi: error while loading shared libraries: libexample.so.5")
-			err := ts.Start(t.Context())
-			if err == nil {
-				ts.stopQuietly()
-				t.Fatal("it started")
-			}
-			for _, want := range []string{"[pool www]", "code 3", "libexample.so.5"} {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error does not say %q: %v", want, err)
+		for _, discard := range []bool{false, true} {
+			mustFail := func(t *testing.T, files map[string]string, broken string, change func(*Config), says ...string) {
+				t.Helper()
+				ts := newFragile(t, engine, files, func(c *Config) {
+					c.Pools[0].DiscardOutput = discard
+					change(c)
+				})
+				if broken != "" {
+					ts.breakPHP(broken)
+				}
+				err := ts.Start(t.Context())
+				if err == nil {
+					ts.stopQuietly()
+					t.Fatal("it started")
+				}
+				for _, want := range append(says, "[pool www]") {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("the error does not say %q: %v", want, err)
+					}
 				}
 			}
-		})
-		t.Run("preload is broken", func(t *testing.T) {
-			var preload string
-			ts := newFragile(t, engine, map[string]string{"preload.php": "<?php this is not PHP"}, func(c *Config) {
-				preload = filepath.Join(c.Sites[0].Root, "preload.php")
-				c.Pools[0].PHPValue = []string{"opcache.preload=" + preload, "display_errors=0", "log_errors=1"}
+			t.Run(fmt.Sprintf("php-cgi exits, discard %v", discard), func(t *testing.T) {
+				const words = "php-cgi: error while loading shared libraries: libexample.so.5"
+				mustFail(t, nil, words, func(*Config) {}, "code 3", words)
 			})
-			err := ts.Start(t.Context())
-			if err == nil {
-				ts.stopQuietly()
-				t.Fatal("it started")
-			}
-			for _, want := range []string{"[pool www]", "syntax error", preload} {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("the error does not say %q: %v", want, err)
-				}
-			}
-		})
+			t.Run(fmt.Sprintf("preload is broken, discard %v", discard), func(t *testing.T) {
+				mustFail(t, map[string]string{"preload.php": "<?php this is not PHP"}, "", func(c *Config) {
+					c.Pools[0].PHPValue = []string{"opcache.preload=" + filepath.Join(c.Sites[0].Root, "preload.php"), "display_errors=0", "log_errors=1"}
+				}, "syntax error", "preload.php")
+			})
+		}
 	})
 }
 

@@ -68,7 +68,7 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	c.RequestTerminateTimeoutTrackFinished = p.RequestTerminateTimeoutTrackFinished
 	c.QueueSize = max(c.QueueSize, server.EffectiveBacklog(p.ListenBacklog))
 	c.Chroot, c.Chdir, c.ClearEnv = p.Chroot, p.Chdir, p.ClearEnv
-	c.Dumpable = &p.ProcessDumpable
+	c.Dumpable, c.DiscardOutput = &p.ProcessDumpable, !p.CatchWorkersOutput
 	c.RequestSlowlogTimeout, c.Slowlog, c.RequestSlowlogTraceDepth = p.RequestSlowlogTimeout, p.Slowlog, p.RequestSlowlogTraceDepth
 	c.ObserveAll = p.AccessLog != "" && wantsMemory.MatchString(p.AccessFormat)
 	c.Observe = p.StatusPath != "" || c.ObserveAll

@@ -236,7 +236,7 @@ func (s *namedPool) config() (manager.PoolConfig, error) {
 		MaxSpareServers: s.MaxSpareServers, ProcessIdleTimeout: time.Duration(s.ProcessIdleTimeout), MaxRequests: s.MaxRequests,
 		QueueSize: s.QueueSize, QueueTimeout: time.Duration(s.QueueTimeout),
 		RequestTerminateTimeout: time.Duration(s.TerminateTimeout), RequestTerminateTimeoutTrackFinished: s.TrackFinished,
-		ClearEnv: s.ClearEnv, Env: s.Env, Chroot: s.Chroot, Chdir: s.Chdir,
+		DiscardOutput: !s.CatchOutput, ClearEnv: s.ClearEnv, Env: s.Env, Chroot: s.Chroot, Chdir: s.Chdir,
 		Priority: s.Priority.nice(), RlimitFiles: s.RlimitFiles, RlimitCore: int64(s.RlimitCore),
 		ObserveAll: wantsMemory.MatchString(s.AccessFormat),
 		Observe:    s.StatusPath != "" || s.StatusListen != "" || wantsMemory.MatchString(s.AccessFormat),
