@@ -42,10 +42,10 @@ func (e *HeadError) Error() string { return "cannot parse cgi response head: " +
 // A line that no client may be sent is left out, and Dropped says so: the script has no
 // other way to learn of it, and its work is worth more than the line. Such are
 // lines without a colon, names that are no token and values with a control character
-// other than TAB (RFC 9110 §5.1, §5.5), a Status that is not a final one of three digits,
-// a Content-Length that is no number, all of several that differ (§8.6), and every field that
-// would make the head longer than limit bytes. A folded line continues the one before it
-// (RFC 9112 §5.2). Lines end in CRLF or LF.
+// other than TAB (RFC 9110 §5.1, §5.5), a Status that does not begin with the number of a final one,
+// a Content-Length that is no number, all of several that differ (§8.6), all but the last of several
+// fields that a response has once (§5.3), and every field that would make the head longer than
+// limit bytes. A folded line continues the one before it (RFC 9112 §5.2). Lines end in CRLF or LF.
 //
 // A Location without a Status is a redirect by the client, also when it is relative: the
 // internal redirect of RFC 3875 §6.2.2 is known to no PHP server. Fields about the
@@ -152,7 +152,12 @@ func (b *headBuilder) line(line string) {
 func (b *headBuilder) add(key, name string, own bool, value string) {
 	b.last = key
 	if old := b.head.Header[key]; old != nil {
-		b.head.Header[key] = append(old, value)
+		if !single(key) {
+			b.head.Header[key] = append(old, value)
+		} else if old[0] != value {
+			b.drop("another "+key+" behind it", key+": "+old[0])
+			old[0] = value
+		}
 		return
 	}
 	b.values = append(b.values, value)
@@ -165,6 +170,16 @@ func (b *headBuilder) add(key, name string, own bool, value string) {
 	}
 }
 
+// single reports whether a response has a field of this name once at most. Clients differ in which of two they take, and some take
+// none (RFC 9110 §5.3). header('Content-Type: …', false) of PHP makes two. Content-Length is looked at when all of them are known.
+func single(key string) bool {
+	switch key {
+	case "Content-Type", "Location", "Etag", "Last-Modified", "Content-Range":
+		return true
+	}
+	return false
+}
+
 // fold adds a folded line to the value that it continues, with one space (RFC 9112 §5.2).
 func (b *headBuilder) fold(line string) {
 	if b.last == "" || hasControl(line) || b.size > b.limit {
@@ -175,20 +190,25 @@ func (b *headBuilder) fold(line string) {
 	values[len(values)-1] += " " + strings.Trim(line, " \t")
 }
 
-// status takes the value of a Status field (RFC 3875 §6.3.3). 600 to 999 are no statuses of HTTP (RFC 9110 §15), but sites use
-// them, and nginx and Apache send them. Interim ones cannot be sent as the last: what follows would be taken for another head.
+// status takes the value of a Status field (RFC 3875 §6.3.3): the number that it begins with, as PHP itself and Apache read it. 600
+// to 999 are no statuses of HTTP (RFC 9110 §15), but sites use them, and nginx and Apache send them. Interim ones cannot be sent as
+// the last: what follows would be taken for another head. What is joined to the number ("404.5", "404x") is no reason phrase.
 func (b *headBuilder) status(line, value string) {
 	if b.head.Status != 0 {
 		return
 	}
-	code, reason, _ := strings.Cut(value, " ")
-	status, err := strconv.ParseUint(code, 10, 16)
-	if err != nil || len(code) != 3 || status < 200 {
+	digits := 0
+	for digits < len(value) && value[digits] >= '0' && value[digits] <= '9' {
+		digits++
+	}
+	status, err := strconv.ParseUint(value[:digits], 10, 16)
+	if err != nil || status < 200 || status > 999 {
 		b.drop("a status that is none of a final response", line)
 		return
 	}
 	b.head.Status = int(status)
-	if reason = strings.Trim(reason, " \t"); !hasControl(reason) {
+	joined := value[digits:]
+	if reason := strings.Trim(joined, " \t"); joined != "" && (joined[0] == ' ' || joined[0] == '\t') && !hasControl(reason) {
 		b.head.Reason = reason
 	}
 }

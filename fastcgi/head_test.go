@@ -31,6 +31,14 @@ func TestParseHeadReadsWhatRFC3875Allows(t *testing.T) {
 		{"Location with Status before", "Status: 201 Created\r\nLocation: /a\r\n\r\n", 201, "Created", http.Header{"Location": {"/a"}}},
 		{"highest status of HTTP", "Status: 599\r\n\r\n", 599, "", http.Header{}},
 		{"status that is none of HTTP", "Status: 999 Odd\r\n\r\n", 999, "Odd", http.Header{}},
+		{"status with a tab", "Status: 404\tX\r\n\r\n", 404, "X", http.Header{}},
+		{"status with two spaces", "Status: 404  X\r\n\r\n", 404, "X", http.Header{}},
+		{"status with a letter", "Status: 404x\r\n\r\n", 404, "", http.Header{}},
+		{"status with a comma", "Status: 404, X\r\n\r\n", 404, "", http.Header{}},
+		{"status of IIS", "Status: 404.5 X\r\n\r\n", 404, "", http.Header{}},
+		{"status with a zero before it", "Status: 0404 X\r\n\r\n", 404, "X", http.Header{}},
+		{"status line without a reason", "HTTP/2 404\r\n\r\n", 404, "", http.Header{}},
+		{"status line with a letter", "HTTP/1.1 404x\r\n\r\n", 404, "", http.Header{}},
 		{"status line of cgi.rfc2616_headers", "HTTP/1.1 404 Nope\r\nA: 1\r\n\r\n", 404, "Nope", http.Header{"A": {"1"}}},
 		{"folded lines", "A: x\r\n y\r\n\tz: 1\r\nB: 2\r\n\r\n", 200, "", http.Header{"A": {"x y z: 1"}, "B": {"2"}}},
 		{
@@ -56,6 +64,13 @@ func TestParseHeadReadsWhatRFC3875Allows(t *testing.T) {
 			"fields with control characters are left out", "A: x\x01y\r\nB: \x0b\r\nC: x\x7f\r\nD: \x1b[0m\r\nE: x\x08\r\nF: x\ty\r\nG: 1\r\nG: \x02\r\n\r\n", 200, "",
 			http.Header{"F": {"x\ty"}, "G": {"1"}},
 		},
+		{
+			"of single fields that differ all but the last are left out", "Content-Type: a/b\nETag: \"a\"\nLocation: /a\nLast-Modified: a\nContent-Range: a\n" +
+				"Content-Type: c/d\nETag: \"b\"\nLocation: /b\nLast-Modified: b\nContent-Range: b\nStatus: 200\n\n", 200, "",
+			http.Header{"Content-Type": {"c/d"}, "Etag": {`"b"`}, "Location": {"/b"}, "Last-Modified": {"b"}, "Content-Range": {"b"}},
+		},
+		{"single fields that are equal become one", "Content-Type: a/b\nContent-type: a/b\n\n", 200, "", http.Header{"Content-Type": {"a/b"}}},
+		{"other fields may come twice", "Vary: a\nVary: a\nX: 1\nX: 1\n\n", 200, "", http.Header{"Vary": {"a", "a"}, "X": {"1", "1"}}},
 		{"equal lengths become one", "Content-Length: 5\r\nContent-Length: 5\r\n\r\n", 200, "", http.Header{"Content-Length": {"5"}}},
 	}
 	for _, tt := range tests {
@@ -108,7 +123,10 @@ func TestParseHeadLeavesOutWhatNoClientMayBeSent(t *testing.T) {
 		{"status of twenty digits", "Status: 18446744073709551816", "a status"},
 		{"empty status", "Status:", "a status"},
 		{"status that is no number", "Status: OK", "a status"},
-		{"signed status", "Status: +20", "a status"},
+		{"signed status", "Status: +200", "a status"},
+		{"status below zero", "Status: -404", "a status"},
+		{"status of two digits", "Status: 20", "a status"},
+		{"zeros", "Status: 000", "a status"},
 		{"status with a control character", "Status: 40\x004", "a status"},
 		{"lengths that differ", "Content-Length: 5\r\nContent-Length: 6", "lengths that differ"},
 		{"a field over the limit", "B: " + strings.Repeat("x", 1000), "more than 1000 bytes"},
