@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/internal/testfiles"
 )
 
 // Worker modes of other servers kept $_SESSION for the next client of a worker (CVE-2026-24894, GHSA-v3ph-cgqh-r8p5).
@@ -41,6 +43,34 @@ func TestBadInputSessionIsNotTheNextClients(t *testing.T) {
 				if strings.Join(got, " ") != want {
 					t.Errorf("got %q, want %q", got, want)
 				}
+			}
+		}
+	})
+}
+
+// Browsers send names of other scripts in Punycode, in any spelling of case and with a dot at the end or not.
+func TestSitesWithUnicodeHostsAreFoundByTheNamesThatBrowsersSend(t *testing.T) {
+	t.Parallel()
+	eachEngine(t, func(t *testing.T, engine string) {
+		ts := startServer(t, engine, nil, func(c *Config) {
+			first := c.Sites[0]
+			c.Sites = nil
+			for i, hosts := range [][]string{{"first.test"}, {"BÜCHER.test", "faß.test"}, {"*.bücher.test"}, {"xn--e1afmkfd.test"}, {"例え.test."}} {
+				s := first
+				s.Root, s.Hosts = filepath.Join(first.Root, fmt.Sprint(i)), hosts
+				testfiles.Put(t, s.Root, map[string]string{"index.php": fmt.Sprintf(`<?php echo %d, ' ', $_SERVER['HTTP_HOST'], ' ', $_SERVER['SERVER_NAME'];`, i)})
+				c.Sites = append(c.Sites, s)
+			}
+		})
+		for host, want := range map[string]int{
+			"xn--bcher-kva.test": 1, "XN--BCHER-KVA.TEST": 1, "xn--bcher-kva.test.": 1, "xn--bcher-kva.test:81": 1, "xn--bcher-kva.test.:81": 1,
+			"xn--fa-hia.test": 1, "fass.test": 0, "a.xn--bcher-kva.test": 2, "A.XN--BCHER-KVA.TEST.:8443": 2, "xn--e1afmkfd.test": 3,
+			"xn--r8jz45g.test": 4, "xn--r8jz45g.test.": 4, "bcher.test": 0, "a.b.xn--bcher-kva.test": 0,
+		} {
+			name, _, _ := strings.Cut(host, ":")
+			all := answers(t, wire(t, ts, "GET / HTTP/1.1\r\nHost: "+host+"\r\nConnection: close\r\n\r\n"), "GET")
+			if len(all) != 1 || all[0].body != fmt.Sprintf("%d %s %s", want, host, name) {
+				t.Errorf("%s: got %v, want site %d", host, all, want)
 			}
 		}
 	})

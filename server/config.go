@@ -160,10 +160,12 @@ func (c *Config) Validate() error {
 		errs = append(errs, s.Validate(c.SpoolBodies, c.hasPool)...)
 		for _, h := range s.Hosts {
 			h = strings.ToLower(h)
-			if other, ok := claimed[h]; ok {
+			ascii, _ := site.ASCIIHost(h) // what is none has been told
+			key := site.HostKey(ascii)
+			if other, ok := claimed[key]; ok {
 				bad("[site %s] hosts: %q is a host of the site in %s already", s.Name(), h, other)
 			}
-			claimed[h] = s.Root
+			claimed[key] = s.Root
 		}
 	}
 	errs = append(errs, c.validatePools()...)

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/phpserve/phpserve/server/files"
+	"github.com/phpserve/phpserve/server/site"
 )
 
 // errHeaderTooLarge is a head of HTTP/2 over max_header_size; for one of HTTP/1, net/http answers the same.
@@ -76,32 +77,5 @@ func validHost(host string) bool {
 		ip, err := netip.ParseAddr(inner)
 		return ok && err == nil && ip.Is6() && ip.Zone() == ""
 	}
-	return validHostName(name)
-}
-
-// How long a host name and one of its labels may be (RFC 1035 §2.3.4).
-const (
-	maxHostName  = 253
-	maxHostLabel = 63
-)
-
-// validHostName accepts labels of letters, digits, - inside (RFC 1123 §2.1) and _, which is not allowed there but used. One dot at the
-// end stands for the root of all names.
-func validHostName(name string) bool {
-	name = strings.TrimSuffix(name, ".")
-	if len(name) > maxHostName {
-		return false
-	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > maxHostLabel || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for i := range len(label) {
-			c := label[i]
-			if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-				return false
-			}
-		}
-	}
-	return true
+	return site.ValidHostName(name)
 }

@@ -122,7 +122,7 @@ func (s *Config) Validate(spoolBodies int64, hasPool func(string) bool) (errs []
 		bad("deny: %v", err)
 	}
 	for _, h := range s.Hosts {
-		if h == "" || strings.ContainsAny(h, ":/ ") || strings.Contains(strings.TrimPrefix(h, "*."), "*") {
+		if !validPattern(h) {
 			bad("hosts: %q must be a host name without port, or *.example.com", h)
 		}
 	}

@@ -81,7 +81,7 @@ func NewSites(all []*Site) *Sites {
 	m := &Sites{exact: map[string]*Site{}, wildcard: map[string]*Site{}, first: all[0]}
 	for _, s := range all {
 		for _, h := range s.Config.Hosts {
-			h = strings.TrimSuffix(strings.ToLower(h), ".")
+			h = HostKey(h)
 			if rest, ok := strings.CutPrefix(h, "*."); ok {
 				m.wildcard[rest] = s
 			} else {
@@ -97,7 +97,7 @@ func (m *Sites) Find(host string) *Site {
 	if len(m.exact)+len(m.wildcard) == 0 {
 		return m.first
 	}
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	host = HostKey(host)
 	if s, ok := m.exact[host]; ok {
 		return s
 	}
