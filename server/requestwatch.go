@@ -29,8 +29,8 @@ type requestWatch struct {
 	body    bool       // it has a body: what is read is not of the next request
 	slow    bool       // the deadline for the head has passed
 	head    []byte     // what has come of the next request, its beginning
-	status  int        // that reason is for
-	reason  string     // empty: that of net/http
+	status  int        // that reason is for; 0: every response has that of net/http
+	reason  string
 }
 
 // maxWatchedHead is how much of a head is kept for the log, in bytes.
@@ -78,9 +78,10 @@ func (w *requestWatch) end() {
 	w.slot.rest()
 }
 
-// setReason gives the next response of a status its reason phrase.
+// setReason gives the next response of a status its reason phrase. Where neither the script nor HTTP has one the response has none
+// (RFC 9112 §4), as with nginx; net/http would make one up.
 func (w *requestWatch) setReason(status int, reason string) {
-	if w != nil && reason != "" && reason != http.StatusText(status) {
+	if text := http.StatusText(status); w != nil && (text == "" || reason != "" && reason != text) {
 		w.mu.Lock()
 		w.status, w.reason = status, reason
 		w.mu.Unlock()
@@ -91,7 +92,7 @@ func (w *requestWatch) setReason(status int, reason string) {
 func (w *requestWatch) write(p []byte) []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.handled && w.reason == "" {
+	if w.handled && w.status == 0 {
 		return p
 	}
 	status := statusLine(p)
@@ -110,7 +111,7 @@ func (w *requestWatch) write(p []byte) []byte {
 			line := append(append(make([]byte, 0, len(p)+len(w.reason)), p[:before]...), w.reason...)
 			p = append(append(line, "\r\n"...), rest...)
 		}
-		w.reason = ""
+		w.status = 0
 	}
 	return p
 }

@@ -19,7 +19,7 @@ var headCases = []struct {
 	body         string
 	logged       string // part of the log; empty: nothing of the head is
 }{
-	{"601", `http_response_code(601);`, 601, "", "body", ""},
+	{"601", `http_response_code(601);`, 601, "601 ", "body", ""},
 	{"999 with a reason", `header('HTTP/1.1 999 Odd Thing');`, 999, "999 Odd Thing", "body", ""},
 	{"0", `header('HTTP/1.1 0 X');`, 200, "200 OK", "body", "a status that is none"},
 	{"Status 0", `header('Status: 0');`, 200, "200 OK", "body", "a status that is none"},
