@@ -1,6 +1,7 @@
 package linelog
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -75,6 +76,12 @@ func AppendVisibleJSON(b, text []byte) []byte {
 		text = text[size:]
 	}
 	return b
+}
+
+// MarshalVisible is a value as JSON with what [Visible] escapes escaped in JSON's way.
+func MarshalVisible(value any) ([]byte, error) {
+	text, err := json.Marshal(value)
+	return AppendVisibleJSON(nil, text), err
 }
 
 // VisibleJSON is a writer of JSON lines to w, see [AppendVisibleJSON].

@@ -252,7 +252,7 @@ func (o *StatusPage) xml(out *bytes.Buffer, s *Status) {
 		if !ok {
 			text = number(f.value)
 		}
-		fmt.Fprintf(out, "<%s>%s</%s>", tag, markup(text), tag)
+		fmt.Fprintf(out, "<%s>%s</%s>", tag, markup(o.shown(text)), tag)
 	}
 	out.WriteString("<?xml version=\"1.0\" ?>\n<status>\n")
 	for _, f := range statusFields(s) {
@@ -281,7 +281,9 @@ func (o *StatusPage) json(out *bytes.Buffer, s *Status) {
 			}
 			text, ok := f.value.(string)
 			if ok {
-				text = jsonString(text)
+				if text = jsonString(text); o.More {
+					text = string(linelog.AppendVisibleJSON(nil, []byte(text)))
+				}
 			} else {
 				text = number(f.value)
 			}

@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/phpserve/phpserve/linelog"
 )
 
 const (
@@ -294,7 +296,7 @@ func (s *Server) answerReady(w http.ResponseWriter, _ *http.Request) {
 func adminText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text+"\n") // who has left needs no answer
+	_, _ = io.WriteString(w, linelog.VisibleLines(text)+"\n") // who has left needs no answer
 }
 
 // parseAdmin reads Config.Admin: HOST:PORT, or PORT on loopback.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/manager/phpstack"
 	"github.com/phpserve/phpserve/web"
@@ -112,7 +113,7 @@ func withPID(s phpstack.Stack, pid int) phpstack.Stack {
 
 // answerJSON answers with a value.
 func answerJSON(w http.ResponseWriter, value any) {
-	text, err := json.Marshal(value)
+	text, err := linelog.MarshalVisible(value)
 	if err != nil {
 		refuse(w, http.StatusInternalServerError, err)
 		return

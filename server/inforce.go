@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -37,7 +38,7 @@ func (s *inForceSection) add(name string, value any) {
 	default:
 		text = fmt.Sprint(v)
 	}
-	s.Rows = append(s.Rows, inForceRow{name, text})
+	s.Rows = append(s.Rows, inForceRow{name, linelog.VisibleLines(text)})
 }
 
 // settings adds NAME=VALUE settings, and hides what may be a secret.

@@ -117,6 +117,9 @@ func (h *recentHandler) WithGroup(name string) slog.Handler {
 	return &recentHandler{h.Handler.WithGroup(name), h.to, h.attrs}
 }
 
+// shown is what a client or a script said, in a line for a person.
+func shown(s string) string { return linelog.Visible(shorten(s)) }
+
 func shorten(s string) string {
 	if len(s) > recentTextMost {
 		s = strings.ToValidUTF8(s[:recentTextMost], "") + " …"

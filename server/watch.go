@@ -3,7 +3,6 @@ package server
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/manager/phpstack"
 	"github.com/phpserve/phpserve/server/metrics"
@@ -173,7 +173,7 @@ func (w *watch) look(now time.Time) {
 	if len(w.listeners) == 0 {
 		return
 	}
-	text, err := json.Marshal(w.last)
+	text, err := linelog.MarshalVisible(w.last)
 	if err != nil {
 		return // none of its types can fail
 	}
@@ -280,8 +280,8 @@ func (k *poolWatch) workers(now time.Time, status *manager.Status) (all []watchW
 	for i := range status.Processes {
 		w := &status.Processes[i]
 		all = append(all, watchWorker{
-			PID: w.PID, Pool: status.Pool, State: w.State, Millis: float64(w.Duration.Microseconds()) / 1e3, Method: w.Request.Method,
-			URI: shorten(w.Request.URI), Script: shorten(w.Request.Script), Client: w.Request.Client, ID: shorten(w.Request.ID),
+			PID: w.PID, Pool: status.Pool, State: w.State, Millis: float64(w.Duration.Microseconds()) / 1e3, Method: shown(w.Request.Method),
+			URI: shown(w.Request.URI), Script: shown(w.Request.Script), Client: shown(w.Request.Client), ID: shown(w.Request.ID),
 			Requests: w.Requests, CPU: k.share(now, w), Memory: w.Usage.Memory,
 		})
 		cpu[w.PID] = w.Usage.CPU
@@ -303,11 +303,11 @@ func (k *poolWatch) newSlow() (all []slowEntry) {
 
 func newSlowEntry(s *phpstack.Slow) slowEntry {
 	e := slowEntry{
-		Time: s.Time, Pool: s.Pool, PID: s.Stack.PID, Millis: float64(s.Running.Microseconds()) / 1e3, Method: s.Method, URI: shorten(s.URI),
+		Time: s.Time, Pool: s.Pool, PID: s.Stack.PID, Millis: float64(s.Running.Microseconds()) / 1e3, Method: shown(s.Method), URI: shown(s.URI),
 	}
 	var text strings.Builder
 	_ = phpstack.WriteReport(&text, *s) // a builder takes all
-	e.Stack, e.Top = strings.TrimSpace(text.String()), topLine(&s.Stack)
+	e.Stack, e.Top = strings.TrimSpace(text.String()), shown(topLine(&s.Stack))
 	return e
 }
 
@@ -345,7 +345,7 @@ func (w *watch) listen() (first []byte, l chan []byte, err error) {
 	for i := range m.Pools {
 		m.Pools[i].History = w.pools[m.Pools[i].Name].points
 	}
-	if first, err = json.Marshal(m); err != nil {
+	if first, err = linelog.MarshalVisible(m); err != nil {
 		return nil, nil, err
 	}
 	l = make(chan []byte, watchBacklog)

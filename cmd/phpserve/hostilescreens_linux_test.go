@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,12 +65,12 @@ func TestNoTextOfARunningRequestSteersAScreen(t *testing.T) {
 		press(m, "t")
 		mustBeTame(t, "top", withoutColours(m.View()))
 
-		first := firstEvents(t, admin[1]+"/api/events", "/route/")
-		mustBeTame(t, "the dashboard's stream", first)
+		mustBeTameDashboard(t, admin[1])
 		eventually(t, "the slow log tells of it", func() bool {
 			text, err := os.ReadFile(filepath.Join(dir, "slow.log"))
 			return err == nil && strings.Contains(string(text), "waits")
 		})
+		mustBeTameJSON(t, "the dashboard's slow request", firstEvents(t, admin[1]+"/api/events", `"slow":[`))
 		writeFile(t, filepath.Join(dir, "go"), "")
 		<-answered
 		if err := s.stop(os.Interrupt); err != nil {
@@ -81,6 +84,38 @@ func TestNoTextOfARunningRequestSteersAScreen(t *testing.T) {
 		mustBeTame(t, "the access log", s.stdout.String())
 		mustBeTame(t, "the log", s.stderr.String())
 	})
+}
+
+// mustBeTameDashboard looks at all that the dashboard shows of the one request that runs.
+func mustBeTameDashboard(t *testing.T, admin string) {
+	t.Helper()
+	events := firstEvents(t, admin+"/api/events", "/route/")
+	mustBeTameJSON(t, "the dashboard's stream", events)
+	busy := regexp.MustCompile(`"pid":(\d+),[^}]*"uri":"/route/`).FindStringSubmatch(events)
+	if busy == nil {
+		t.Fatalf("no worker runs the request\n%s", events)
+	}
+	status, stack := askAdmin(t, admin, "/api/stack?pid="+busy[1])
+	if status != http.StatusOK || !strings.Contains(stack, "waits") {
+		t.Errorf("the stack: %d %s", status, stack)
+	}
+	mustBeTameJSON(t, "the dashboard's stack", stack)
+	resp, err := http.PostForm(admin+"/api/profiles", url.Values{"seconds": {"1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var taken struct{ ID, Samples int }
+	if err := json.NewDecoder(resp.Body).Decode(&taken); err != nil || taken.Samples == 0 {
+		t.Fatalf("the profile: %d %+v, %v", resp.StatusCode, taken, err)
+	}
+	for _, form := range []string{"svg", "folded"} {
+		_, text := askAdmin(t, admin, fmt.Sprintf("/api/profiles/%d.%s", taken.ID, form))
+		mustBeTame(t, "the dashboard's profile as "+form, text)
+		if !strings.Contains(text, "waits") {
+			t.Errorf("%s: %.300s", form, text)
+		}
+	}
 }
 
 // firstEvents reads server-sent events up to the one that has a text.

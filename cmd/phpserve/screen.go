@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 )
@@ -139,4 +140,7 @@ func (p *plan) workersText(i int) string {
 	return strings.Join(parts, ", ")
 }
 
-func row(w io.Writer, name, value string) { fmt.Fprintf(w, "  %-17s %s\n", name, value) }
+// row writes a line; the project, which may be somebody else's, has a say in its text (composer.json).
+func row(w io.Writer, name, value string) {
+	fmt.Fprintf(w, "  %-17s %s\n", name, linelog.Visible(value))
+}
