@@ -129,9 +129,10 @@ func TestEnvironmentHasTheVariablesOfRFC3875(t *testing.T) {
 func TestEnvironmentNamesTheServerAsTheRequestDoes(t *testing.T) {
 	eachDialect(t, map[string]string{"env.php": serverScript}, nil, func(t *testing.T, ts *testServer, dialect string) {
 		_, port, _ := net.SplitHostPort(ts.addr)
-		v6 := "::1"
+		v6, php := "::1", func(v string) string { return v }
 		if dialect == site.CGIRFC3875 {
-			v6 = "[::1]" // RFC 3875 §4.1.14
+			v6 = "[::1]"                                // RFC 3875 §4.1.14
+			php = func(string) string { return absent } // RFC 9110 §7.6.1: it is of the connection
 		}
 		const end = "Connection: close\r\n\r\n"
 		for _, tt := range []struct {
@@ -178,6 +179,12 @@ func TestEnvironmentNamesTheServerAsTheRequestDoes(t *testing.T) {
 				"a body that is said to be empty", "POST /env.php HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + end,
 				map[string]string{"CONTENT_LENGTH": "0", "CONTENT_TYPE": absent},
 			},
+			{
+				"announced trailers, which are not the script's themselves",
+				"POST /env.php HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-B, x-a\r\nTrailer: X-C\r\n" + end + "1\r\nz\r\n0\r\nX-A: 1\r\nX-D: 2\r\n\r\n",
+				map[string]string{"HTTP_TRAILER": php("X-A, X-B, X-C"), "HTTP_X_A": absent, "HTTP_X_D": absent, "INPUT": "z"},
+			},
+			{"no trailers", "GET /env.php HTTP/1.1\r\nHost: a\r\n" + end, map[string]string{"HTTP_TRAILER": absent}},
 			{
 				"no query, empty QUERY_STRING (RFC 3875 4.1.7)", "GET /env.php HTTP/1.1\r\nHost: a\r\n" + end,
 				map[string]string{"QUERY_STRING": "", "PATH_INFO": absent, "PATH_TRANSLATED": absent},
@@ -313,4 +320,24 @@ func switchRelease(t *testing.T, base, release string) {
 	if err := os.Rename(next, filepath.Join(base, "current")); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Applications look into SERVER_SOFTWARE for a server that they know. WordPress (wp-includes/vars.php, wp-admin/includes/misc.php) offers
+// links without index.php where it finds nginx, writes rules into .htaccess where it finds Apache, and web.config where it finds IIS.
+func TestServerSoftwareIsTakenForAServerThatRewritesByItself(t *testing.T) {
+	t.Parallel()
+	const script = `<?php
+$s = $_SERVER['SERVER_SOFTWARE'];
+$apache = strpos($s, 'Apache') !== false || strpos($s, 'LiteSpeed') !== false;
+$nginx = strpos($s, 'nginx') !== false;
+$iis = strpos($s, 'Microsoft-IIS') !== false || strpos($s, 'ExpressionDevServer') !== false;
+$parts = explode('/', $s); // lighttpd before 1.5 is told by both
+echo $apache || $nginx ? 'pretty links' : 'links with index.php', $apache ? ', writes .htaccess' : '', $iis ? ', writes web.config' : '';
+echo count($parts) === 2 && $parts[0] === 'phpserve' ? ', phpserve' : ', ' . $s;`
+	eachEngine(t, func(t *testing.T, engine string) {
+		ts := startServer(t, engine, map[string]string{"a.php": script}, nil)
+		if got := askWire(t, ts, "GET", "/a.php"); got.body != "pretty links, phpserve" {
+			t.Errorf("got %q", got.body)
+		}
+	})
 }

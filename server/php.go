@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +23,7 @@ func (s *Server) servePHP(x *exchange, r *http.Request, t *site.Target) {
 	x.script, x.pool = t.Script.Path, x.site.Config.Pool
 	x.scriptName, x.clientText = t.ScriptName, x.client.String()
 	x.php.use.Load().Accept()
+	restoreTrailer(r)
 	if err := s.runPHP(x, r, t); err != nil {
 		s.fail(x, r, err, nil)
 	}
@@ -109,6 +112,14 @@ const (
 	softwarePHP  = "phpserve/"
 	softwareLike = " (nginx)"
 )
+
+// restoreTrailer puts the field Trailer back, which package net/http takes off: it is the script's as all others are. It must run
+// before the body is read, because behind it r.Trailer also has what was not announced.
+func restoreTrailer(r *http.Request) {
+	if len(r.Trailer) > 0 {
+		r.Header.Set("Trailer", strings.Join(slices.Sorted(maps.Keys(r.Trailer)), ", "))
+	}
+}
 
 // told is CONTENT_LENGTH: the length of the body, also of one that the client said to be empty; -1 where it sent none.
 func told(r *http.Request, bodySize int64) int64 {
