@@ -227,7 +227,7 @@ func (n *nextPools) aimResponders() {
 		cfg := n.cfg.Responders[i]
 		var err error
 		if old := p.target.Load(); old != nil && !reflect.DeepEqual(old.cfg, cfg) {
-			err = reopenFastCGI(p.listener, &cfg)
+			err = reopenFastCGI(p.listener, cfg.socket())
 		}
 		err = errors.Join(err, p.aim(cfg, n.accesses[i]))
 		if err != nil {

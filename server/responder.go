@@ -50,6 +50,13 @@ type ResponderConfig struct {
 	Chdir string
 }
 
+// socket is what the address is opened with.
+func (c *ResponderConfig) socket() *fastCGISocket {
+	return &fastCGISocket{
+		Pool: c.Pool, Address: c.Listen, Backlog: c.Backlog, Owner: c.Owner, Group: c.Group, Mode: c.Mode, ACLUsers: c.ACLUsers, ACLGroups: c.ACLGroups,
+	}
+}
+
 // responder answers at one address.
 type responder struct {
 	s        *Server

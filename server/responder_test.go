@@ -316,7 +316,7 @@ func TestResponderSocketBelongsToTheWebServer(t *testing.T) {
 	}
 	again := DefaultConfig()
 	again.Listen, again.Responders = nil, []ResponderConfig{{Pool: "www", Listen: socket}}
-	if _, err := listenFastCGI(&again.Responders[0], slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "already listen on "+socket) {
+	if _, err := listenFastCGI(again.Responders[0].socket(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "already listen on "+socket) {
 		t.Errorf("a second server: %v", err)
 	}
 }

@@ -28,17 +28,35 @@ func retryAccept(err error) bool {
 	return false
 }
 
+// fastCGISocket is the address of a pool, as php-fpm's directives describe it.
+type fastCGISocket struct {
+	// Pool is the pool's name, for messages.
+	Pool string
+	// Address is listen: HOST:PORT, PORT for all addresses of the machine, or the path of a unix socket.
+	Address string
+	// Backlog is listen.backlog. Zero or less: the most that the system allows.
+	Backlog int
+	// Owner is listen.owner, a name or a uid. Empty: the user of phpserve.
+	Owner string
+	// Group is listen.group, a name or a gid. Empty: the group of an owner that is named, else that of phpserve.
+	Group string
+	// Mode is listen.mode. Zero: 0660.
+	Mode uint32
+	// ACLUsers and ACLGroups are listen.acl_users and listen.acl_groups. With any, Owner and Group are ignored.
+	ACLUsers, ACLGroups []string
+}
+
 // listenFastCGI opens the address of a pool as php-fpm does (fpm_sockets.c:fpm_sockets_get_listening_socket); it says what goes wrong
 // in the same words.
-func listenFastCGI(c *ResponderConfig, log *slog.Logger) (net.Listener, error) {
-	network, addr := splitFastCGIAddr(c.Listen)
+func listenFastCGI(c *fastCGISocket, log *slog.Logger) (net.Listener, error) {
+	network, addr := splitFastCGIAddr(c.Address)
 	fail := func(err error, hint string) (net.Listener, error) {
-		return nil, &ListenError{Addr: c.Listen, Err: fmt.Errorf("[pool %s] %w", c.Pool, err), Hint: hint}
+		return nil, &ListenError{Addr: c.Address, Err: fmt.Errorf("[pool %s] %w", c.Pool, err), Hint: hint}
 	}
 	if network == "unix" {
 		if err := removeStaleSocket(addr); err != nil {
 			if errno, ok := errors.AsType[syscall.Errno](err); ok {
-				return nil, bindError(c.Listen, errno)
+				return nil, bindError(c.Address, errno)
 			}
 			return nil, err
 		}
@@ -53,7 +71,7 @@ func listenFastCGI(c *ResponderConfig, log *slog.Logger) (net.Listener, error) {
 		l, err = config.Listen(context.Background(), "tcp4", "0.0.0.0"+addr)
 	}
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return nil, bindError(c.Listen, errno)
+		return nil, bindError(c.Address, errno)
 	}
 	if err != nil {
 		return fail(err, "")
@@ -90,7 +108,7 @@ func validPort(text string) bool {
 }
 
 // reopenFastCGI gives an address that stays open what may be changed of it.
-func reopenFastCGI(l net.Listener, c *ResponderConfig) error {
+func reopenFastCGI(l net.Listener, c *fastCGISocket) error {
 	if err := setBacklog(l, c.Backlog); err != nil {
 		return err
 	}
@@ -127,7 +145,7 @@ func splitFastCGIAddr(listen string) (network, addr string) {
 func inUse(path string) string { return "Another FPM instance seems to already listen on " + path }
 
 // giveSocket gives a unix socket its owner, group and mode, which admit the web server.
-func (c *ResponderConfig) giveSocket(l net.Listener) error {
+func (c *fastCGISocket) giveSocket(l net.Listener) error {
 	s, ok := l.(*unixSocket)
 	if !ok {
 		return nil

@@ -56,7 +56,7 @@ type socketRights struct {
 }
 
 // rights are those of listen.owner, listen.group, listen.mode and the lists, which admit the web server.
-func (c *ResponderConfig) rights() (socketRights, error) {
+func (c *fastCGISocket) rights() (socketRights, error) {
 	r := socketRights{uid: -1, gid: -1, mode: os.FileMode(c.Mode)}
 	if r.mode == 0 {
 		r.mode = 0o660

@@ -118,7 +118,7 @@ func (s *Server) StandIn(sockets []Socket) error {
 	for _, cfg := range s.cfg.Responders {
 		listening := slices.IndexFunc(sockets, func(o Socket) bool { return o.Listen == cfg.Listen })
 		if listening < 0 {
-			l, err := listenFastCGI(&cfg, s.log)
+			l, err := listenFastCGI(cfg.socket(), s.log)
 			if err != nil {
 				return err
 			}
@@ -183,10 +183,10 @@ func (s *Server) closeInherited() {
 func (s *Server) listenResponder(cfg *ResponderConfig) (net.Listener, error) {
 	l := s.inherited[cfg.Listen]
 	if l == nil {
-		return listenFastCGI(cfg, s.log)
+		return listenFastCGI(cfg.socket(), s.log)
 	}
 	delete(s.inherited, cfg.Listen)
-	if err := reopenFastCGI(l, cfg); err != nil {
+	if err := reopenFastCGI(l, cfg.socket()); err != nil {
 		l.Close()
 		return nil, &ListenError{Addr: cfg.Listen, Err: fmt.Errorf("[pool %s] %w", cfg.Pool, err)}
 	}
