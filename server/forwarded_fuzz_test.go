@@ -21,17 +21,20 @@ func FuzzForwarded(f *testing.F) {
 		f.Add(s[0], s[1], s[2], s[3])
 	}
 	trusted := trustedProxies{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	type seen struct {
+		client netip.Addr
+		https  bool
+	}
 	f.Fuzz(func(t *testing.T, peer, list, forged, proto string) {
 		addr, err := netip.ParseAddr(peer)
 		if err != nil {
 			return
 		}
 		addr = addr.Unmap().WithZone("")
-		apply := func(list string) (*exchange, http.Header) {
+		apply := func(list string) (seen, http.Header) {
 			r := &http.Request{Header: http.Header{"X-Forwarded-For": {list}, "X-Forwarded-Proto": {proto}, "Forwarded": {"for=" + list}, "X-Real-Ip": {list}}}
-			x := &exchange{peer: netip.AddrPortFrom(addr, 1)}
-			trusted.apply(x, r)
-			return x, r.Header
+			client, https, _ := trusted.client(addr, false, r.Header)
+			return seen{client, https}, r.Header
 		}
 		x, header := apply(list)
 		if !trusted.contains(addr) {

@@ -46,10 +46,9 @@ func TestForwardedClientIsFoundFromTheRight(t *testing.T) {
 			if tt.fields != nil {
 				r.Header["X-Forwarded-For"] = tt.fields
 			}
-			x := &exchange{peer: peerAddr(r)}
-			fromProxy := trusted.apply(x, r)
-			if x.client.String() != tt.want {
-				t.Errorf("client %v, want %s", x.client, tt.want)
+			client, _, fromProxy := trusted.client(peerAddr(r).Addr(), false, r.Header)
+			if client.String() != tt.want {
+				t.Errorf("client %v, want %s", client, tt.want)
 			}
 			if fromProxy == strings.HasPrefix(tt.name, "untrusted") {
 				t.Errorf("from a proxy: %v", fromProxy)
@@ -77,10 +76,8 @@ func TestForwardedSchemeIsTheNearestProxys(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt), func(t *testing.T) {
 			r := &http.Request{RemoteAddr: tt.peer, Header: http.Header{"X-Forwarded-Proto": {tt.proto}}}
-			x := &exchange{peer: peerAddr(r), https: tt.tls}
-			trusted.apply(x, r)
-			if x.https != tt.want {
-				t.Errorf("https = %v", x.https)
+			if _, https, _ := trusted.client(peerAddr(r).Addr(), tt.tls, r.Header); https != tt.want {
+				t.Errorf("https = %v", https)
 			}
 		})
 	}

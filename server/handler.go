@@ -4,9 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math/rand/v2"
-	"net"
 	"net/http"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -50,7 +48,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x.peer = peerAddr(r)
 	x.atMachine = s.isAtMachine(x, r)
-	fromProxy := s.trusted.apply(x, r)
+	var fromProxy bool
+	x.client, x.https, fromProxy = s.trusted.client(x.peer.Addr(), x.https, r.Header)
 	x.key = clientKey(x.client, s.trusted)
 	s.identify(x, r, fromProxy)
 	x.host = hostOnly(r.Host)
@@ -101,15 +100,6 @@ func (s *Server) answer(x *exchange, r *http.Request) {
 	s.serveTarget(x, r, t)
 }
 
-// peerAddr is who is at the other end of the connection.
-func peerAddr(r *http.Request) netip.AddrPort {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
-}
-
 // identify gives the request its id: the proxy's, if it is trusted and sane, else a new one.
 func (s *Server) identify(x *exchange, r *http.Request, fromProxy bool) {
 	name, known := s.cfg.RequestIDHeader, false
@@ -147,16 +137,4 @@ func saneID(id string) bool {
 	}
 	const sane = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:+/=@"
 	return strings.Trim(id, sane) == ""
-}
-
-// hostOnly takes the port off a Host header.
-func hostOnly(host string) string {
-	if !strings.Contains(host, ":") || strings.HasSuffix(host, "]") {
-		return strings.Trim(host, "[]")
-	}
-	h, _, err := net.SplitHostPort(host)
-	if err != nil {
-		return host
-	}
-	return h
 }
