@@ -8,13 +8,15 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/phpserve/phpserve/server/peer"
 )
 
 // limitedListener accepts TCP connections while there is room for them.
 type limitedListener struct {
 	net.Listener
 	limit   *connLimit
-	trusted trustedProxies
+	trusted peer.Proxies
 	short   func(error) // is told what keeps it from accepting for a while
 
 	closing sync.Once
@@ -49,7 +51,7 @@ func (l *limitedListener) acceptTCP() (*net.TCPConn, *connSlot, error) {
 		}
 		var client netip.Addr
 		if ap, err := netip.ParseAddrPort(conn.RemoteAddr().String()); err == nil {
-			client = clientKey(ap.Addr(), l.trusted)
+			client = peer.Key(ap.Addr(), l.trusted)
 		}
 		slot := l.limit.enter(client, func() { conn.Close() }, l.done)
 		if slot == nil {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/linelog"
+	"github.com/phpserve/phpserve/server/peer"
 )
 
 const (
@@ -207,7 +208,7 @@ func (a *admin) guard(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		switch {
-		case !a.knows(hostOnly(r.Host)):
+		case !a.knows(peer.Host(r.Host)):
 			adminText(w, http.StatusMisdirectedRequest,
 				"this address answers to the names of this machine only, not to the Host header of this request")
 		case a.token == "" || r.URL.Path == adminHealthPath || r.URL.Path == adminReadyPath || a.allowed(r):

@@ -2,6 +2,8 @@ package server
 
 import (
 	"net/http"
+
+	"github.com/phpserve/phpserve/server/peer"
 )
 
 // helpful says whether this client gets the page with all that is known.
@@ -20,5 +22,5 @@ func (s *Server) helpful(x *exchange) bool {
 // name this machine (which also stops a name of the web that leads to 127.0.0.1, DNS rebinding), and nothing in it may
 // betray that somebody passed it on. It is asked before the fields of proxies are taken off.
 func (s *Server) isAtMachine(x *exchange, r *http.Request) bool {
-	return s.loopbackOnly && s.cfg.ErrorPages == ErrorPagesAuto && x.peer.Addr().IsLoopback() && namesThisMachine(hostOnly(r.Host)) && !passedOn(r)
+	return s.loopbackOnly && s.cfg.ErrorPages == ErrorPagesAuto && x.peer.Addr().IsLoopback() && peer.NamesThisMachine(peer.Host(r.Host)) && !peer.PassedOn(r)
 }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/phpserve/phpserve/server/peer"
 )
 
 // gateFrom is gate for a client that a trusted proxy names.
@@ -58,17 +60,17 @@ func TestQueueOfOneClientHoldsUpNoOther(t *testing.T) {
 
 func TestQueueOfClientsOfOneNetworkIsThatOfOne(t *testing.T) {
 	t.Parallel()
-	trusted := trustedProxies{netip.MustParsePrefix("10.0.0.0/8")}
+	trusted := peer.Proxies{netip.MustParsePrefix("10.0.0.0/8")}
 	for client, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "fe80::1%eth0": "fe80::",
 		"127.0.0.1": "", "127.9.9.9": "", "::1": "", "10.1.2.3": "", "::ffff:10.1.2.3": "",
 	} {
-		got := clientKey(netip.MustParseAddr(client), trusted)
+		got := peer.Key(netip.MustParseAddr(client), trusted)
 		if text := strings.TrimPrefix(got.String(), "invalid IP"); text != want {
 			t.Errorf("%s: %q, want %q", client, text, want)
 		}
 	}
-	if clientKey(netip.Addr{}, nil).IsValid() {
+	if peer.Key(netip.Addr{}, nil).IsValid() {
 		t.Error("a client without an address has one")
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/server/files"
+	"github.com/phpserve/phpserve/server/peer"
 	"github.com/phpserve/phpserve/server/site"
 	"github.com/phpserve/phpserve/web"
 )
@@ -46,13 +47,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// For all who do not read the body, which net/http then does itself. HTTP/2 waits for none.
 		_ = http.NewResponseController(w).SetReadDeadline(x.start.Add(s.cfg.BodyTimeout)) // a connection supports it
 	}
-	x.peer = peerAddr(r)
+	x.peer = peer.Addr(r)
 	x.atMachine = s.isAtMachine(x, r)
 	var fromProxy bool
-	x.client, x.https, fromProxy = s.trusted.client(x.peer.Addr(), x.https, r.Header)
-	x.key = clientKey(x.client, s.trusted)
+	x.client, x.https, fromProxy = s.trusted.Client(x.peer.Addr(), x.https, r.Header)
+	x.key = peer.Key(x.client, s.trusted)
 	s.identify(x, r, fromProxy)
-	x.host = hostOnly(r.Host)
+	x.host = peer.Host(r.Host)
 	x.site = s.sites.Find(x.host)
 	x.php = s.php[x.site]
 	x.count()

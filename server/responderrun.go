@@ -18,6 +18,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/metrics"
+	"github.com/phpserve/phpserve/server/peer"
 	"github.com/phpserve/phpserve/server/spool"
 )
 
@@ -210,7 +211,7 @@ func (q *responderRequest) client() netip.Addr {
 	if err != nil {
 		return netip.Addr{} // a socket of the web server's, or nothing
 	}
-	return clientKey(addr, q.p.s.trusted)
+	return peer.Key(addr, q.p.s.trusted)
 }
 
 // bodyLength is how much of the body PHP is to get. unknown says that the web server did not know it when it sent the request, as

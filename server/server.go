@@ -18,6 +18,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/metrics"
+	"github.com/phpserve/phpserve/server/peer"
 	"github.com/phpserve/phpserve/server/site"
 	"github.com/phpserve/phpserve/server/spool"
 )
@@ -36,7 +37,7 @@ type Server struct {
 	all          []*site.Site
 	sites        *site.Sites
 	php          map[*site.Site]*poolSlot // of each site
-	trusted      trustedProxies
+	trusted      peer.Proxies
 	tls          *certificates
 	spools       *spool.Spools // of bodies and responses on their way
 	plain        http.Handler  // answers what comes without TLS

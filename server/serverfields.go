@@ -21,7 +21,7 @@ func (y *relay) takeServerFields() {
 			continue
 		}
 		if name == "X-Accel-Buffering" {
-			if y.s.trusted.contains(y.x.peer.Addr()) {
+			if y.s.trusted.Contains(y.x.peer.Addr()) {
 				continue
 			}
 		} else if y.s.rare.due(name, y.x.script) {

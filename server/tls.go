@@ -15,6 +15,8 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+
+	"github.com/phpserve/phpserve/server/peer"
 )
 
 // acmeProtocol is the ALPN protocol of TLS-ALPN-01 challenges (RFC 8737 section 6.2).
@@ -26,7 +28,7 @@ type certificates struct {
 	https    bool // there is an https listener; without one nothing else is set
 	redirect bool
 	port     string // of https URLs, with its colon; empty for 443
-	trusted  trustedProxies
+	trusted  peer.Proxies
 
 	files   []*fileCertificate
 	managed map[string]*managedName // by host name

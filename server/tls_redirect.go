@@ -3,6 +3,8 @@ package server
 import (
 	"net/http"
 	"strings"
+
+	"github.com/phpserve/phpserve/server/peer"
 )
 
 // challengePath is where the answers to HTTP-01 challenges are looked for (RFC 8555 section 8.3).
@@ -17,7 +19,7 @@ func (c *certificates) plain(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// All else below this path is redirected as other paths are, which those who look for the answers of another ACME client in
 		// the document root follow (RFC 8555 section 8.3).
-		if strings.HasPrefix(r.URL.Path, challengePath) && c.managed[tlsName(hostOnly(r.Host))] != nil &&
+		if strings.HasPrefix(r.URL.Path, challengePath) && c.managed[tlsName(peer.Host(r.Host))] != nil &&
 			c.issuer.HandleHTTPChallenge(w, r) {
 			return
 		}
@@ -43,10 +45,10 @@ func (c *certificates) redirectURL(r *http.Request) string {
 	if !c.redirect || r.RequestURI == "*" || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		return ""
 	}
-	if c.trusted.contains(peerAddr(r).Addr()) && strings.EqualFold(lastOf(r.Header["X-Forwarded-Proto"]), "https") {
+	if c.trusted.Contains(peer.Addr(r).Addr()) && strings.EqualFold(peer.LastOf(r.Header["X-Forwarded-Proto"]), "https") {
 		return "" // the client speaks HTTPS with the proxy already, a redirect would never end
 	}
-	host := tlsName(hostOnly(r.Host))
+	host := tlsName(peer.Host(r.Host))
 	if !c.has(host) {
 		return ""
 	}

@@ -1,4 +1,4 @@
-package server
+package peer
 
 import (
 	"net"
@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// peerAddr is who is at the other end of the connection.
-func peerAddr(r *http.Request) netip.AddrPort {
+// Addr is who is at the other end of the connection.
+func Addr(r *http.Request) netip.AddrPort {
 	ap, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.AddrPort{}
@@ -16,8 +16,8 @@ func peerAddr(r *http.Request) netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
 }
 
-// hostOnly takes the port off a Host header.
-func hostOnly(host string) string {
+// Host takes the port off a Host header.
+func Host(host string) string {
 	if !strings.Contains(host, ":") || strings.HasSuffix(host, "]") {
 		return strings.Trim(host, "[]")
 	}

@@ -1,4 +1,4 @@
-package server
+package peer
 
 import (
 	"net/netip"
@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// forwardedField says whether a field is one that proxies tell the client or the original request in. These are believed
+// Forwarded says whether a field is one that proxies tell the client or the original request in. These are believed
 // only from a trusted proxy; from anybody else they are taken off, because applications that trust every proxy would
 // believe them. X-Original-Url and X-Rewrite-Url replace the path in some frameworks (CVE-2018-14773).
-func forwardedField(name string) bool {
+func Forwarded(name string) bool {
 	switch name {
 	case "Forwarded", "Forwarded-For", "Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "X-Real-Ip", "True-Client-Ip",
 		"Cf-Connecting-Ip", "X-Original-Url", "X-Rewrite-Url":
@@ -18,10 +18,11 @@ func forwardedField(name string) bool {
 	return strings.HasPrefix(name, "X-Forwarded")
 }
 
-// trustedProxies knows whose X-Forwarded-* headers count.
-type trustedProxies []netip.Prefix
+// Proxies knows whose X-Forwarded-* headers count.
+type Proxies []netip.Prefix
 
-func (t trustedProxies) contains(a netip.Addr) bool {
+// Contains says whether an address is that of a trusted proxy.
+func (t Proxies) Contains(a netip.Addr) bool {
 	return slices.ContainsFunc(t, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
@@ -36,8 +37,8 @@ func parseHop(s string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-// lastOf is the last element of a comma-separated header: the one that the nearest proxy wrote.
-func lastOf(values []string) string {
+// LastOf is the last element of a comma-separated header: the one that the nearest proxy wrote.
+func LastOf(values []string) string {
 	if len(values) == 0 {
 		return ""
 	}

@@ -1,4 +1,4 @@
-package server
+package peer
 
 import (
 	"fmt"
@@ -10,7 +10,7 @@ import (
 
 func TestForwardedSchemeIsTheNearestProxys(t *testing.T) {
 	t.Parallel()
-	trusted := trustedProxies{netip.MustParsePrefix("10.0.0.1/32")}
+	trusted := Proxies{netip.MustParsePrefix("10.0.0.1/32")}
 	for _, tt := range []struct {
 		peer, proto string
 		tls, want   bool
@@ -27,7 +27,7 @@ func TestForwardedSchemeIsTheNearestProxys(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(tt), func(t *testing.T) {
 			r := &http.Request{RemoteAddr: tt.peer, Header: http.Header{"X-Forwarded-Proto": {tt.proto}}}
-			if _, https, _ := trusted.client(peerAddr(r).Addr(), tt.tls, r.Header); https != tt.want {
+			if _, https, _ := trusted.Client(Addr(r).Addr(), tt.tls, r.Header); https != tt.want {
 				t.Errorf("https = %v", https)
 			}
 		})
@@ -36,7 +36,7 @@ func TestForwardedSchemeIsTheNearestProxys(t *testing.T) {
 
 func TestForwardedClientIsFoundFromTheRight(t *testing.T) {
 	t.Parallel()
-	trusted := trustedProxies{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("fd00::/8")}
+	trusted := Proxies{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("fd00::/8")}
 	for _, tt := range []struct {
 		name, peer string
 		fields     []string // of X-Forwarded-For
@@ -69,7 +69,7 @@ func TestForwardedClientIsFoundFromTheRight(t *testing.T) {
 			if tt.fields != nil {
 				r.Header["X-Forwarded-For"] = tt.fields
 			}
-			client, _, fromProxy := trusted.client(peerAddr(r).Addr(), false, r.Header)
+			client, _, fromProxy := trusted.Client(Addr(r).Addr(), false, r.Header)
 			if client.String() != tt.want {
 				t.Errorf("client %v, want %s", client, tt.want)
 			}

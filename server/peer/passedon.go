@@ -1,38 +1,36 @@
-package server
+package peer
 
 import (
 	"net/http"
 	"net/netip"
 	"net/url"
 	"strings"
-
-	"github.com/phpserve/phpserve/server/files"
 )
 
-// namesThisMachine says whether a host, without port, can only be this machine: RFC 6761 section 6.3 keeps localhost and
+// NamesThisMachine says whether a host, without port, can only be this machine: RFC 6761 section 6.3 keeps localhost and
 // all names below it for that.
-func namesThisMachine(host string) bool {
+func NamesThisMachine(host string) bool {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return a.Unmap().IsLoopback()
 	}
-	host = strings.TrimSuffix(files.Lower(host), ".")
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// passedOn says whether anything shows that a proxy or a tunnel passed a request on.
-func passedOn(r *http.Request) bool {
+// PassedOn says whether anything shows that a proxy or a tunnel passed a request on.
+func PassedOn(r *http.Request) bool {
 	if !r.ProtoAtLeast(1, 1) {
 		return true // nginx speaks HTTP/1.0 to what is behind it and names that as the host; no browser does
 	}
 	for name, values := range r.Header {
-		if forwardedField(name) || proxyField(name) {
+		if Forwarded(name) || proxyField(name) {
 			return true
 		}
 		for _, value := range values {
 			switch name {
 			case "Origin", "Referer":
 				// The page that the visitor came from has the name that the visitor knows the site by.
-				if u, err := url.Parse(value); err != nil || u.Host != "" && !namesThisMachine(u.Hostname()) {
+				if u, err := url.Parse(value); err != nil || u.Host != "" && !NamesThisMachine(u.Hostname()) {
 					return true
 				}
 			default:

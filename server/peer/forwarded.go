@@ -1,4 +1,4 @@
-package server
+package peer
 
 import (
 	"net/http"
@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// client finds the client behind trusted proxies, and whether it speaks HTTPS, which https says of the connection. peer is at the other end
+// Client finds the client behind trusted proxies, and whether it speaks HTTPS, which https says of the connection. peer is at the other end
 // of that. The list of X-Forwarded-For is read from the right, where the proxies that we trust have written; the first address that is
 // not trusted is the client. What others than a trusted proxy say in such fields is taken out of h.
-func (t trustedProxies) client(peer netip.Addr, https bool, h http.Header) (client netip.Addr, overHTTPS, fromProxy bool) {
-	if !t.contains(peer) {
+func (t Proxies) Client(peer netip.Addr, https bool, h http.Header) (client netip.Addr, overHTTPS, fromProxy bool) {
+	if !t.Contains(peer) {
 		for name := range h {
-			if forwardedField(name) {
+			if Forwarded(name) {
 				delete(h, name)
 			}
 		}
@@ -27,11 +27,11 @@ func (t trustedProxies) client(peer netip.Addr, https bool, h http.Header) (clie
 			break
 		}
 		client = a
-		if !t.contains(a) {
+		if !t.Contains(a) {
 			break
 		}
 	}
-	switch proto := lastOf(h["X-Forwarded-Proto"]); strings.ToLower(proto) {
+	switch proto := LastOf(h["X-Forwarded-Proto"]); strings.ToLower(proto) {
 	case "https":
 		https = true
 	case "http":

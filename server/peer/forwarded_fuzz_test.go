@@ -1,4 +1,4 @@
-package server
+package peer
 
 import (
 	"net/http"
@@ -20,7 +20,7 @@ func FuzzForwarded(f *testing.F) {
 	} {
 		f.Add(s[0], s[1], s[2], s[3])
 	}
-	trusted := trustedProxies{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	trusted := Proxies{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	type seen struct {
 		client netip.Addr
 		https  bool
@@ -33,11 +33,11 @@ func FuzzForwarded(f *testing.F) {
 		addr = addr.Unmap().WithZone("")
 		apply := func(list string) (seen, http.Header) {
 			r := &http.Request{Header: http.Header{"X-Forwarded-For": {list}, "X-Forwarded-Proto": {proto}, "Forwarded": {"for=" + list}, "X-Real-Ip": {list}}}
-			client, https, _ := trusted.client(addr, false, r.Header)
+			client, https, _ := trusted.Client(addr, false, r.Header)
 			return seen{client, https}, r.Header
 		}
 		x, header := apply(list)
-		if !trusted.contains(addr) {
+		if !trusted.Contains(addr) {
 			if x.client != addr || x.https || len(header) != 0 {
 				t.Fatalf("%s is no proxy, but is believed: client %s, https %v, %v", addr, x.client, x.https, header)
 			}
@@ -51,7 +51,7 @@ func FuzzForwarded(f *testing.F) {
 			hops, found := strings.Split(list, ","), false
 			for i := len(hops) - 1; i >= 0 && !found; i-- {
 				hop, ok := parseHop(strings.TrimSpace(hops[i]))
-				if found = ok && hop == x.client; !found && (!ok || !trusted.contains(hop)) {
+				if found = ok && hop == x.client; !found && (!ok || !trusted.Contains(hop)) {
 					t.Fatalf("the client of %q is %s", list, x.client)
 				}
 			}
@@ -59,7 +59,7 @@ func FuzzForwarded(f *testing.F) {
 				t.Fatalf("the client %s is not in %q", x.client, list)
 			}
 		}
-		if !trusted.contains(x.client) {
+		if !trusted.Contains(x.client) {
 			if again, _ := apply(forged + "," + list); again.client != x.client {
 				t.Fatalf("%q in front of %q makes the client %s of %s", forged, list, again.client, x.client)
 			}
