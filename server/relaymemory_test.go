@@ -37,7 +37,10 @@ func TestCompleteResponsesThatWaitForTheirClientShareTheMemory(t *testing.T) {
 					var head bytes.Buffer
 					e := hpack.NewEncoder(&head)
 					for _, field := range [][2]string{
-						{":method", "GET"}, {":scheme", "https"}, {":authority", "a.test"}, {":path", fmt.Sprint("/page.php?size=", size)},
+						{":method", "GET"},
+						{":scheme", "https"},
+						{":authority", "a.test"},
+						{":path", fmt.Sprint("/page.php?size=", size)},
 						{"x-forwarded-for", "192.0.2.1"},
 					} {
 						if err := e.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}); err != nil {

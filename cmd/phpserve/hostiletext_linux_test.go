@@ -113,8 +113,13 @@ func mustBeTameValue(t *testing.T, where string, value any) {
 func mustShowTame(t *testing.T, what, control string) (all string) {
 	t.Helper()
 	for _, command := range [][]string{
-		{"status"}, {"status", "--json"}, {"status", "--full"}, {"status", "--full", "--json"}, {"status", "--full", "--format", "xml"},
-		{"status", "--full", "--format", "html"}, {"status", "--format", "openmetrics"},
+		{"status"},
+		{"status", "--json"},
+		{"status", "--full"},
+		{"status", "--full", "--json"},
+		{"status", "--full", "--format", "xml"},
+		{"status", "--full", "--format", "html"},
+		{"status", "--format", "openmetrics"},
 	} {
 		var out strings.Builder
 		if code := run(append(command, "--control="+control), &out, &out, nil); code != exitOK {
@@ -256,8 +261,10 @@ func TestNoTextOfClientsOrScriptsForgesLinesOfFPM(t *testing.T) {
 		control, all, shown := controlOf(t, s.cmd.Process.Pid), "", ""
 		for name, text := range hostileTexts {
 			all += text
-			for _, param := range []string{"REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "SCRIPT_NAME", "SCRIPT_FILENAME", "PATH_INFO", "HTTP_HOST", "HTTP_REFERER", "HTTP_USER_AGENT",
-				"REMOTE_USER", "REMOTE_ADDR", "SERVER_NAME", "DOCUMENT_ROOT", "CONTENT_TYPE", "CONTENT_LENGTH", "PHP_VALUE", "PHP_ADMIN_VALUE", text} {
+			for _, param := range []string{
+				"REQUEST_METHOD", "REQUEST_URI", "QUERY_STRING", "SCRIPT_NAME", "SCRIPT_FILENAME", "PATH_INFO", "HTTP_HOST", "HTTP_REFERER", "HTTP_USER_AGENT",
+				"REMOTE_USER", "REMOTE_ADDR", "SERVER_NAME", "DOCUMENT_ROOT", "CONTENT_TYPE", "CONTENT_LENGTH", "PHP_VALUE", "PHP_ADMIN_VALUE", text,
+			} {
 				s.ask("www.sock", map[string]string{param: text}, "")
 				s.ask("www.sock", map[string]string{param: "/" + text + ".php"}, "")
 				shown += mustShowTame(t, name, control)
