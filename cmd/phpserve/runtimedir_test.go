@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 )
 
 // TestRunWithoutAUsableRuntimeFolder: an XDG_RUNTIME_DIR that is missing, another's, not writable or too long does not end the start.
+// The control socket is then in phpserve-UID below TMPDIR, and nowhere where somebody else has made that folder.
 func TestRunWithoutAUsableRuntimeFolder(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -48,29 +50,65 @@ func TestRunWithoutAUsableRuntimeFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for dir, told := range map[string]bool{own: false, "/nonexistent": true, "/root": true, filepath.Join(site, "readonly"): true, filepath.Join(site, "open"): true, long: true} {
+	temp, taken := filepath.Join(site, "temp"), filepath.Join(site, "taken")
+	for _, dir := range []string{temp, filepath.Join(taken, "phpserve-65534")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(temp, 0o1777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(taken, 0o1777); err != nil {
+		t.Fatal(err)
+	}
+	fallback := filepath.Join(temp, "phpserve-65534")
+	for _, tt := range []struct {
+		dir, temp string
+		told      bool
+		control   string // the folder of the control socket; empty: there is none, which is said
+	}{
+		{own, temp, false, filepath.Join(own, "phpserve")},
+		{own, taken, false, filepath.Join(own, "phpserve")},
+		{"", temp, false, fallback},
+		{"/nonexistent", temp, true, fallback},
+		{"/root", temp, true, fallback},
+		{filepath.Join(site, "readonly"), temp, true, fallback},
+		{filepath.Join(site, "open"), temp, true, fallback},
+		{long, temp, true, fallback},
+		{"", taken, false, ""},
+		{"/nonexistent", taken, true, ""},
+	} {
 		out := &output{changed: make(chan struct{})}
 		cmd := exec.Command(program, "run", "--listen", "127.0.0.1:0", ".")
 		cmd.Dir, cmd.Stdout, cmd.Stderr = site, out, out
-		cmd.Env = append(cleanEnviron(), "XDG_RUNTIME_DIR="+dir)
+		cmd.Env = append(cleanEnviron(), "XDG_RUNTIME_DIR="+tt.dir, "TMPDIR="+tt.temp)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		done := make(chan struct{})
 		go func() { cmd.Wait(); close(done) }()
-		eventually(t, "it serves or ends", func() bool {
+		socket := filepath.Join(tt.control, fmt.Sprintf("control-%d.sock", cmd.Process.Pid))
+		opened := false
+		eventually(t, "it serves, and has a control socket or says that it has none, or it ends", func() bool {
 			select {
 			case <-done:
 				return true
 			default:
-				return urlLine.MatchString(out.String())
+				_, err := os.Stat(socket)
+				opened = tt.control != "" && err == nil
+				return urlLine.MatchString(out.String()) && (opened || strings.Contains(out.String(), "there is no control socket"))
 			}
 		})
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		<-done
-		if text := out.String(); !urlLine.MatchString(text) || strings.Contains(text, "XDG_RUNTIME_DIR cannot be used") != told {
-			t.Errorf("%s: told: %v\n%s", dir, told, text)
+		text := out.String()
+		if !urlLine.MatchString(text) || strings.Contains(text, "XDG_RUNTIME_DIR cannot be used") != tt.told {
+			t.Errorf("%+v: it serves, and told: %v\n%s", tt, tt.told, text)
+		}
+		if missing := strings.Contains(text, "there is no control socket"); missing != (tt.control == "") || opened == missing {
+			t.Errorf("%+v: control socket: %v\n%s", tt, opened, text)
 		}
 	}
 }
