@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/peer"
 )
 
@@ -38,10 +39,10 @@ func (s *Server) limited(l net.Listener) *limitedListener {
 func (l *limitedListener) acceptTCP() (*net.TCPConn, *connSlot, error) {
 	for {
 		conn, err := l.Accept()
-		if err != nil && retryAccept(err) && !errors.Is(err, net.ErrClosed) {
+		if err != nil && listen.RetryAccept(err) && !errors.Is(err, net.ErrClosed) {
 			l.short(err)
 			select {
-			case <-time.After(acceptPause):
+			case <-time.After(listen.AcceptPause):
 			case <-l.done:
 			}
 			continue

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/linelog"
+	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/peer"
 )
 
@@ -80,10 +81,10 @@ func (s *Server) openAdmin() error {
 	l := s.inherited[name]
 	if l != nil {
 		delete(s.inherited, name)
-	} else if l, err = listen(addr, "--admin"); err != nil {
+	} else if l, err = listen.Open(addr, "--admin"); err != nil {
 		return err
 	}
-	a := &admin{listener: l, host: addr.host, token: s.cfg.AdminToken, loopback: isLoopback(l)}
+	a := &admin{listener: l, host: addr.Host, token: s.cfg.AdminToken, loopback: listen.IsLoopback(l)}
 	if !a.loopback && a.token == "" {
 		l.Close()
 		return errAdminToken(s.cfg.Admin)
@@ -301,19 +302,19 @@ func adminText(w http.ResponseWriter, status int, text string) {
 }
 
 // parseAdmin reads Config.Admin: HOST:PORT, or PORT on loopback.
-func parseAdmin(text string) (listenAddr, error) {
+func parseAdmin(text string) (listen.Addr, error) {
 	bad := fmt.Errorf("admin: %q must be HOST:PORT, or PORT on localhost", text)
 	if strings.Contains(text, "//") {
-		return listenAddr{}, bad
+		return listen.Addr{}, bad
 	}
-	addr, err := parseListen(text)
+	addr, err := listen.Parse(text)
 	if err != nil {
-		return listenAddr{}, bad
+		return listen.Addr{}, bad
 	}
 	if !strings.Contains(text, ":") {
-		addr.host = "localhost"
+		addr.Host = "localhost"
 	}
-	addr.tls = false
+	addr.TLS = false
 	return addr, nil
 }
 
@@ -331,8 +332,8 @@ func (c *Config) validateAdmin() (errs []error) {
 	if err != nil {
 		return []error{err}
 	}
-	ip, err := netip.ParseAddr(addr.host)
-	if c.AdminToken == "" && (addr.host == "" || err == nil && !ip.Unmap().IsLoopback()) {
+	ip, err := netip.ParseAddr(addr.Host)
+	if c.AdminToken == "" && (addr.Host == "" || err == nil && !ip.Unmap().IsLoopback()) {
 		return []error{errAdminToken(c.Admin)}
 	}
 	hidden := func(r rune) bool { return r <= ' ' || r > '~' }

@@ -14,6 +14,7 @@ import (
 	"github.com/phpserve/phpserve/internal/spelling"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/site"
 )
 
@@ -202,10 +203,10 @@ func (c *Config) validateListen() (errs []error) {
 	}
 	seen := map[string]bool{}
 	for _, l := range c.Listen {
-		a, err := parseListen(l)
+		a, err := listen.Parse(l)
 		if err != nil {
 			errs = append(errs, err)
-		} else if seen[a.String()] && a.port != "0" {
+		} else if seen[a.String()] && a.Port != "0" {
 			errs = append(errs, fmt.Errorf("listen: %q is there twice", l))
 		}
 		seen[a.String()] = true

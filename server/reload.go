@@ -15,6 +15,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/boot"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // Changes says what a reload did, with the names of pools.
@@ -227,7 +228,7 @@ func (n *nextPools) aimResponders() {
 		cfg := n.cfg.Responders[i]
 		var err error
 		if old := p.target.Load(); old != nil && !reflect.DeepEqual(old.cfg, cfg) {
-			err = reopenFastCGI(p.listener, cfg.socket())
+			err = listen.ReopenFastCGI(p.listener, cfg.socket())
 		}
 		err = errors.Join(err, p.aim(cfg, n.accesses[i]))
 		if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/safefile"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/spool"
 )
 
@@ -51,8 +52,8 @@ type ResponderConfig struct {
 }
 
 // socket is what the address is opened with.
-func (c *ResponderConfig) socket() *fastCGISocket {
-	return &fastCGISocket{
+func (c *ResponderConfig) socket() *listen.FastCGI {
+	return &listen.FastCGI{
 		Pool: c.Pool, Address: c.Listen, Backlog: c.Backlog, Owner: c.Owner, Group: c.Group, Mode: c.Mode, ACLUsers: c.ACLUsers, ACLGroups: c.ACLGroups,
 	}
 }
@@ -169,11 +170,11 @@ func (p *responder) accept() {
 		}
 		if err != nil {
 			t := p.target.Load()
-			if retryAccept(err) {
+			if listen.RetryAccept(err) {
 				if p.s.rare.due("accept", t.cfg.Listen) {
 					t.log.Warn("cannot accept a connection", "listen", t.cfg.Listen, "error", err)
 				}
-				time.Sleep(acceptPause)
+				time.Sleep(listen.AcceptPause)
 				continue
 			}
 			p.s.broke(fmt.Errorf("[pool %s] cannot go on listening on %s: %v", t.cfg.Pool, t.cfg.Listen, err))

@@ -22,6 +22,7 @@ import (
 	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // nginx is a web server in front of a pool's FastCGI address.
@@ -316,7 +317,7 @@ func TestResponderSocketBelongsToTheWebServer(t *testing.T) {
 	}
 	again := DefaultConfig()
 	again.Listen, again.Responders = nil, []ResponderConfig{{Pool: "www", Listen: socket}}
-	if _, err := listenFastCGI(again.Responders[0].socket(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "already listen on "+socket) {
+	if _, err := listen.OpenFastCGI(again.Responders[0].socket(), slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "already listen on "+socket) {
 		t.Errorf("a second server: %v", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // withResponder starts a server with a FastCGI address, whose requests go to s.php.
@@ -106,7 +107,7 @@ func TestSocketsGoFromOneServerToTheNext(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone, err := socketFile(nowhere)
+	gone, err := listen.File(nowhere)
 	if err != nil {
 		t.Fatal(err)
 	}

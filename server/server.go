@@ -17,6 +17,7 @@ import (
 
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/metrics"
 	"github.com/phpserve/phpserve/server/peer"
 	"github.com/phpserve/phpserve/server/site"
@@ -44,7 +45,7 @@ type Server struct {
 	listeners    []net.Listener
 	responders   []*responder
 	inherited    map[string]net.Listener // of responders, by their address, and of admin; see Inherit
-	addrs        []listenAddr            // of listeners, with the real port
+	addrs        []listen.Addr           // of listeners, with the real port
 	admin        *admin                  // nil: none
 	metrics      *metrics.Metrics        // nil: nothing is recorded
 	recent       recentLog               // with an admin address
@@ -197,7 +198,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		return err
 	}
 	for i, l := range s.listeners {
-		s.serve(l, s.addrs[i].tls)
+		s.serve(l, s.addrs[i].TLS)
 	}
 	for i, p := range s.responders {
 		if err := p.aim(s.cfg.Responders[i], accesses[i]); err != nil {
@@ -213,19 +214,19 @@ func (s *Server) Start(ctx context.Context) (err error) {
 func (s *Server) openListeners() error {
 	s.loopbackOnly = true
 	for _, text := range s.cfg.Listen {
-		addr, err := parseListen(text)
+		addr, err := listen.Parse(text)
 		if err != nil {
 			return err
 		}
-		l, err := listen(addr, "--listen")
+		l, err := listen.Open(addr, "--listen")
 		if err != nil {
 			return err
 		}
 		if _, port, err := net.SplitHostPort(l.Addr().String()); err == nil {
-			addr.port = port
+			addr.Port = port
 		}
 		s.listeners, s.addrs = append(s.listeners, l), append(s.addrs, addr)
-		s.loopbackOnly = s.loopbackOnly && isLoopback(l)
+		s.loopbackOnly = s.loopbackOnly && listen.IsLoopback(l)
 	}
 	return nil
 }
@@ -238,20 +239,20 @@ func (s *Server) URLs() []string {
 	var urls []string
 	for i, a := range s.addrs {
 		scheme, usual := "http", "80"
-		if a.tls {
+		if a.TLS {
 			scheme, usual = "https", "443"
 		}
-		host := a.host
+		host := a.Host
 		if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 			host = "localhost"
-			if len(s.cfg.Sites) > 0 && len(s.cfg.Sites[0].Hosts) > 0 && a.tls {
+			if len(s.cfg.Sites) > 0 && len(s.cfg.Sites[0].Hosts) > 0 && a.TLS {
 				host = s.cfg.Sites[0].Hosts[0]
 			}
 		}
-		if s.addrs[i].port == usual {
+		if s.addrs[i].Port == usual {
 			urls = append(urls, scheme+"://"+host)
 		} else {
-			urls = append(urls, scheme+"://"+net.JoinHostPort(host, a.port))
+			urls = append(urls, scheme+"://"+net.JoinHostPort(host, a.Port))
 		}
 	}
 	return urls

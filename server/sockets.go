@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"syscall"
+
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // Socket is the listening socket of a FastCGI address, or of Config.Admin, for another process that goes on with it.
@@ -23,7 +25,7 @@ func (s *Server) Sockets() ([]Socket, error) {
 	defer s.reloading.Unlock()
 	var sockets []Socket
 	add := func(name string, l net.Listener) error {
-		f, err := socketFile(l)
+		f, err := listen.File(l)
 		if err != nil {
 			for _, s := range sockets {
 				s.File.Close()
@@ -81,8 +83,8 @@ func (s *Server) LeaveSockets() {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
 	for _, p := range s.responders {
-		if l, ok := p.listener.(*unixSocket); ok {
-			l.leave()
+		if l, ok := p.listener.(*listen.Unix); ok {
+			l.Leave()
 		}
 	}
 	s.admin.leave()
@@ -118,7 +120,7 @@ func (s *Server) StandIn(sockets []Socket) error {
 	for _, cfg := range s.cfg.Responders {
 		listening := slices.IndexFunc(sockets, func(o Socket) bool { return o.Listen == cfg.Listen })
 		if listening < 0 {
-			l, err := listenFastCGI(cfg.socket(), s.log)
+			l, err := listen.OpenFastCGI(cfg.socket(), s.log)
 			if err != nil {
 				return err
 			}
@@ -150,8 +152,8 @@ func (s *Server) inherit(address string, socket Socket) error {
 	if err != nil {
 		return err
 	}
-	if u, ok := l.(*unixSocket); ok {
-		u.leave()
+	if u, ok := l.(*listen.Unix); ok {
+		u.Leave()
 	}
 	s.inherited[address] = l
 	return nil
@@ -163,7 +165,7 @@ func (s *Socket) listener() (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot use the inherited socket fd=%d, %q: %v", s.File.Fd(), s.Listen, err)
 	}
-	return asUnixSocket(l, s.Listen), nil
+	return listen.AsUnix(l, s.Listen), nil
 }
 
 // isAdminSocket says whether a socket is that of Config.Admin.
@@ -183,12 +185,12 @@ func (s *Server) closeInherited() {
 func (s *Server) listenResponder(cfg *ResponderConfig) (net.Listener, error) {
 	l := s.inherited[cfg.Listen]
 	if l == nil {
-		return listenFastCGI(cfg.socket(), s.log)
+		return listen.OpenFastCGI(cfg.socket(), s.log)
 	}
 	delete(s.inherited, cfg.Listen)
-	if err := reopenFastCGI(l, cfg.socket()); err != nil {
+	if err := listen.ReopenFastCGI(l, cfg.socket()); err != nil {
 		l.Close()
-		return nil, &ListenError{Addr: cfg.Listen, Err: fmt.Errorf("[pool %s] %w", cfg.Pool, err)}
+		return nil, &listen.Error{Addr: cfg.Listen, Err: fmt.Errorf("[pool %s] %w", cfg.Pool, err)}
 	}
 	return l, nil
 }
@@ -196,7 +198,7 @@ func (s *Server) listenResponder(cfg *ResponderConfig) (net.Listener, error) {
 // isAddress says whether a socket is that of an address. php-fpm names a port with the address that it is bound to
 // (fpm_sockets.c:fpm_sockets_hash_op).
 func isAddress(c *ResponderConfig, name string, l net.Listener) bool {
-	network, addr := splitFastCGIAddr(c.Listen)
+	network, addr := listen.SplitFastCGI(c.Listen)
 	bound, isTCP := l.Addr().(*net.TCPAddr)
 	switch {
 	case isTCP == (network == "unix"):

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/peer"
 )
 
@@ -60,7 +61,7 @@ func newCertificates(c *Config, log *slog.Logger) (*certificates, error) {
 		return &certificates{log: log}, nil
 	}
 	s := &certificates{log: log, https: true, redirect: c.TLS.Redirect, trusted: c.TrustedProxies}
-	switch port := preferPort(https, "443")[0].port; {
+	switch port := preferPort(https, "443")[0].Port; {
 	case c.TLS.RedirectPort != 0 && c.TLS.RedirectPort != 443:
 		s.port = ":" + strconv.Itoa(c.TLS.RedirectPort)
 	case c.TLS.RedirectPort == 443 || port == "443":
@@ -97,7 +98,7 @@ func newCertificates(c *Config, log *slog.Logger) (*certificates, error) {
 
 // newMagic prepares certmagic. Everything is given, so that nothing of its package-wide defaults is shared with another
 // server of the process. challenges has the listener of each.
-func (s *certificates) newMagic(t *TLSConfig, challenges map[string]listenAddr) error {
+func (s *certificates) newMagic(t *TLSConfig, challenges map[string]listen.Addr) error {
 	roots, err := t.caRoots()
 	if err != nil {
 		return err
@@ -108,9 +109,9 @@ func (s *certificates) newMagic(t *TLSConfig, challenges map[string]listenAddr) 
 	}
 	// certmagic opens a port for a challenge unless somebody listens there: with these numbers our own listeners do.
 	for name, addr := range challenges {
-		port, err := strconv.Atoi(addr.port)
+		port, err := strconv.Atoi(addr.Port)
 		if err != nil {
-			return fmt.Errorf("cannot use port %q for challenges: %v", addr.port, err)
+			return fmt.Errorf("cannot use port %q for challenges: %v", addr.Port, err)
 		}
 		if name == ChallengeHTTP01 {
 			issuer.AltHTTPPort = port
@@ -120,10 +121,10 @@ func (s *certificates) newMagic(t *TLSConfig, challenges map[string]listenAddr) 
 	}
 	issuer.DisableHTTPChallenge, issuer.DisableTLSALPNChallenge = issuer.AltHTTPPort == 0, issuer.AltTLSALPNPort == 0
 	h, a := challenges[ChallengeHTTP01], challenges[ChallengeTLSALPN01]
-	if h.host == a.host || issuer.DisableHTTPChallenge {
-		issuer.ListenHost = a.host
+	if h.Host == a.Host || issuer.DisableHTTPChallenge {
+		issuer.ListenHost = a.Host
 	} else if issuer.DisableTLSALPNChallenge {
-		issuer.ListenHost = h.host
+		issuer.ListenHost = h.Host
 	}
 	config := certmagic.Config{Logger: logger, OnEvent: s.event}
 	if t.Storage != "" {

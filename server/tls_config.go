@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/certmagic"
 	"github.com/phpserve/phpserve/internal/spelling"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // Ways to prove to a certificate authority that a host name is ours (TLSConfig.Challenges).
@@ -212,12 +213,12 @@ func (t *TLSConfig) allowed() []string {
 }
 
 // usable are the allowed challenges that have a listener, each with it.
-func (t *TLSConfig) usable(plain, https []listenAddr) map[string]listenAddr {
-	found := map[string]listenAddr{}
-	for challenge, candidates := range map[string][]listenAddr{
+func (t *TLSConfig) usable(plain, https []listen.Addr) map[string]listen.Addr {
+	found := map[string]listen.Addr{}
+	for challenge, candidates := range map[string][]listen.Addr{
 		ChallengeHTTP01: preferPort(plain, "80"), ChallengeTLSALPN01: preferPort(https, "443"),
 	} {
-		if len(candidates) > 0 && candidates[0].port != "0" && slices.Contains(t.allowed(), challenge) {
+		if len(candidates) > 0 && candidates[0].Port != "0" && slices.Contains(t.allowed(), challenge) {
 			found[challenge] = candidates[0]
 		}
 	}
@@ -225,12 +226,12 @@ func (t *TLSConfig) usable(plain, https []listenAddr) map[string]listenAddr {
 }
 
 // splitListeners divides the addresses of c; those that are wrong are reported elsewhere.
-func splitListeners(c *Config) (plain, https []listenAddr) {
+func splitListeners(c *Config) (plain, https []listen.Addr) {
 	for _, text := range c.Listen {
-		a, err := parseListen(text)
+		a, err := listen.Parse(text)
 		switch {
 		case err != nil:
-		case a.tls:
+		case a.TLS:
 			https = append(https, a)
 		default:
 			plain = append(plain, a)
@@ -240,9 +241,9 @@ func splitListeners(c *Config) (plain, https []listenAddr) {
 }
 
 // preferPort puts the addresses with a port in front, and those with any free port at the end.
-func preferPort(addrs []listenAddr, port string) []listenAddr {
+func preferPort(addrs []listen.Addr, port string) []listen.Addr {
 	sorted := slices.Clone(addrs)
-	slices.SortStableFunc(sorted, func(a, b listenAddr) int { return portRank(a.port, port) - portRank(b.port, port) })
+	slices.SortStableFunc(sorted, func(a, b listen.Addr) int { return portRank(a.Port, port) - portRank(b.Port, port) })
 	return sorted
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 const (
@@ -66,7 +67,7 @@ func (o *fpmOptions) pool(conf *fpmconf.Config, p *fpmconf.Pool) (manager.PoolCo
 	c.ProcessIdleTimeout, c.MaxRequests = p.ProcessIdleTimeout, p.MaxRequests
 	c.RequestTerminateTimeout, c.QueueTimeout = p.RequestTerminateTimeout, fpmQueueTimeout
 	c.RequestTerminateTimeoutTrackFinished = p.RequestTerminateTimeoutTrackFinished
-	c.QueueSize = max(c.QueueSize, server.EffectiveBacklog(p.ListenBacklog))
+	c.QueueSize = max(c.QueueSize, listen.EffectiveBacklog(p.ListenBacklog))
 	c.Chroot, c.Chdir, c.ClearEnv = p.Chroot, p.Chdir, p.ClearEnv
 	c.Dumpable, c.DiscardOutput = &p.ProcessDumpable, !p.CatchWorkersOutput
 	c.RequestSlowlogTimeout, c.Slowlog, c.RequestSlowlogTraceDepth = p.RequestSlowlogTimeout, p.Slowlog, p.RequestSlowlogTraceDepth

@@ -8,7 +8,7 @@ import (
 
 	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
-	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // Exit codes, those of sysexits(3) that php-fpm uses too.
@@ -70,13 +70,13 @@ func report(stderr io.Writer, err error) int {
 // hintFor finds what the operator can do about err.
 func hintFor(err error) string {
 	var hint *hintError
-	var listen *server.ListenError
+	var failed *listen.Error
 	var usage *usageError
 	switch {
 	case errors.As(err, &hint):
 		return hint.hint
-	case errors.As(err, &listen):
-		return listen.Hint
+	case errors.As(err, &failed):
+		return failed.Hint
 	case errors.As(err, &usage) && usage.command != "":
 		return usage.command + " --help shows its flags, with examples"
 	case errors.As(err, &usage):

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package server
+package listen
 
 // portOwner is not known here.
 func portOwner(string) string { return "" }

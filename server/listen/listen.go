@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"errors"
@@ -11,17 +11,17 @@ import (
 	"syscall"
 )
 
-// listenAddr is one element of Config.Listen.
-type listenAddr struct {
-	host string
-	port string
-	tls  bool
+// Addr is one element of Config.Listen.
+type Addr struct {
+	Host string
+	Port string
+	TLS  bool
 }
 
-func (a listenAddr) String() string { return net.JoinHostPort(a.host, a.port) }
+func (a Addr) String() string { return net.JoinHostPort(a.Host, a.Port) }
 
-// parseListen reads HOST:PORT, :PORT, PORT, http://HOST:PORT or https://HOST:PORT. Port 443 means HTTPS.
-func parseListen(s string) (listenAddr, error) {
+// Parse reads HOST:PORT, :PORT, PORT, http://HOST:PORT or https://HOST:PORT. Port 443 means HTTPS.
+func Parse(s string) (Addr, error) {
 	rest, isTLS := strings.CutPrefix(s, "https://")
 	rest, isHTTP := strings.CutPrefix(rest, "http://")
 	if _, err := strconv.ParseUint(rest, 10, 16); err == nil {
@@ -32,9 +32,9 @@ func parseListen(s string) (listenAddr, error) {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil || isTLS && isHTTP || strings.ContainsAny(host, "/ ") {
-		return listenAddr{}, fmt.Errorf("listen: %q must be HOST:PORT, PORT, http://HOST:PORT or https://HOST:PORT", s)
+		return Addr{}, fmt.Errorf("listen: %q must be HOST:PORT, PORT, http://HOST:PORT or https://HOST:PORT", s)
 	}
-	return listenAddr{host: host, port: port, tls: isTLS || !isHTTP && port == "443"}, nil
+	return Addr{Host: host, Port: port, TLS: isTLS || !isHTTP && port == "443"}, nil
 }
 
 // tcpNetwork is the network to listen on at host: with "tcp" the Go library would take 0.0.0.0 for all addresses, those of IPv6
@@ -46,29 +46,29 @@ func tcpNetwork(host string) string {
 	return "tcp"
 }
 
-// ListenError is an address that cannot be listened on, with what the operator can do about it.
-type ListenError struct {
+// Error is an address that cannot be listened on, with what the operator can do about it.
+type Error struct {
 	Addr string
 	Err  error
 	Hint string
 }
 
-func (e *ListenError) Error() string { return fmt.Sprintf("cannot listen on %s: %v", e.Addr, e.Err) }
-func (e *ListenError) Unwrap() error { return e.Err }
+func (e *Error) Error() string { return fmt.Sprintf("cannot listen on %s: %v", e.Addr, e.Err) }
+func (e *Error) Unwrap() error { return e.Err }
 
-// listen opens one address; flag is the one that chooses it.
-func listen(a listenAddr, flag string) (net.Listener, error) {
-	l, err := net.Listen(tcpNetwork(a.host), a.String())
+// Open opens one address; flag is the one that chooses it.
+func Open(a Addr, flag string) (net.Listener, error) {
+	l, err := net.Listen(tcpNetwork(a.Host), a.String())
 	if err == nil {
 		return l, nil
 	}
-	e := &ListenError{Addr: a.String(), Err: err}
+	e := &Error{Addr: a.String(), Err: err}
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		e.Err = syscall.EADDRINUSE
 		e.Hint = "another program listens there; choose another port with " + flag
-		if owner := portOwner(a.port); owner != "" {
+		if owner := portOwner(a.Port); owner != "" {
 			e.Hint = owner + " listens there; stop it or choose another port with " + flag
 		}
 	case errors.Is(err, os.ErrPermission):
@@ -85,8 +85,8 @@ func listen(a listenAddr, flag string) (net.Listener, error) {
 	return nil, e
 }
 
-// isLoopback says whether only this machine can reach the listener.
-func isLoopback(l net.Listener) bool {
+// IsLoopback says whether only this machine can reach the listener.
+func IsLoopback(l net.Listener) bool {
 	ap, err := netip.ParseAddrPort(l.Addr().String())
 	return err == nil && ap.Addr().Unmap().IsLoopback()
 }

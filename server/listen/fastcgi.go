@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"context"
@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// acceptPause is how long accepting rests after an error that may go away, such as too many open files.
-const acceptPause = 100 * time.Millisecond
+// AcceptPause is how long accepting rests after an error that may go away, such as too many open files.
+const AcceptPause = 100 * time.Millisecond
 
-// retryAccept says whether accepting can go on after err: descriptors or memory are short, or the client left early.
-func retryAccept(err error) bool {
+// RetryAccept says whether accepting can go on after err: descriptors or memory are short, or the client left early.
+func RetryAccept(err error) bool {
 	for _, e := range []error{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.ECONNABORTED, syscall.EPROTO, syscall.EINTR,
 	} {
@@ -28,8 +28,8 @@ func retryAccept(err error) bool {
 	return false
 }
 
-// fastCGISocket is the address of a pool, as php-fpm's directives describe it.
-type fastCGISocket struct {
+// FastCGI is the address of a pool, as php-fpm's directives describe it.
+type FastCGI struct {
 	// Pool is the pool's name, for messages.
 	Pool string
 	// Address is listen: HOST:PORT, PORT for all addresses of the machine, or the path of a unix socket.
@@ -46,12 +46,12 @@ type fastCGISocket struct {
 	ACLUsers, ACLGroups []string
 }
 
-// listenFastCGI opens the address of a pool as php-fpm does (fpm_sockets.c:fpm_sockets_get_listening_socket); it says what goes wrong
+// OpenFastCGI opens the address of a pool as php-fpm does (fpm_sockets.c:fpm_sockets_get_listening_socket); it says what goes wrong
 // in the same words.
-func listenFastCGI(c *fastCGISocket, log *slog.Logger) (net.Listener, error) {
-	network, addr := splitFastCGIAddr(c.Address)
+func OpenFastCGI(c *FastCGI, log *slog.Logger) (net.Listener, error) {
+	network, addr := SplitFastCGI(c.Address)
 	fail := func(err error, hint string) (net.Listener, error) {
-		return nil, &ListenError{Addr: c.Address, Err: fmt.Errorf("[pool %s] %w", c.Pool, err), Hint: hint}
+		return nil, &Error{Addr: c.Address, Err: fmt.Errorf("[pool %s] %w", c.Pool, err), Hint: hint}
 	}
 	if network == "unix" {
 		if err := removeStaleSocket(addr); err != nil {
@@ -76,7 +76,7 @@ func listenFastCGI(c *fastCGISocket, log *slog.Logger) (net.Listener, error) {
 	if err != nil {
 		return fail(err, "")
 	}
-	l = asUnixSocket(l, addr)
+	l = AsUnix(l, addr)
 	if err := setBacklog(l, c.Backlog); err != nil {
 		l.Close()
 		return fail(err, "")
@@ -107,8 +107,8 @@ func validPort(text string) bool {
 	return err == nil
 }
 
-// reopenFastCGI gives an address that stays open what may be changed of it.
-func reopenFastCGI(l net.Listener, c *fastCGISocket) error {
+// ReopenFastCGI gives an address that stays open what may be changed of it.
+func ReopenFastCGI(l net.Listener, c *FastCGI) error {
 	if err := setBacklog(l, c.Backlog); err != nil {
 		return err
 	}
@@ -130,8 +130,8 @@ func EffectiveBacklog(asked int) int {
 	return min(asked, most)
 }
 
-// splitFastCGIAddr tells the forms of listen apart: what holds a colon or only digits is a port, all else a path.
-func splitFastCGIAddr(listen string) (network, addr string) {
+// SplitFastCGI tells the forms of listen apart: what holds a colon or only digits is a port, all else a path.
+func SplitFastCGI(listen string) (network, addr string) {
 	switch {
 	case strings.Trim(listen, "0123456789") == "":
 		return "tcp", ":" + listen
@@ -145,8 +145,8 @@ func splitFastCGIAddr(listen string) (network, addr string) {
 func inUse(path string) string { return "Another FPM instance seems to already listen on " + path }
 
 // giveSocket gives a unix socket its owner, group and mode, which admit the web server.
-func (c *fastCGISocket) giveSocket(l net.Listener) error {
-	s, ok := l.(*unixSocket)
+func (c *FastCGI) giveSocket(l net.Listener) error {
+	s, ok := l.(*Unix)
 	if !ok {
 		return nil
 	}

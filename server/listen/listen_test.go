@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"net"
@@ -8,7 +8,7 @@ import (
 // An address of IPv4 admits nobody by IPv6; an empty host and [::] admit both.
 func TestListenTakesAddressesAsTheyAreWritten(t *testing.T) {
 	for host, want := range map[string][2]bool{"0.0.0.0": {true, false}, "127.0.0.1": {true, false}, "::": {true, true}, "": {true, true}, "::1": {false, true}} {
-		l, err := listen(listenAddr{host: host, port: "0"}, "--listen")
+		l, err := Open(Addr{Host: host, Port: "0"}, "--listen")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package server
+package listen
 
 import (
 	"fmt"
@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// unixSocket is a listening socket with a name in the file system. The folder may belong to the pool's user, who can put anything in
+// Unix is a listening socket with a name in the file system. The folder may belong to the pool's user, who can put anything in
 // the place of that name: what is changed or removed by us is the socket itself and nothing else.
-type unixSocket struct {
+type Unix struct {
 	*net.UnixListener
 	path string
 	once sync.Once
@@ -19,25 +19,25 @@ type unixSocket struct {
 	stays bool
 }
 
-// asUnixSocket takes over a listener; others than those of unix sockets stay as they are.
-func asUnixSocket(l net.Listener, path string) net.Listener {
+// AsUnix takes over a listener; others than those of unix sockets stay as they are.
+func AsUnix(l net.Listener, path string) net.Listener {
 	u, ok := l.(*net.UnixListener)
 	if !ok {
 		return l
 	}
 	u.SetUnlinkOnClose(false) // by its name: that may lead elsewhere by now
-	return &unixSocket{UnixListener: u, path: path}
+	return &Unix{UnixListener: u, path: path}
 }
 
-// leave has the name stay.
-func (s *unixSocket) leave() {
+// Leave has the name stay.
+func (s *Unix) Leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stays = true
 }
 
 // Close removes the name and ends accepting.
-func (s *unixSocket) Close() error {
+func (s *Unix) Close() error {
 	s.once.Do(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -56,7 +56,7 @@ type socketRights struct {
 }
 
 // rights are those of listen.owner, listen.group, listen.mode and the lists, which admit the web server.
-func (c *fastCGISocket) rights() (socketRights, error) {
+func (c *FastCGI) rights() (socketRights, error) {
 	r := socketRights{uid: -1, gid: -1, mode: os.FileMode(c.Mode)}
 	if r.mode == 0 {
 		r.mode = 0o660

@@ -1,6 +1,6 @@
 //go:build unix
 
-package server
+package listen
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socketFile is another descriptor of a listening socket. That of File would, when it is handed to a process, have the socket block,
+// File is another descriptor of a listening socket. That of File would, when it is handed to a process, have the socket block,
 // and with it the accepting of this process.
-func socketFile(l net.Listener) (*os.File, error) {
+func File(l net.Listener) (*os.File, error) {
 	socket, ok := l.(syscall.Conn)
 	if !ok {
 		return nil, errors.ErrUnsupported
