@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/phpserve/phpserve/internal/patient"
 )
@@ -168,39 +167,4 @@ func TestFPMGoesOnWhenItsReaderGoesOrStalls(t *testing.T) {
 			p.stop(t)
 		})
 	}
-}
-
-// TestLogsGoOnWhenThereIsRoomAgain bounds the size of files as a full disk does (setrlimit(2), RLIMIT_FSIZE), and makes room.
-func TestLogsGoOnWhenThereIsRoomAgain(t *testing.T) {
-	t.Parallel()
-	dir := siteForReaders(t)
-	access := filepath.Join(openFolder(t, "phpserve-full-"), "access.log")
-	p := startForReaders(t, "ulimit -f 16", "run", dir, "--listen", "127.0.0.1:0", "--access-log", access) // 16 times 512 bytes
-	url := strings.TrimSpace(p.waitFor(t, "  http://127.0.0.1:"))
-	for range 20 {
-		getServed(t, url+"/a.txt")
-	}
-	p.waitFor(t, "cannot write the access log")
-	getServed(t, url+"/a.txt?while-full")
-	if err := os.Truncate(access, 0); err != nil {
-		t.Fatal(err)
-	}
-	for seen := false; !seen; {
-		text, err := os.ReadFile(access)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen = strings.Contains(string(text), "while-full")
-		if len(text) > 7<<10 { // full again with what had waited
-			if err := os.Truncate(access, 0); err != nil {
-				t.Fatal(err)
-			}
-		}
-		select {
-		case <-patient.Late():
-			t.Fatal("the access log does not go on")
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	p.stop(t)
 }
