@@ -1,15 +1,14 @@
 package manager
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -123,16 +122,10 @@ func (z *zygoteEngine) boots(ctx context.Context, p *Pool, maker *credential) er
 		}
 	})
 	folder := z.endpoint.folder
-	control, err := makePipe(filepath.Join(folder.path, commandsFile), maker)
+	answers, err := z.makePipes(folder, maker)
 	if err != nil {
 		return err
 	}
-	z.control = control
-	answers, err := makePipe(filepath.Join(folder.path, answersFile), maker)
-	if err != nil {
-		return err
-	}
-	z.answers = answers
 	failed := func(err error) error {
 		select {
 		case <-z.child.done:
@@ -145,38 +138,13 @@ func (z *zygoteEngine) boots(ctx context.Context, p *Pool, maker *credential) er
 	if err != nil {
 		return failed(fmt.Errorf("php-cgi does not listen: %w", err))
 	}
-	params := map[string]string{}
-	if p.late {
-		params = p.cfg.lateDropParams(p.dir.owner)
+	if err = z.launch(p, nc); err == nil {
+		err = z.awaitReady(ctx, cancel, p, answers)
 	}
-	params["PHPSERVE_COMMANDS"] = filepath.Join(folder.path, commandsFile)
-	params["PHPSERVE_ANSWERS"] = filepath.Join(folder.path, answersFile)
-	if z.boot, err = p.dialer.Launch(nc, p.dir.file(bootDir, "zygote.php"), params); err != nil {
-		return failed(err)
-	}
-	scriptEnded := make(chan string, 1)
-	z.wg.Go(func() {
-		said, _ := io.ReadAll(io.LimitReader(z.boot, 8192)) // the error is the connection's end
-		scriptEnded <- strings.TrimSpace(string(said))
-		_, _ = io.Copy(io.Discard, z.boot) // it must not wait for who does not read
-	})
-	// The zygote's first answer ends the wait, or the end of its script or of php-cgi.
-	stop := context.AfterFunc(ctx, func() { _ = answers.SetReadDeadline(time.Now()) })
-	defer stop()
-	ready := make(chan error, 1)
-	z.wg.Go(func() { ready <- z.getReady(p, answers) })
-	select {
-	case err = <-ready:
-	case said := <-scriptEnded:
-		cancel()
-		if err = <-ready; err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-			err = fmt.Errorf("its script ended: %s", said)
-		}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errors.New("it did not report in time")
 	}
 	if err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			err = errors.New("it did not report in time")
-		}
 		return failed(err)
 	}
 	if err := z.endpoint.takeBack(); err != nil {
@@ -187,6 +155,56 @@ func (z *zygoteEngine) boots(ctx context.Context, p *Pool, maker *credential) er
 		return checkDropped(z.child.pid(), p.dir.owner)
 	}
 	return nil
+}
+
+// makePipes makes the pipes between phpserve and the zygote, and returns that for its answers.
+func (z *zygoteEngine) makePipes(folder *processFolder, maker *credential) (answers *os.File, err error) {
+	control, err := makePipe(filepath.Join(folder.path, commandsFile), maker)
+	if err != nil {
+		return nil, err
+	}
+	z.control = control
+	if answers, err = makePipe(filepath.Join(folder.path, answersFile), maker); err != nil {
+		return nil, err
+	}
+	z.answers = answers
+	return answers, nil
+}
+
+// launch has php-cgi run the zygote script.
+func (z *zygoteEngine) launch(p *Pool, nc net.Conn) (err error) {
+	folder, params := z.endpoint.folder, map[string]string{}
+	if p.late {
+		params = p.cfg.lateDropParams(p.dir.owner)
+	}
+	params["PHPSERVE_COMMANDS"] = filepath.Join(folder.path, commandsFile)
+	params["PHPSERVE_ANSWERS"] = filepath.Join(folder.path, answersFile)
+	z.boot, err = p.dialer.Launch(nc, p.dir.file(bootDir, "zygote.php"), params)
+	return err
+}
+
+// awaitReady waits for the zygote's first answer, or the end of its script or of php-cgi. cancel ends ctx.
+func (z *zygoteEngine) awaitReady(ctx context.Context, cancel func(), p *Pool, answers *os.File) error {
+	scriptEnded := make(chan string, 1)
+	z.wg.Go(func() {
+		said, _ := io.ReadAll(io.LimitReader(z.boot, 8192)) // the error is the connection's end
+		scriptEnded <- strings.TrimSpace(string(said))
+		_, _ = io.Copy(io.Discard, z.boot) // it must not wait for who does not read
+	})
+	stop := context.AfterFunc(ctx, func() { _ = answers.SetReadDeadline(time.Now()) })
+	defer stop()
+	ready := make(chan error, 1)
+	z.wg.Go(func() { ready <- z.getReady(p, answers) })
+	select {
+	case err := <-ready:
+		return err
+	case said := <-scriptEnded:
+		cancel()
+		if err := <-ready; err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return err
+		}
+		return fmt.Errorf("its script ended: %s", said)
+	}
 }
 
 // getReady waits until the zygote says that it can fork, or why not.
@@ -242,171 +260,8 @@ func (z *zygoteEngine) command() {
 	}
 }
 
-// listen reads the zygote's answers until it ends.
-func (z *zygoteEngine) listen() {
-	lines := bufio.NewScanner(z.answers)
-	for lines.Scan() {
-		if err := z.report(lines.Text()); err != nil {
-			// Whoever speaks there is no zygote of ours any more: a script can make another process of its user say anything
-			// (ptrace(2)).
-			z.log.Error("the zygote is not to be trusted and is ended", "error", err)
-			break
-		}
-	}
-	_ = z.child.cmd.Process.Kill() // an error means that it has ended
-	<-z.child.done
-	z.mu.Lock()
-	z.ended = true
-	for _, f := range z.waiting {
-		f.result <- forked{err: errZygoteEnded}
-	}
-	z.waiting = nil
-	left := z.procs
-	z.procs = map[int]*process{}
-	z.mu.Unlock()
-	for _, proc := range left {
-		z.orphans.Go(func() {
-			proc.awaitEnd()
-			proc.exited(bury(proc.pid)) // to whom the kernel gave it
-		})
-	}
-	close(z.gone)
-}
-
-// report handles one line of the zygote. An error is something that a zygote does not say.
-func (z *zygoteEngine) report(line string) error {
-	nonsense := fmt.Errorf("it reported %q", line)
-	verb, rest, _ := strings.Cut(line, " ")
-	switch verb {
-	case "forked":
-		pid, err := strconv.Atoi(rest)
-		if err != nil || pid <= 1 {
-			return nonsense
-		}
-		return z.reportForked(pid)
-	case "failed":
-		z.mu.Lock()
-		defer z.mu.Unlock()
-		if len(z.waiting) == 0 {
-			return nonsense
-		}
-		z.answer(forked{err: fmt.Errorf("cannot fork a worker: %s", rest)})
-	case "exited":
-		var pid int
-		var status uint32
-		if _, err := fmt.Sscanf(rest, "%d %d", &pid, &status); err != nil {
-			return nonsense
-		}
-		if proc := z.forget(pid); proc != nil {
-			proc.exited(waitStatus(status))
-		}
-	default:
-		return nonsense
-	}
-	return nil
-}
-
-// reportForked takes in a new worker, after a look at whether it is one.
-func (z *zygoteEngine) reportForked(pid int) error {
-	proc, err := z.look(pid)
-	if errors.Is(err, errNoChild) {
-		return err
-	}
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	if z.procs[pid] != nil || len(z.waiting) == 0 {
-		return fmt.Errorf("it reported %q", fmt.Sprint("forked ", pid))
-	}
-	switch {
-	case err == nil:
-		proc.output = z.output
-		z.procs[pid] = proc
-		z.orphans.Go(func() { z.await(proc) })
-	case !isGone(err):
-		z.unseen = append(z.unseen, pid)
-	}
-	z.answer(forked{proc, err})
-	return nil
-}
-
 // errNoChild is a process that a zygote called its child and that is not.
 var errNoChild = errors.New("it reported a process that is not its child as a worker")
-
-// look takes hold of a process that the zygote says to have forked. Who asks after the process has a handle is told about that
-// very process.
-func (z *zygoteEngine) look(pid int) (*process, error) {
-	proc, err := newProcess(pid, z.endpoint)
-	if err != nil {
-		return nil, err
-	}
-	parent, err := parentOf(pid)
-	switch {
-	case err == nil && parent != z.child.pid():
-		err = errNoChild
-	case errors.Is(err, errors.ErrUnsupported) || isGone(err): // one that has ended and been buried meanwhile can do nobody harm
-		err = nil
-	}
-	if err != nil {
-		proc.letGo()
-		return nil, err
-	}
-	return proc, nil
-}
-
-// endUnseen ends the workers that could not be looked at when they were forked, for want of descriptors, for example: they wait for
-// requests that they will not get.
-func (z *zygoteEngine) endUnseen() {
-	z.mu.Lock()
-	unseen := z.unseen
-	z.unseen = nil
-	z.mu.Unlock()
-	for _, pid := range unseen {
-		proc, err := z.look(pid)
-		switch {
-		case err == nil:
-			proc.signal(syscall.SIGKILL)
-			proc.letGo()
-		case !isGone(err) && !errors.Is(err, errNoChild):
-			z.mu.Lock()
-			z.unseen = append(z.unseen, pid)
-			z.mu.Unlock()
-		}
-	}
-}
-
-// forget takes a worker off the list, and returns it if it was there.
-func (z *zygoteEngine) forget(pid int) *process {
-	z.mu.Lock()
-	defer z.mu.Unlock()
-	proc := z.procs[pid]
-	delete(z.procs, pid)
-	return proc
-}
-
-// await waits for the end of a worker and has the zygote tell how it ended.
-func (z *zygoteEngine) await(proc *process) {
-	proc.awaitEnd()
-	z.nudge()
-	select {
-	case <-proc.done:
-	case <-z.gone: // listen has left it to another
-	case <-time.After(burialPatience):
-		if z.forget(proc.pid) == proc { // such as by a zygote that has been stopped
-			proc.exited(exitStatus{})
-		}
-	}
-}
-
-// answer gives f to the caller of spawn that has waited longest, which there must be. z.mu must be held.
-func (z *zygoteEngine) answer(f forked) {
-	first := z.waiting[0]
-	z.waiting = z.waiting[1:]
-	if !first.abandoned {
-		first.result <- f
-	} else if f.proc != nil {
-		f.proc.signal(syscall.SIGKILL)
-	}
-}
 
 func (z *zygoteEngine) spawn(ctx context.Context) (*process, error) {
 	f := &forking{result: make(chan forked, 1)}
