@@ -105,7 +105,11 @@ func (p *Pool) buried(w *Worker) {
 		p.badFork(w)
 	}
 	if was == StateStarting {
-		p.startFailed(fmt.Errorf("[pool %s] a worker %s before it could serve%s", p.cfg.Name, w.proc.status, w.proc.said))
+		err := fmt.Errorf("[pool %s] a worker %s before it could serve%s", p.cfg.Name, w.proc.status, w.proc.said)
+		if p.kind == EngineSpawn && w.proc.output.mute {
+			err = unheardError{err}
+		}
+		p.startFailed(err)
 	}
 	p.announce()
 	p.poke()

@@ -195,6 +195,11 @@ func (p *Pool) requestLimit() int {
 	return n
 }
 
+// unheardError is why a php-cgi of the spawn engine could not start whose output nobody read, so that the next one's is.
+type unheardError struct{ error }
+
+func (e unheardError) Unwrap() error { return e.error }
+
 // hears says whether what the next php-cgi of the spawn engine writes is read: also where it is to be discarded, if the last one could
 // not start.
 func (p *Pool) hears() bool {

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -199,16 +200,12 @@ func (p *Pool) Start(ctx context.Context) error {
 	for range want {
 		p.wg.Go(p.startWorker)
 	}
-	attempts := 1
-	if p.kind == EngineSpawn && p.cfg.DiscardOutput {
-		attempts = 2 // the second says why
-	}
 	for {
 		p.mu.Lock()
 		ready := p.count[StateIdle] + p.count[StateBusy]
-		failed, err, changed := p.failures >= attempts, p.lastErr, p.changed
+		failed, err, changed := p.failures > 0, p.lastErr, p.changed
 		p.mu.Unlock()
-		if failed {
+		if _, unheard := errors.AsType[unheardError](err); failed && !unheard { // the next one says why
 			p.Stop(ctx)
 			return err
 		}

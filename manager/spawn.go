@@ -61,7 +61,9 @@ func (s *spawnEngine) spawn(ctx context.Context) (*process, error) {
 		ch.kill()
 		out.finish()
 		if isGone(err) { // it has ended already, and says better why
-			err = fmt.Errorf("php-cgi %v%s", ch.exit, out.said())
+			if err = fmt.Errorf("php-cgi %v%s", ch.exit, out.said()); out.mute {
+				err = unheardError{err}
+			}
 		}
 		line.close()
 		folder.remove()
