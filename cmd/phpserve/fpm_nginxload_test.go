@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -38,6 +39,13 @@ http {
 		t.Fatal(err)
 	}
 	c.run(t, s.dir, nil, "nginx", "-e", c.log, "-c", file)
+	eventually(t, "nginx answers at its other address, too", func() bool {
+		nc, err := net.Dial("tcp", kept)
+		if err == nil {
+			nc.Close()
+		}
+		return err == nil
+	})
 	return c, once, kept
 }
 
