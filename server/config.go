@@ -171,7 +171,7 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, c.validatePools()...)
 	errs = append(errs, c.validateAdmin()...)
-	errs = append(errs, c.TLS.validate(c)...)
+	errs = append(errs, c.TLS.validate(c.served())...)
 	return errors.Join(errs...)
 }
 

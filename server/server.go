@@ -190,7 +190,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openSites(); err != nil {
 		return err
 	}
-	if s.tls, err = newCertificates(s.cfg, s.log); err != nil {
+	if s.tls, err = newCertificates(&s.cfg.TLS, s.cfg.served(), s.log); err != nil {
 		return err
 	}
 	s.plain = s.tls.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w.(*exchange), r) }))

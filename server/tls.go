@@ -54,35 +54,34 @@ type managedName struct {
 	ready  atomic.Bool   // there is a certificate
 }
 
-// newCertificates reads the certificate files of c and prepares for what is to be obtained.
-func newCertificates(c *Config, log *slog.Logger) (*certificates, error) {
-	plain, https := splitListeners(c)
-	if len(https) == 0 {
+// newCertificates reads the certificate files of t and prepares for what is to be obtained for w.
+func newCertificates(t *TLSConfig, w *served, log *slog.Logger) (*certificates, error) {
+	if len(w.https) == 0 {
 		return &certificates{log: log}, nil
 	}
-	s := &certificates{log: log, https: true, redirect: c.TLS.Redirect, trusted: c.TrustedProxies}
-	switch port := preferPort(https, "443")[0].Port; {
-	case c.TLS.RedirectPort != 0 && c.TLS.RedirectPort != 443:
-		s.port = ":" + strconv.Itoa(c.TLS.RedirectPort)
-	case c.TLS.RedirectPort == 443 || port == "443":
+	s := &certificates{log: log, https: true, redirect: t.Redirect, trusted: w.trusted}
+	switch port := preferPort(w.https, "443")[0].Port; {
+	case t.RedirectPort != 0 && t.RedirectPort != 443:
+		s.port = ":" + strconv.Itoa(t.RedirectPort)
+	case t.RedirectPort == 443 || port == "443":
 	case port == "0":
 		s.redirect = false // nobody can know where to
 	default:
 		s.port = ":" + port
 	}
 	var leaves []*x509.Certificate
-	for _, f := range c.TLS.Certificates {
-		file, err := openFileCertificate(f, c.hosts(), log)
+	for _, f := range t.Certificates {
+		file, err := openFileCertificate(f, w.hosts(), log)
 		if err != nil {
 			return nil, err
 		}
 		s.files = append(s.files, file)
 		leaves = append(leaves, file.loaded.Load().Leaf)
 	}
-	if len(c.Sites) > 0 {
-		s.fallback, s.fallbackFile = c.Sites[0].Hosts, len(c.Sites[0].Hosts) == 0
+	if len(w.sites) > 0 {
+		s.fallback, s.fallbackFile = w.sites[0].hosts, len(w.sites[0].hosts) == 0
 	}
-	auto, rest := c.TLS.automatic(c, leaves)
+	auto, rest := t.automatic(w.hosts(), leaves)
 	if len(rest) > 0 {
 		log.Warn("some hosts have no certificate", "hosts", rest)
 	}
@@ -93,7 +92,7 @@ func newCertificates(c *Config, log *slog.Logger) (*certificates, error) {
 	for _, name := range auto {
 		s.managed[name] = &managedName{loaded: make(chan struct{})}
 	}
-	return s, s.newMagic(&c.TLS, c.TLS.usable(plain, https))
+	return s, s.newMagic(t, t.usable(w))
 }
 
 // newMagic prepares certmagic. Everything is given, so that nothing of its package-wide defaults is shared with another

@@ -12,15 +12,15 @@ import (
 	"time"
 )
 
-// CertificateWarnings says what visitors of the sites would be warned of by their browsers: a host that no certificate covers, and
+// warnings says what visitors of the sites would be warned of by their browsers: a host that no certificate covers, and
 // certificates that are not valid now or cannot be followed to their authority. What makes a certificate unusable, such as another
-// key, is an error of Validate and not here.
-func (c *Config) CertificateWarnings() (warnings []string) {
-	if _, https := splitListeners(c); len(https) == 0 {
+// key, is an error of validate and not here.
+func (t *TLSConfig) warnings(w *served) (warnings []string) {
+	if len(w.https) == 0 {
 		return nil
 	}
 	var leaves []*x509.Certificate
-	for _, f := range c.TLS.Certificates {
+	for _, f := range t.Certificates {
 		cert, err := f.load()
 		if err != nil {
 			continue
@@ -37,20 +37,12 @@ func (c *Config) CertificateWarnings() (warnings []string) {
 	for _, leaf := range leaves {
 		names = append(names, namesOf(leaf)...)
 	}
-	_, rest := c.TLS.automatic(c, leaves)
+	_, rest := t.automatic(w.hosts(), leaves)
 	for _, host := range rest {
 		warnings = append(warnings, fmt.Sprintf("tls.certificates: no certificate covers %q of hosts, and none is to be had automatically: browsers will warn; "+
 			"the files cover %s", host, strings.Join(names, ", ")))
 	}
 	return warnings
-}
-
-// hosts are the host names of all sites.
-func (c *Config) hosts() (hosts []string) {
-	for _, site := range c.Sites {
-		hosts = append(hosts, site.Hosts...)
-	}
-	return hosts
 }
 
 // namesOf are the names that a certificate is for, RFC 6125.

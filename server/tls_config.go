@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"github.com/phpserve/phpserve/internal/spelling"
 	"github.com/phpserve/phpserve/server/listen"
+	"github.com/phpserve/phpserve/server/peer"
 )
 
 // Ways to prove to a certificate authority that a host name is ours (TLSConfig.Challenges).
@@ -59,8 +60,29 @@ type CertificateFile struct {
 // DefaultTLSConfig returns the configuration that holds before any file, variable or flag.
 func DefaultTLSConfig() TLSConfig { return TLSConfig{Auto: true, Redirect: true} }
 
-// validate reports what cannot work. c is the configuration that t belongs to.
-func (t *TLSConfig) validate(c *Config) (errs []error) {
+// served is what certificates are for.
+type served struct {
+	plain, https []listen.Addr // the addresses that are listened on, without and with TLS
+	sites        []servedSite  // the first also answers for hosts that none of them claims
+	trusted      peer.Proxies  // who may say that a client speaks HTTPS with it
+}
+
+// servedSite is what is to be known of a site.
+type servedSite struct {
+	hosts []string // its host names, without port; *.example.com stands for one more label; none: any host
+	root  string   // its document root; empty: there is none
+}
+
+// hosts are the host names of all sites.
+func (w *served) hosts() (hosts []string) {
+	for _, site := range w.sites {
+		hosts = append(hosts, site.hosts...)
+	}
+	return hosts
+}
+
+// validate reports what cannot work for w.
+func (t *TLSConfig) validate(w *served) (errs []error) {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, name := range t.Challenges {
 		spelling.OneOf(&errs, "tls.challenges", name, ChallengeHTTP01, ChallengeTLSALPN01)
@@ -74,14 +96,13 @@ func (t *TLSConfig) validate(c *Config) (errs []error) {
 	if t.RedirectPort < 0 || t.RedirectPort > 65535 {
 		bad("tls.redirect_port must be a port, or 0 for the https listener's, not %d", t.RedirectPort)
 	}
-	plain, https := splitListeners(c)
-	if len(https) == 0 {
+	if len(w.https) == 0 {
 		return errs
 	}
 	if _, err := t.caRoots(); err != nil {
 		errs = append(errs, err)
 	}
-	errs = append(errs, t.validateSecrets(c)...)
+	errs = append(errs, t.validateSecrets(w)...)
 	var leaves []*x509.Certificate
 	for _, f := range t.Certificates {
 		cert, err := f.load()
@@ -91,11 +112,11 @@ func (t *TLSConfig) validate(c *Config) (errs []error) {
 		}
 		leaves = append(leaves, cert.Leaf)
 	}
-	auto, rest := t.automatic(c, leaves)
+	auto, rest := t.automatic(w.hosts(), leaves)
 	switch {
 	case len(t.Certificates) == 0 && len(auto) == 0:
 		errs = append(errs, t.noCertificate(rest))
-	case len(auto) > 0 && len(t.usable(plain, https)) == 0:
+	case len(auto) > 0 && len(t.usable(w)) == 0:
 		bad("tls.challenges: the listen addresses allow none of %s: http-01 needs a plain one and tls-alpn-01 an https one, "+
 			"with a port other than 0", strings.Join(t.allowed(), ", "))
 	}
@@ -119,24 +140,24 @@ func (t *TLSConfig) noCertificate(hosts []string) error {
 }
 
 // validateSecrets refuses private keys where a site would serve them.
-func (t *TLSConfig) validateSecrets(c *Config) (errs []error) {
-	for _, site := range c.Sites {
-		if served(site.Root, t.Storage) {
+func (t *TLSConfig) validateSecrets(w *served) (errs []error) {
+	for _, site := range w.sites {
+		if isServed(site.root, t.Storage) {
 			errs = append(errs, fmt.Errorf("tls.storage: %q lies in the document root %q, where keys could be downloaded",
-				t.Storage, site.Root))
+				t.Storage, site.root))
 		}
 		for _, f := range t.Certificates {
-			if served(site.Root, f.Key) {
+			if isServed(site.root, f.Key) {
 				errs = append(errs, fmt.Errorf("tls.certificates: key %q lies in the document root %q, where it could be downloaded",
-					f.Key, site.Root))
+					f.Key, site.root))
 			}
 		}
 	}
 	return errs
 }
 
-// served says whether path lies in a document root; names with a leading dot are never served.
-func served(root, path string) bool {
+// isServed says whether path lies in a document root; names with a leading dot are never served.
+func isServed(root, path string) bool {
 	if root == "" || path == "" {
 		return false
 	}
@@ -170,20 +191,17 @@ func (t *TLSConfig) caRoots() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// automatic divides the sites' host names that no certificate file covers, in the order of the configuration: auto can
-// be had by ACME, rest cannot.
-func (t *TLSConfig) automatic(c *Config, files []*x509.Certificate) (auto, rest []string) {
-	for _, site := range c.Sites {
-		for _, h := range site.Hosts {
-			h = strings.ToLower(h)
-			covered := slices.ContainsFunc(files, func(leaf *x509.Certificate) bool { return leaf.VerifyHostname(h) == nil })
-			switch {
-			case covered || slices.Contains(auto, h) || slices.Contains(rest, h):
-			case t.Auto && t.qualifies(h):
-				auto = append(auto, h)
-			default:
-				rest = append(rest, h)
-			}
+// automatic divides the host names that no certificate file covers, in their order: auto can be had by ACME, rest cannot.
+func (t *TLSConfig) automatic(hosts []string, files []*x509.Certificate) (auto, rest []string) {
+	for _, h := range hosts {
+		h = strings.ToLower(h)
+		covered := slices.ContainsFunc(files, func(leaf *x509.Certificate) bool { return leaf.VerifyHostname(h) == nil })
+		switch {
+		case covered || slices.Contains(auto, h) || slices.Contains(rest, h):
+		case t.Auto && t.qualifies(h):
+			auto = append(auto, h)
+		default:
+			rest = append(rest, h)
 		}
 	}
 	return auto, rest
@@ -213,31 +231,16 @@ func (t *TLSConfig) allowed() []string {
 }
 
 // usable are the allowed challenges that have a listener, each with it.
-func (t *TLSConfig) usable(plain, https []listen.Addr) map[string]listen.Addr {
+func (t *TLSConfig) usable(w *served) map[string]listen.Addr {
 	found := map[string]listen.Addr{}
 	for challenge, candidates := range map[string][]listen.Addr{
-		ChallengeHTTP01: preferPort(plain, "80"), ChallengeTLSALPN01: preferPort(https, "443"),
+		ChallengeHTTP01: preferPort(w.plain, "80"), ChallengeTLSALPN01: preferPort(w.https, "443"),
 	} {
 		if len(candidates) > 0 && candidates[0].Port != "0" && slices.Contains(t.allowed(), challenge) {
 			found[challenge] = candidates[0]
 		}
 	}
 	return found
-}
-
-// splitListeners divides the addresses of c; those that are wrong are reported elsewhere.
-func splitListeners(c *Config) (plain, https []listen.Addr) {
-	for _, text := range c.Listen {
-		a, err := listen.Parse(text)
-		switch {
-		case err != nil:
-		case a.TLS:
-			https = append(https, a)
-		default:
-			plain = append(plain, a)
-		}
-	}
-	return plain, https
 }
 
 // preferPort puts the addresses with a port in front, and those with any free port at the end.

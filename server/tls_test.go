@@ -130,7 +130,7 @@ func newTestCertificates(t *testing.T, c *Config) *certificates {
 	if c.TLS.Storage == "" {
 		c.TLS.Storage = t.TempDir()
 	}
-	s, err := newCertificates(c, slog.New(slog.DiscardHandler))
+	s, err := newCertificates(&c.TLS, c.served(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestTLSConfigSaysWhatCannotWorkAndWhatToDo(t *testing.T) {
 				test.change(&c.TLS)
 			}
 			got := ""
-			if err := errors.Join(c.TLS.validate(c)...); err != nil {
+			if err := errors.Join(c.TLS.validate(c.served())...); err != nil {
 				got = err.Error()
 			}
 			if got != test.want {
