@@ -6,13 +6,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/phpserve/phpserve/internal/testcerts"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
 
 // askHTTP2 sends one request over a new HTTP/2 connection and returns the status and the body of its answer; 0: the stream or the
 // connection was ended.
-func askHTTP2(t *testing.T, ts *testServer, ca *testCA, fields ...[2]string) (status, body string) {
+func askHTTP2(t *testing.T, ts *testServer, ca *testcerts.Authority, fields ...[2]string) (status, body string) {
 	t.Helper()
 	conn := connectTLS(t, ts, ca, "h2")
 	if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/internal/testcerts"
 	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/metrics"
@@ -297,18 +298,18 @@ func TestMetricsOfSpooledResponses(t *testing.T) {
 
 func TestMetricsOfTLSHandshakes(t *testing.T) {
 	t.Parallel()
-	ca := newTestCA(t)
+	ca := testcerts.New(t)
 	ts := startAdminServer(t, metricScripts, func(c *Config) {
 		c.Listen = []string{"https://127.0.0.1:0"}
 		c.Sites[0].Hosts = []string{"a.test"}
-		c.TLS.Certificates = []CertificateFile{ca.issue("a", "a.test")}
+		c.TLS.Certificates = []CertificateFile{CertificateFile(ca.Issue("a", "a.test"))}
 	})
 	for _, http2 := range []bool{true, false} {
-		if a, _ := fetch(t, httpsClient(t, ca.pool, ts.addr, http2), "https://a.test/ok.php"); a.body != "fine" {
+		if a, _ := fetch(t, httpsClient(t, ca.Pool, ts.addr, http2), "https://a.test/ok.php"); a.body != "fine" {
 			t.Fatalf("got %q", a.body)
 		}
 	}
-	if _, _, err := tryFetch(t, httpsClient(t, ca.pool, ts.addr, false), "https://unknown.example/"); err == nil {
+	if _, _, err := tryFetch(t, httpsClient(t, ca.Pool, ts.addr, false), "https://unknown.example/"); err == nil {
 		t.Fatal("another name was served")
 	}
 	ts.shows(map[string]float64{

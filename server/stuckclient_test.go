@@ -15,17 +15,18 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/internal/patient"
+	"github.com/phpserve/phpserve/internal/testcerts"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
 
 // startTLS is startServer with an HTTPS listener and a certificate for a.test.
-func startTLS(t *testing.T, files map[string]string, change func(*Config)) (*testServer, *testCA) {
+func startTLS(t *testing.T, files map[string]string, change func(*Config)) (*testServer, *testcerts.Authority) {
 	t.Helper()
-	ca := newTestCA(t)
+	ca := testcerts.New(t)
 	ts := startServer(t, engines[1], files, func(c *Config) {
 		c.Listen = []string{"https://127.0.0.1:0"}
-		c.TLS.Certificates, c.TLS.Storage = []CertificateFile{ca.issue("a", "a.test")}, t.TempDir()
+		c.TLS.Certificates, c.TLS.Storage = []CertificateFile{CertificateFile(ca.Issue("a", "a.test"))}, t.TempDir()
 		if change != nil {
 			change(c)
 		}
@@ -34,9 +35,9 @@ func startTLS(t *testing.T, files map[string]string, change func(*Config)) (*tes
 }
 
 // connectTLS is connect over TLS with one ALPN protocol.
-func connectTLS(t *testing.T, ts *testServer, ca *testCA, protocol string) *tls.Conn {
+func connectTLS(t *testing.T, ts *testServer, ca *testcerts.Authority, protocol string) *tls.Conn {
 	t.Helper()
-	conn := tls.Client(connect(t, ts), &tls.Config{RootCAs: ca.pool, ServerName: "a.test", NextProtos: []string{protocol}})
+	conn := tls.Client(connect(t, ts), &tls.Config{RootCAs: ca.Pool, ServerName: "a.test", NextProtos: []string{protocol}})
 	if err := conn.Handshake(); err != nil {
 		t.Fatal(err)
 	}
@@ -225,9 +226,9 @@ func TestTimeoutDoesNotCountThePausesOfAScript(t *testing.T) {
 					ts = startServer(t, engines[1], files, change)
 					url = ts.url
 				} else {
-					var ca *testCA
+					var ca *testcerts.Authority
 					ts, ca = startTLS(t, files, change)
-					client, url = httpsClient(t, ca.pool, ts.addr, protocol == "HTTP/2"), "https://a.test"
+					client, url = httpsClient(t, ca.Pool, ts.addr, protocol == "HTTP/2"), "https://a.test"
 				}
 				var cut atomic.Int64
 				var all sync.WaitGroup

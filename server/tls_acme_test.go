@@ -18,6 +18,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 
 	"github.com/phpserve/phpserve/internal/patient"
+	"github.com/phpserve/phpserve/internal/testcerts"
+	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
 )
 
@@ -41,10 +43,10 @@ func startPebble(t *testing.T, validity int) *pebble {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build pebble: %v\n%s", err, out)
 	}
-	ca := newTestCA(t)
-	own := ca.issue("pebble", "127.0.0.1")
+	ca := testcerts.New(t)
+	own := ca.Issue("pebble", "127.0.0.1")
 	p := &pebble{root: filepath.Join(dir, "root.pem"), http: patient.Port(t), tls: patient.Port(t), log: newLogBuffer()}
-	writeFile(t, p.root, ca.pem)
+	testfiles.Put(t, dir, map[string]string{"root.pem": string(ca.PEM)})
 	listen, management := "127.0.0.1:"+strconv.Itoa(patient.Port(t)), "127.0.0.1:"+strconv.Itoa(patient.Port(t))
 	p.directory = "https://" + listen + "/dir"
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
@@ -56,7 +58,7 @@ func startPebble(t *testing.T, validity int) *pebble {
 		t.Fatal(err)
 	}
 	file := filepath.Join(dir, "pebble.json")
-	writeFile(t, file, config)
+	testfiles.Put(t, dir, map[string]string{"pebble.json": string(config)})
 	cmd := exec.Command(binary, "-config", file, "-dnsserver", startDNS(t))
 	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=0")
 	cmd.Stdout, cmd.Stderr = p.log, p.log
@@ -74,7 +76,7 @@ func startPebble(t *testing.T, validity int) *pebble {
 	})
 
 	// The root of what it issues is made anew at each start.
-	client := httpsClient(t, ca.pool, management, true)
+	client := httpsClient(t, ca.Pool, management, true)
 	var root answer
 	eventually(t, "pebble answers", func() (ok bool) {
 		root, _, err = tryFetch(t, client, "https://127.0.0.1/roots/0")

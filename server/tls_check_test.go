@@ -9,18 +9,19 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/pem"
 	"math/big"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/phpserve/phpserve/internal/testcerts"
 )
 
 // TestCertificateWarningsNameHostAndFile: what browsers would warn of is told before a visitor sees it.
 func TestCertificateWarningsNameHostAndFile(t *testing.T) {
 	t.Parallel()
-	ca := newTestCA(t)
+	ca := testcerts.New(t)
 	tests := []struct {
 		name, host string
 		names      []string
@@ -54,14 +55,14 @@ func TestCertificateWarningsNameHostAndFile(t *testing.T) {
 			want: []string{`the certificate of "Test CA" is missing behind it`},
 		},
 		{name: "another authority behind it", host: "example.com", names: []string{"example.com"}, chain: func(leaf []byte) [][]byte {
-			return [][]byte{leaf, newTestCA(t).cert.Raw}
+			return [][]byte{leaf, testcerts.New(t).Cert.Raw}
 		}, want: []string{`certificate number 2, "Test CA", did not sign number 1`}},
 		{name: "a short RSA key", host: "example.com", names: []string{"example.com"}, key: shortKey(t), want: []string{"has an RSA key of 1024 bits"}},
 		{name: "a short elliptic key", host: "example.com", names: []string{"example.com"}, key: ellipticKey(t), want: []string{"has an elliptic key of 224 bits"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := ca.issueAs(t, tt.names, tt.key, tt.change, tt.chain)
+			f := issueAs(t, ca, tt.names, tt.key, tt.change, tt.chain)
 			c := tlsSites([]string{"https://127.0.0.1:0"}, []string{tt.host})
 			c.TLS.Auto = false
 			c.TLS.Certificates = []CertificateFile{f}
@@ -103,9 +104,9 @@ func ellipticKey(t *testing.T) *ecdsa.PrivateKey {
 }
 
 // issueAs writes a certificate that is changed first, with a key and a chain.
-func (ca *testCA) issueAs(t *testing.T, names []string, key any, change func(*x509.Certificate), chain func([]byte) [][]byte) CertificateFile {
+func issueAs(t *testing.T, ca *testcerts.Authority, names []string, key any, change func(*x509.Certificate), chain func([]byte) [][]byte) CertificateFile {
 	t.Helper()
-	f := ca.issue(strings.NewReplacer("*", "x", "/", "x").Replace(t.Name()[strings.LastIndexByte(t.Name(), '/')+1:]), names...)
+	f := issue(ca, strings.NewReplacer("*", "x", "/", "x").Replace(t.Name()[strings.LastIndexByte(t.Name(), '/')+1:]), names...)
 	cert, err := f.load()
 	if err != nil {
 		t.Fatal(err)
@@ -122,39 +123,30 @@ func (ca *testCA) issueAs(t *testing.T, names []string, key any, change func(*x5
 	case *ecdsa.PrivateKey:
 		public = &k.PublicKey
 	default:
-		k2 := newKey(t)
+		k2 := testcerts.NewKey(t)
 		key, public = k2, &k2.PublicKey
 	}
-	leaf, err := x509.CreateCertificate(rand.Reader, &template, ca.cert, public, ca.key)
+	leaf, err := x509.CreateCertificate(rand.Reader, &template, ca.Cert, public, ca.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ders := [][]byte{leaf, ca.cert.Raw}
+	ders := [][]byte{leaf, ca.Cert.Raw}
 	if chain != nil {
 		ders = chain(leaf)
 	}
-	var text []byte
-	for _, der := range ders {
-		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, f.Cert, text)
-	writeFile(t, f.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+	testcerts.Pair(f).Write(t, key, ders...)
 	return f
 }
 
 // TestNewCertificateThatLeavesAHostOut is told when the file changes.
 func TestNewCertificateThatLeavesAHostOut(t *testing.T) {
 	t.Parallel()
-	ca := newTestCA(t)
-	before, err := ca.issue("before", "example.com", "www.example.com").load()
+	ca := testcerts.New(t)
+	before, err := issue(ca, "before", "example.com", "www.example.com").load()
 	if err != nil {
 		t.Fatal(err)
 	}
-	now, err := ca.issue("now", "example.com").load()
+	now, err := issue(ca, "now", "example.com").load()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,19 +2,11 @@ package server
 
 import (
 	"bytes"
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
 	"maps"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -29,87 +21,14 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/phpserve/phpserve/internal/testcerts"
+	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/server/site"
 )
 
-// testCA is a certificate authority of a test.
-type testCA struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-	pem  []byte
-}
-
-func newTestCA(t *testing.T) *testCA {
-	t.Helper()
-	ca := &testCA{t: t, dir: t.TempDir(), pool: x509.NewCertPool()}
-	ca.key = newKey(t)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test CA"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &ca.key.PublicKey, ca.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if ca.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	ca.pool.AddCert(ca.cert)
-	ca.pem = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	return ca
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
-}
-
-// issue writes a certificate for names and its key to files called name.
-func (ca *testCA) issue(name string, names ...string) CertificateFile {
-	ca.t.Helper()
-	key := newKey(ca.t)
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	if err != nil {
-		ca.t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	for _, n := range names {
-		if ip := net.ParseIP(n); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
-			template.DNSNames = append(template.DNSNames, n)
-		}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.cert, &key.PublicKey, ca.key)
-	if err != nil {
-		ca.t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		ca.t.Fatal(err)
-	}
-	f := CertificateFile{filepath.Join(ca.dir, name+".pem"), filepath.Join(ca.dir, name+".key")}
-	writeFile(ca.t, f.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	writeFile(ca.t, f.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
-	return f
-}
-
-func writeFile(t *testing.T, path string, text []byte) {
-	t.Helper()
-	if err := os.WriteFile(path, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
+// issue has ca write a certificate for names to files called name.
+func issue(ca *testcerts.Authority, name string, names ...string) CertificateFile {
+	return CertificateFile(ca.Issue(name, names...))
 }
 
 // tlsSites is a configuration with one site per list of hosts, and the listeners.
@@ -139,13 +58,13 @@ func newTestCertificates(t *testing.T, c *Config) *certificates {
 }
 
 func TestTLSConfigSaysWhatCannotWorkAndWhatToDo(t *testing.T) {
-	ca := newTestCA(t)
-	good, other := ca.issue("good", "good.test"), ca.issue("other", "other.test")
-	t.Chdir(ca.dir)
+	ca := testcerts.New(t)
+	good, other := issue(ca, "good", "good.test"), issue(ca, "other", "other.test")
+	t.Chdir(filepath.Dir(good.Cert))
 	if err := os.Mkdir("public", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, "empty.pem", []byte("nothing\n"))
+	testfiles.Put(t, ".", map[string]string{"empty.pem": "nothing\n"})
 	good = CertificateFile{filepath.Base(good.Cert), filepath.Base(good.Key)}
 	other = CertificateFile{filepath.Base(other.Cert), filepath.Base(other.Key)}
 	https, both := []string{"https://127.0.0.1:8443"}, []string{":80", ":443"}
@@ -309,8 +228,8 @@ func TestTLSConfigSaysWhatCannotWorkAndWhatToDo(t *testing.T) {
 var served200 = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 
 func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
-	ca := newTestCA(t)
-	files := []CertificateFile{ca.issue("a", "site.test", "*.wild.test", "::1", "127.0.0.1")}
+	ca := testcerts.New(t)
+	files := []CertificateFile{issue(ca, "a", "site.test", "*.wild.test", "::1", "127.0.0.1")}
 	for _, test := range []struct {
 		name    string
 		listen  []string
@@ -465,8 +384,8 @@ func handshake(t *testing.T, config *tls.Config, client *tls.Config) (tls.Connec
 }
 
 func TestCertificateOfTheNameIsServed(t *testing.T) {
-	ca := newTestCA(t)
-	a, b, wild := ca.issue("a", "a.test"), ca.issue("b", "b.test", "sub.wild.test"), ca.issue("wild", "*.wild.test")
+	ca := testcerts.New(t)
+	a, b, wild := issue(ca, "a", "a.test"), issue(ca, "b", "b.test", "sub.wild.test"), issue(ca, "wild", "*.wild.test")
 	for _, test := range []struct {
 		name  string
 		files []CertificateFile
@@ -508,9 +427,9 @@ func TestCertificateOfTheNameIsServed(t *testing.T) {
 }
 
 func TestNameWithoutACertificateYetIsNotServedAnother(t *testing.T) {
-	ca := newTestCA(t)
+	ca := testcerts.New(t)
 	c := tlsSites([]string{"https://:8443"}, []string{"a.test"}, []string{"www.phpserve.org"})
-	c.TLS.Certificates = []CertificateFile{ca.issue("a", "a.test")}
+	c.TLS.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
 	s := newTestCertificates(t, c)
 	close(s.managed["www.phpserve.org"].loaded)
 	_, err := handshake(t, s.config(), &tls.Config{ServerName: "www.phpserve.org", InsecureSkipVerify: true})
@@ -520,9 +439,9 @@ func TestNameWithoutACertificateYetIsNotServedAnother(t *testing.T) {
 }
 
 func TestOldTLSVersionsAreRefused(t *testing.T) {
-	ca := newTestCA(t)
+	ca := testcerts.New(t)
 	c := tlsSites([]string{"https://:8443"}, []string{"a.test"})
-	c.TLS.Certificates = []CertificateFile{ca.issue("a", "a.test")}
+	c.TLS.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
 	s := newTestCertificates(t, c)
 	for name, test := range map[string]struct {
 		version uint16
@@ -532,7 +451,7 @@ func TestOldTLSVersionsAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := handshake(t, s.config(), &tls.Config{
-				ServerName: "a.test", RootCAs: ca.pool, MinVersion: test.version, MaxVersion: test.version,
+				ServerName: "a.test", RootCAs: ca.Pool, MinVersion: test.version, MaxVersion: test.version,
 			})
 			if (err == nil) != test.ok {
 				t.Errorf("got %v", err)
@@ -542,9 +461,9 @@ func TestOldTLSVersionsAreRefused(t *testing.T) {
 }
 
 func TestHTTP2IsNegotiatedOverOwnCertificate(t *testing.T) {
-	ca := newTestCA(t)
+	ca := testcerts.New(t)
 	c := tlsSites([]string{"https://127.0.0.1:8443"}, []string{"a.test"})
-	c.TLS.Certificates = []CertificateFile{ca.issue("a", "a.test")}
+	c.TLS.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -565,60 +484,16 @@ func TestHTTP2IsNegotiatedOverOwnCertificate(t *testing.T) {
 		http2 bool
 		want  string
 	}{{true, "HTTP/2.0"}, {false, "HTTP/1.1"}} {
-		got, _ := fetch(t, httpsClient(t, ca.pool, l.Addr().String(), test.http2), "https://a.test/")
+		got, _ := fetch(t, httpsClient(t, ca.Pool, l.Addr().String(), test.http2), "https://a.test/")
 		if got.body != test.want || got.Proto != test.want {
 			t.Errorf("got %s and %q, want %s", got.Proto, got.body, test.want)
 		}
 	}
 }
 
-// httpsClient connects to addr whatever the URL says, and follows no redirects.
-func httpsClient(t *testing.T, roots *x509.CertPool, addr string, http2 bool) *http.Client {
-	transport := &http.Transport{
-		TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: http2,
-		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, network, addr)
-		},
-	}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-}
-
-// fetch gets a URL with its whole body, and the server's certificate if it has one.
-func fetch(t *testing.T, client *http.Client, url string) (answer, *x509.Certificate) {
-	t.Helper()
-	a, cert, err := tryFetch(t, client, url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a, cert
-}
-
-func tryFetch(t *testing.T, client *http.Client, url string) (answer, *x509.Certificate, error) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return answer{}, nil, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return answer{}, nil, err
-	}
-	var cert *x509.Certificate
-	if resp.TLS != nil {
-		cert = resp.TLS.PeerCertificates[0]
-	}
-	return answer{Response: resp, body: string(body)}, cert, nil
-}
-
 func TestChangedCertificateFilesAreReadAgain(t *testing.T) {
-	ca := newTestCA(t)
-	pair, next := ca.issue("old", "a.test"), ca.issue("new", "a.test")
+	ca := testcerts.New(t)
+	pair, next := issue(ca, "old", "a.test"), issue(ca, "new", "a.test")
 	synctest.Test(t, func(t *testing.T) {
 		var text bytes.Buffer
 		f, err := openFileCertificate(pair, nil, slog.New(slog.NewTextHandler(&text, nil)))
@@ -637,7 +512,7 @@ func TestChangedCertificateFilesAreReadAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			writeFile(t, to, b)
+			testfiles.Put(t, filepath.Dir(to), map[string]string{filepath.Base(to): string(b)})
 		}
 		failures := func() int { return strings.Count(text.String(), "cannot reload certificate") }
 		text.Reset() // the bubble's clock is far from the certificates' time
