@@ -63,10 +63,10 @@ func TestCertificateWarningsNameHostAndFile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := issueAs(t, ca, tt.names, tt.key, tt.change, tt.chain)
-			c := tlsSites([]string{"https://127.0.0.1:0"}, []string{tt.host})
-			c.TLS.Auto = false
-			c.TLS.Certificates = []CertificateFile{f}
-			got := c.CertificateWarnings()
+			c := newTLSSites(t, []string{"https://127.0.0.1:0"}, []string{tt.host})
+			c.tls.Auto = false
+			c.tls.Certificates = []CertificateFile{f}
+			got := c.tls.warnings(&c.served)
 			if len(got) != len(tt.want) {
 				t.Errorf("%q; want %q", got, tt.want)
 			}
@@ -77,8 +77,8 @@ func TestCertificateWarningsNameHostAndFile(t *testing.T) {
 					t.Errorf("%q; want %q", got, want)
 				}
 			}
-			c.Listen = []string{"127.0.0.1:0"}
-			if got := c.CertificateWarnings(); got != nil {
+			c.served.plain, c.served.https = c.served.https, nil
+			if got := c.tls.warnings(&c.served); got != nil {
 				t.Errorf("without https: %q", got)
 			}
 		})

@@ -23,7 +23,7 @@ import (
 
 	"github.com/phpserve/phpserve/internal/testcerts"
 	"github.com/phpserve/phpserve/internal/testfiles"
-	"github.com/phpserve/phpserve/server/site"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // issue has ca write a certificate for names to files called name.
@@ -31,25 +31,40 @@ func issue(ca *testcerts.Authority, name string, names ...string) CertificateFil
 	return CertificateFile(ca.Issue(name, names...))
 }
 
-// tlsSites is a configuration with one site per list of hosts, and the listeners.
-func tlsSites(listen []string, hosts ...[]string) *Config {
-	c := DefaultConfig()
-	c.Listen = listen
-	for _, h := range hosts {
-		site := site.DefaultConfig()
-		site.Root, site.Hosts = "public", h
-		c.Sites = append(c.Sites, site)
+// tlsSites is a configuration, and what it is for.
+type tlsSites struct {
+	tls    TLSConfig
+	served served
+}
+
+// newTLSSites has one site per list of hosts, and the listeners.
+func newTLSSites(t *testing.T, listeners []string, hosts ...[]string) *tlsSites {
+	t.Helper()
+	c := &tlsSites{tls: DefaultTLSConfig()}
+	for _, text := range listeners {
+		a, err := listen.Parse(text)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case a.TLS:
+			c.served.https = append(c.served.https, a)
+		default:
+			c.served.plain = append(c.served.plain, a)
+		}
 	}
-	return &c
+	for _, h := range hosts {
+		c.served.sites = append(c.served.sites, servedSite{hosts: h, root: "public"})
+	}
+	return c
 }
 
 // newTestCertificates calls newCertificates and stops what it returns at the end of the test.
-func newTestCertificates(t *testing.T, c *Config) *certificates {
+func newTestCertificates(t *testing.T, c *tlsSites) *certificates {
 	t.Helper()
-	if c.TLS.Storage == "" {
-		c.TLS.Storage = t.TempDir()
+	if c.tls.Storage == "" {
+		c.tls.Storage = t.TempDir()
 	}
-	s, err := newCertificates(&c.TLS, c.served(), slog.New(slog.DiscardHandler))
+	s, err := newCertificates(&c.tls, &c.served, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,12 +224,12 @@ func TestTLSConfigSaysWhatCannotWorkAndWhatToDo(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := tlsSites(test.listen, test.hosts)
+			c := newTLSSites(t, test.listen, test.hosts)
 			if test.change != nil {
-				test.change(&c.TLS)
+				test.change(&c.tls)
 			}
 			got := ""
-			if err := errors.Join(c.TLS.validate(c.served())...); err != nil {
+			if err := errors.Join(c.tls.validate(&c.served)...); err != nil {
 				got = err.Error()
 			}
 			if got != test.want {
@@ -233,7 +248,7 @@ func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		listen  []string
-		change  func(*Config)
+		change  func(*tlsSites)
 		method  string
 		target  string // as in the request line
 		host    string
@@ -283,18 +298,18 @@ func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 			address: "https://site.test/",
 		},
 		{
-			name: "the published port of a container", change: func(c *Config) { c.TLS.RedirectPort = 9443 }, target: "/", host: "site.test",
+			name: "the published port of a container", change: func(c *tlsSites) { c.tls.RedirectPort = 9443 }, target: "/", host: "site.test",
 			status: 301, address: "https://site.test:9443/",
 		},
 		{
-			name: "the published port is the usual one", change: func(c *Config) { c.TLS.RedirectPort = 443 }, target: "/", host: "site.test",
+			name: "the published port is the usual one", change: func(c *tlsSites) { c.tls.RedirectPort = 443 }, target: "/", host: "site.test",
 			status: 301, address: "https://site.test/",
 		},
 		{name: "a port that nobody knows", listen: []string{":80", "https://:0"}, target: "/", host: "site.test", status: 200},
-		{name: "redirect is off", change: func(c *Config) { c.TLS.Redirect = false }, target: "/", host: "site.test", status: 200},
+		{name: "redirect is off", change: func(c *tlsSites) { c.tls.Redirect = false }, target: "/", host: "site.test", status: 200},
 		{
 			name: "a trusted proxy has HTTPS already", target: "/", host: "site.test", status: 200,
-			change: func(c *Config) { c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} },
+			change: func(c *tlsSites) { c.served.trusted = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} },
 			header: http.Header{"X-Forwarded-Proto": {"https"}},
 		},
 		{
@@ -307,8 +322,8 @@ func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 			if test.listen == nil {
 				test.listen = []string{":8080", "https://:8443"}
 			}
-			c := tlsSites(test.listen, []string{"site.test", "*.wild.test"})
-			c.TLS.Certificates = files
+			c := newTLSSites(t, test.listen, []string{"site.test", "*.wild.test"})
+			c.tls.Certificates = files
 			if test.change != nil {
 				test.change(c)
 			}
@@ -328,7 +343,7 @@ func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 }
 
 func TestRedirectWaitsForTheFirstCertificate(t *testing.T) {
-	c := tlsSites([]string{":8080", "https://:8443"}, []string{"www.phpserve.org"})
+	c := newTLSSites(t, []string{":8080", "https://:8443"}, []string{"www.phpserve.org"})
 	s := newTestCertificates(t, c)
 	status := func() int {
 		w := httptest.NewRecorder()
@@ -345,7 +360,7 @@ func TestRedirectWaitsForTheFirstCertificate(t *testing.T) {
 }
 
 func TestWithoutAnHTTPSListenerNothingStandsBeforeTheHandler(t *testing.T) {
-	s := newTestCertificates(t, tlsSites([]string{":80"}, []string{"www.phpserve.org"}))
+	s := newTestCertificates(t, newTLSSites(t, []string{":80"}, []string{"www.phpserve.org"}))
 	next := http.NewServeMux()
 	if got := s.plain(next); got != http.Handler(next) {
 		t.Errorf("got %T, want the handler itself", got)
@@ -361,7 +376,7 @@ func TestWithoutAnHTTPSListenerNothingStandsBeforeTheHandler(t *testing.T) {
 func TestStopWithoutStart(t *testing.T) {
 	var none *certificates
 	none.stop()
-	s := newTestCertificates(t, tlsSites([]string{":443"}, []string{"www.phpserve.org"}))
+	s := newTestCertificates(t, newTLSSites(t, []string{":443"}, []string{"www.phpserve.org"}))
 	s.stop()
 	s.stop()
 }
@@ -407,8 +422,8 @@ func TestCertificateOfTheNameIsServed(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c := tlsSites([]string{"https://:8443"}, test.hosts...)
-			c.TLS.Certificates = test.files
+			c := newTLSSites(t, []string{"https://:8443"}, test.hosts...)
+			c.tls.Certificates = test.files
 			state, err := handshake(t, newTestCertificates(t, c).config(), &tls.Config{ServerName: test.sni, InsecureSkipVerify: true})
 			if test.want == "" {
 				if err == nil || err.Error() != "remote error: tls: unrecognized name" {
@@ -428,8 +443,8 @@ func TestCertificateOfTheNameIsServed(t *testing.T) {
 
 func TestNameWithoutACertificateYetIsNotServedAnother(t *testing.T) {
 	ca := testcerts.New(t)
-	c := tlsSites([]string{"https://:8443"}, []string{"a.test"}, []string{"www.phpserve.org"})
-	c.TLS.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
+	c := newTLSSites(t, []string{"https://:8443"}, []string{"a.test"}, []string{"www.phpserve.org"})
+	c.tls.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
 	s := newTestCertificates(t, c)
 	close(s.managed["www.phpserve.org"].loaded)
 	_, err := handshake(t, s.config(), &tls.Config{ServerName: "www.phpserve.org", InsecureSkipVerify: true})
@@ -440,8 +455,8 @@ func TestNameWithoutACertificateYetIsNotServedAnother(t *testing.T) {
 
 func TestOldTLSVersionsAreRefused(t *testing.T) {
 	ca := testcerts.New(t)
-	c := tlsSites([]string{"https://:8443"}, []string{"a.test"})
-	c.TLS.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
+	c := newTLSSites(t, []string{"https://:8443"}, []string{"a.test"})
+	c.tls.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
 	s := newTestCertificates(t, c)
 	for name, test := range map[string]struct {
 		version uint16
@@ -462,8 +477,8 @@ func TestOldTLSVersionsAreRefused(t *testing.T) {
 
 func TestHTTP2IsNegotiatedOverOwnCertificate(t *testing.T) {
 	ca := testcerts.New(t)
-	c := tlsSites([]string{"https://127.0.0.1:8443"}, []string{"a.test"})
-	c.TLS.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
+	c := newTLSSites(t, []string{"https://127.0.0.1:8443"}, []string{"a.test"})
+	c.tls.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -484,9 +499,17 @@ func TestHTTP2IsNegotiatedOverOwnCertificate(t *testing.T) {
 		http2 bool
 		want  string
 	}{{true, "HTTP/2.0"}, {false, "HTTP/1.1"}} {
-		got, _ := fetch(t, httpsClient(t, ca.Pool, l.Addr().String(), test.http2), "https://a.test/")
-		if got.body != test.want || got.Proto != test.want {
-			t.Errorf("got %s and %q, want %s", got.Proto, got.body, test.want)
+		transport := &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: ca.Pool, ServerName: "a.test"}, ForceAttemptHTTP2: test.http2,
+		}
+		defer transport.CloseIdleConnections()
+		got, err := (&http.Client{Transport: transport}).Get("https://" + l.Addr().String() + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer got.Body.Close()
+		if body, err := io.ReadAll(got.Body); err != nil || string(body) != test.want || got.Proto != test.want {
+			t.Errorf("got %s and %q, %v, want %s", got.Proto, body, err, test.want)
 		}
 	}
 }
