@@ -14,6 +14,7 @@ import (
 	"github.com/phpserve/phpserve/internal/spelling"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/certs"
 	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/site"
 )
@@ -43,7 +44,7 @@ type Config struct {
 	// EmergencyRestartInterval is emergency_restart_interval. Zero: never.
 	EmergencyRestartInterval time.Duration
 	// TLS says where certificates come from.
-	TLS TLSConfig
+	TLS certs.Config
 
 	// TrustedProxies are addresses or networks whose X-Forwarded-* headers are believed. Default: none.
 	TrustedProxies []netip.Prefix
@@ -108,7 +109,7 @@ func DefaultConfig() Config {
 		SpoolMemory:           256 << 10, SpoolMemoryTotal: 256 << 20,
 		SpoolDisk: 1 << 30, SpoolResponses: 4 << 30, SpoolBodies: 4 << 30,
 		AccessLog: "-", AccessFormat: accesslog.Combined,
-		TLS: DefaultTLSConfig(),
+		TLS: certs.DefaultConfig(),
 	}
 }
 
@@ -171,7 +172,7 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, c.validatePools()...)
 	errs = append(errs, c.validateAdmin()...)
-	errs = append(errs, c.TLS.validate(c.served())...)
+	errs = append(errs, c.TLS.Validate(c.served())...)
 	return errors.Join(errs...)
 }
 

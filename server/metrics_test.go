@@ -13,6 +13,7 @@ import (
 	"github.com/phpserve/phpserve/internal/testcerts"
 	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/certs"
 	"github.com/phpserve/phpserve/server/metrics"
 	"github.com/phpserve/phpserve/server/spool"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -302,7 +303,7 @@ func TestMetricsOfTLSHandshakes(t *testing.T) {
 	ts := startAdminServer(t, metricScripts, func(c *Config) {
 		c.Listen = []string{"https://127.0.0.1:0"}
 		c.Sites[0].Hosts = []string{"a.test"}
-		c.TLS.Certificates = []CertificateFile{CertificateFile(ca.Issue("a", "a.test"))}
+		c.TLS.Certificates = []certs.File{certs.File(ca.Issue("a", "a.test"))}
 	})
 	for _, http2 := range []bool{true, false} {
 		if a, _ := fetch(t, httpsClient(t, ca.Pool, ts.addr, http2), "https://a.test/ok.php"); a.body != "fine" {

@@ -17,7 +17,7 @@ func (s *Server) serve(l net.Listener, isTLS bool) {
 		return
 	}
 	secure := &tlsListener{
-		limitedListener: limited, config: s.tls.config(), timeout: s.cfg.HeaderTimeout, refused: s.logRefused,
+		limitedListener: limited, config: s.tls.TLSConfig(), timeout: s.cfg.HeaderTimeout, refused: s.logRefused,
 		done: func() { s.metrics.Handshake(true) },
 		failed: func(peer net.Addr, reason string) {
 			s.metrics.Handshake(false)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
+	"github.com/phpserve/phpserve/server/certs"
 	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/metrics"
 	"github.com/phpserve/phpserve/server/peer"
@@ -39,7 +40,7 @@ type Server struct {
 	sites        *site.Sites
 	php          map[*site.Site]*poolSlot // of each site
 	trusted      peer.Proxies
-	tls          *certificates
+	tls          *certs.Store
 	spools       *spool.Spools // of bodies and responses on their way
 	plain        http.Handler  // answers what comes without TLS
 	listeners    []net.Listener
@@ -190,10 +191,10 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err := s.openSites(); err != nil {
 		return err
 	}
-	if s.tls, err = newCertificates(&s.cfg.TLS, s.cfg.served(), s.log); err != nil {
+	if s.tls, err = certs.New(&s.cfg.TLS, s.cfg.served(), s.log); err != nil {
 		return err
 	}
-	s.plain = s.tls.plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w.(*exchange), r) }))
+	s.plain = s.tls.Plain(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.answer(w.(*exchange), r) }))
 	if err := s.limitConns(); err != nil {
 		return err
 	}
@@ -207,7 +208,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		p.start()
 	}
 	s.startAdmin()
-	return s.tls.start(ctx)
+	return s.tls.Start(ctx)
 }
 
 // openListeners binds every address before anything else is started: a busy port is the most common failure.
@@ -353,7 +354,7 @@ func (s *Server) Stop(ctx context.Context) {
 	pools.Wait()
 	s.retiring.Wait()
 	s.tails.Wait()
-	s.tls.stop()
+	s.tls.Stop()
 	for _, site := range s.all {
 		site.Root.Close()
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/internal/testcerts"
+	"github.com/phpserve/phpserve/server/certs"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 )
@@ -26,7 +27,7 @@ func startTLS(t *testing.T, files map[string]string, change func(*Config)) (*tes
 	ca := testcerts.New(t)
 	ts := startServer(t, engines[1], files, func(c *Config) {
 		c.Listen = []string{"https://127.0.0.1:0"}
-		c.TLS.Certificates, c.TLS.Storage = []CertificateFile{CertificateFile(ca.Issue("a", "a.test"))}, t.TempDir()
+		c.TLS.Certificates, c.TLS.Storage = []certs.File{certs.File(ca.Issue("a", "a.test"))}, t.TempDir()
 		if change != nil {
 			change(c)
 		}

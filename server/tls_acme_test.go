@@ -21,6 +21,7 @@ import (
 	"github.com/phpserve/phpserve/internal/testcerts"
 	"github.com/phpserve/phpserve/internal/testfiles"
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/certs"
 )
 
 // pebble is a real ACME authority (a tool of tools/go.mod) that looks for every host name on loopback.
@@ -161,8 +162,8 @@ func TestCertificateIsObtainedRedirectedToAndKept(t *testing.T) {
 		host      string // of its own, because certmagic has one challenge per host name and process
 		plain     bool   // there is a plain listener
 	}{
-		{ChallengeHTTP01, "http.example", true},
-		{ChallengeTLSALPN01, "tls.example", false}, // without one, this challenge is the only way
+		{certs.HTTP01, "http.example", true},
+		{certs.TLSALPN01, "tls.example", false}, // without one, this challenge is the only way
 	} {
 		t.Run(test.challenge, func(t *testing.T) {
 			t.Parallel()

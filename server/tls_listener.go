@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/phpserve/phpserve/server/certs"
 )
 
 // secureConn is a TLS connection that speaks HTTP/1. net/http takes it for a plain one, but for the ConnectionState.
@@ -114,7 +116,7 @@ func (l *tlsListener) shake(below *slotConn) {
 	switch secure.ConnectionState().NegotiatedProtocol {
 	case "h2":
 		l.http2.put(secure)
-	case acmeProtocol: // the handshake was all of it
+	case certs.ACMEProtocol: // the handshake was all of it
 		secure.Close()
 	default:
 		l.http1.put(&secureConn{Conn: secure, watch: requestWatch{conn: secure, slot: below.slot, refused: l.refused}})

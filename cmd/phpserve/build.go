@@ -13,6 +13,7 @@ import (
 
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/certs"
 	"github.com/phpserve/phpserve/server/site"
 )
 
@@ -135,7 +136,7 @@ func (p *plan) serverConfig(s *settings, l *loader) error {
 	c.TLS.CARoot, c.TLS.Storage = l.relative("tls::ca_root", s.TLS.CARoot), l.relative("tls::storage", s.TLS.Storage)
 	c.TLS.RedirectPort, c.TLS.Challenges = s.TLS.RedirectPort, s.TLS.Challenges
 	for _, cert := range s.TLS.Certificates {
-		c.TLS.Certificates = append(c.TLS.Certificates, server.CertificateFile{
+		c.TLS.Certificates = append(c.TLS.Certificates, certs.File{
 			Cert: l.relative("tls::certificates", cert.Cert), Key: l.relative("tls::certificates", cert.Key),
 		})
 	}

@@ -1,4 +1,4 @@
-package server
+package certs
 
 import (
 	"bytes"
@@ -27,48 +27,48 @@ import (
 )
 
 // issue has ca write a certificate for names to files called name.
-func issue(ca *testcerts.Authority, name string, names ...string) CertificateFile {
-	return CertificateFile(ca.Issue(name, names...))
+func issue(ca *testcerts.Authority, name string, names ...string) File {
+	return File(ca.Issue(name, names...))
 }
 
-// tlsSites is a configuration, and what it is for.
-type tlsSites struct {
-	tls    TLSConfig
-	served served
+// testSites is a configuration, and what it is for.
+type testSites struct {
+	tls    Config
+	served Served
 }
 
-// newTLSSites has one site per list of hosts, and the listeners.
-func newTLSSites(t *testing.T, listeners []string, hosts ...[]string) *tlsSites {
+// newSites has one site per list of hosts, and the listeners.
+func newSites(t *testing.T, listeners []string, hosts ...[]string) *testSites {
 	t.Helper()
-	c := &tlsSites{tls: DefaultTLSConfig()}
+	c := &testSites{tls: DefaultConfig()}
 	for _, text := range listeners {
 		a, err := listen.Parse(text)
 		switch {
 		case err != nil:
 			t.Fatal(err)
 		case a.TLS:
-			c.served.https = append(c.served.https, a)
+			c.served.HTTPS = append(c.served.HTTPS, a)
 		default:
-			c.served.plain = append(c.served.plain, a)
+			c.served.Plain = append(c.served.Plain, a)
 		}
 	}
 	for _, h := range hosts {
-		c.served.sites = append(c.served.sites, servedSite{hosts: h, root: "public"})
+		c.served.Sites = append(c.served.Sites, Site{Hosts: h, Root: "public"})
 	}
 	return c
 }
 
-// newTestCertificates calls newCertificates and stops what it returns at the end of the test.
-func newTestCertificates(t *testing.T, c *tlsSites) *certificates {
+// newTestStore calls newCertificates and stops what it returns at the end of the test.
+func newTestStore(t *testing.T, c *testSites) *Store {
 	t.Helper()
 	if c.tls.Storage == "" {
 		c.tls.Storage = t.TempDir()
 	}
-	s, err := newCertificates(&c.tls, &c.served, slog.New(slog.DiscardHandler))
+	s, err := New(&c.tls, &c.served, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.stop)
+	t.Cleanup(s.Stop)
 	return s
 }
 
@@ -80,8 +80,8 @@ func TestTLSConfigSaysWhatCannotWorkAndWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	testfiles.Put(t, ".", map[string]string{"empty.pem": "nothing\n"})
-	good = CertificateFile{filepath.Base(good.Cert), filepath.Base(good.Key)}
-	other = CertificateFile{filepath.Base(other.Cert), filepath.Base(other.Key)}
+	good = File{filepath.Base(good.Cert), filepath.Base(good.Key)}
+	other = File{filepath.Base(other.Cert), filepath.Base(other.Key)}
 	https, both := []string{"https://127.0.0.1:8443"}, []string{":80", ":443"}
 
 	const none = "listen has an https address, but there is no certificate: "
@@ -89,22 +89,22 @@ func TestTLSConfigSaysWhatCannotWorkAndWhatToDo(t *testing.T) {
 		name   string
 		listen []string
 		hosts  []string
-		change func(*TLSConfig)
+		change func(*Config)
 		want   string
 	}{
 		{"the defaults with plain listeners", []string{":80"}, nil, nil, ""},
 		{"a public host name", both, []string{"www.phpserve.org"}, nil, ""},
-		{"a file for a site without hosts", https, nil, func(c *TLSConfig) { c.Certificates = []CertificateFile{good} }, ""},
+		{"a file for a site without hosts", https, nil, func(c *Config) { c.Certificates = []File{good} }, ""},
 		{
 			"files do not matter without https",
 			[]string{":80"},
 			nil,
-			func(c *TLSConfig) { c.Certificates = []CertificateFile{{"no.pem", "no.key"}} }, "",
+			func(c *Config) { c.Certificates = []File{{"no.pem", "no.key"}} }, "",
 		},
 		{
 			"a private authority certifies any name", https,
 			[]string{"intranet", "localhost"},
-			func(c *TLSConfig) { c.CA = "https://ca.internal/directory" }, "",
+			func(c *Config) { c.CA = "https://ca.internal/directory" }, "",
 		},
 		{"no hosts", https, nil, nil, none + "set hosts of a site for automatic ones, or tls.certificates"},
 		{
@@ -123,33 +123,33 @@ func TestTLSConfigSaysWhatCannotWorkAndWhatToDo(t *testing.T) {
 		{
 			"Let's Encrypt's staging is public", https,
 			[]string{"box"},
-			func(c *TLSConfig) { c.CA = "https://acme-staging-v02.api.letsencrypt.org/directory" },
+			func(c *Config) { c.CA = "https://acme-staging-v02.api.letsencrypt.org/directory" },
 			none + `none is to be had automatically for "box"; set tls.certificates, or tls.ca to a private authority`,
 		},
 		{
 			"auto is off", https,
 			[]string{"www.phpserve.org"},
-			func(c *TLSConfig) { c.Auto = false },
+			func(c *Config) { c.Auto = false },
 			none + "set tls.certificates, or tls.auto to true",
 		},
 		{
-			"a missing file", https, nil, func(c *TLSConfig) { c.Certificates = []CertificateFile{{"no.pem", good.Key}} },
+			"a missing file", https, nil, func(c *Config) { c.Certificates = []File{{"no.pem", good.Key}} },
 			`tls.certificates: cannot use certificate "no.pem" with key "good.key": open no.pem: no such file or directory`,
 		},
 		{
 			"the key of another certificate", https, nil,
-			func(c *TLSConfig) { c.Certificates = []CertificateFile{{good.Cert, other.Key}} },
+			func(c *Config) { c.Certificates = []File{{good.Cert, other.Key}} },
 			`tls.certificates: cannot use certificate "good.pem" with key "other.key": tls: private key does not match public key`,
 		},
 		{
 			"a file that is no certificate", https, nil,
-			func(c *TLSConfig) { c.Certificates = []CertificateFile{{"empty.pem", good.Key}} },
+			func(c *Config) { c.Certificates = []File{{"empty.pem", good.Key}} },
 			`tls.certificates: cannot use certificate "empty.pem" with key "good.key": ` +
 				"tls: failed to find any PEM data in certificate input",
 		},
 		{
 			"a key that could be downloaded", https, nil,
-			func(c *TLSConfig) { c.Certificates = []CertificateFile{{"public/no.pem", "public/no.key"}} },
+			func(c *Config) { c.Certificates = []File{{"public/no.pem", "public/no.key"}} },
 			`tls.certificates: key "public/no.key" lies in the document root "public", where it could be downloaded` + "\n" +
 				`tls.certificates: cannot use certificate "public/no.pem" with key "public/no.key": ` +
 				"open public/no.pem: no such file or directory",
@@ -157,30 +157,30 @@ func TestTLSConfigSaysWhatCannotWorkAndWhatToDo(t *testing.T) {
 		{
 			"a storage that could be downloaded", both,
 			[]string{"www.phpserve.org"},
-			func(c *TLSConfig) { c.Storage = "public/keys" },
+			func(c *Config) { c.Storage = "public/keys" },
 			`tls.storage: "public/keys" lies in the document root "public", where keys could be downloaded`,
 		},
 		{
 			"the document root as storage", both,
 			[]string{"www.phpserve.org"},
-			func(c *TLSConfig) { c.Storage = "public" },
+			func(c *Config) { c.Storage = "public" },
 			`tls.storage: "public" lies in the document root "public", where keys could be downloaded`,
 		},
 		{
 			"a hidden storage is never served", both,
 			[]string{"www.phpserve.org"},
-			func(c *TLSConfig) { c.Storage = "public/.keys" }, "",
+			func(c *Config) { c.Storage = "public/.keys" }, "",
 		},
 		{
 			"an unknown challenge",
 			[]string{":80"},
-			nil, func(c *TLSConfig) { c.Challenges = []string{"dns-01"} },
+			nil, func(c *Config) { c.Challenges = []string{"dns-01"} },
 			`tls.challenges must be one of http-01, tls-alpn-01, not "dns-01"`,
 		},
 		{
 			"a challenge without its listener", https,
 			[]string{"www.phpserve.org"},
-			func(c *TLSConfig) { c.Challenges = []string{ChallengeHTTP01} },
+			func(c *Config) { c.Challenges = []string{HTTP01} },
 			"tls.challenges: the listen addresses allow none of http-01: " +
 				"http-01 needs a plain one and tls-alpn-01 an https one, with a port other than 0",
 		},
@@ -195,41 +195,41 @@ func TestTLSConfigSaysWhatCannotWorkAndWhatToDo(t *testing.T) {
 		{
 			"a wrong address",
 			[]string{":80"},
-			nil, func(c *TLSConfig) { c.Email = "Ops <ops@phpserve.org>" },
+			nil, func(c *Config) { c.Email = "Ops <ops@phpserve.org>" },
 			`tls.email: "Ops <ops@phpserve.org>" must be an e-mail address`,
 		},
 		{
 			"a directory without encryption",
 			[]string{":80"},
-			nil, func(c *TLSConfig) { c.CA = "http://ca.internal/directory" },
+			nil, func(c *Config) { c.CA = "http://ca.internal/directory" },
 			`tls.ca: "http://ca.internal/directory" must be the https:// URL of an ACME directory`,
 		},
 		{
 			"a missing root", both,
 			[]string{"www.phpserve.org"},
-			func(c *TLSConfig) { c.CARoot = "no.pem" },
+			func(c *Config) { c.CARoot = "no.pem" },
 			"tls.ca_root: cannot read the file: open no.pem: no such file or directory",
 		},
 		{
 			"a root that is none", both,
 			[]string{"www.phpserve.org"},
-			func(c *TLSConfig) { c.CARoot = "empty.pem" },
+			func(c *Config) { c.CARoot = "empty.pem" },
 			`tls.ca_root: "empty.pem" holds no certificate in PEM`,
 		},
 		{
 			"a port that is none",
 			[]string{":80"},
-			nil, func(c *TLSConfig) { c.RedirectPort = 65536 },
+			nil, func(c *Config) { c.RedirectPort = 65536 },
 			"tls.redirect_port must be a port, or 0 for the https listener's, not 65536",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := newTLSSites(t, test.listen, test.hosts)
+			c := newSites(t, test.listen, test.hosts)
 			if test.change != nil {
 				test.change(&c.tls)
 			}
 			got := ""
-			if err := errors.Join(c.tls.validate(&c.served)...); err != nil {
+			if err := errors.Join(c.tls.Validate(&c.served)...); err != nil {
 				got = err.Error()
 			}
 			if got != test.want {
@@ -244,11 +244,11 @@ var served200 = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { 
 
 func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 	ca := testcerts.New(t)
-	files := []CertificateFile{issue(ca, "a", "site.test", "*.wild.test", "::1", "127.0.0.1")}
+	files := []File{issue(ca, "a", "site.test", "*.wild.test", "::1", "127.0.0.1")}
 	for _, test := range []struct {
 		name    string
 		listen  []string
-		change  func(*tlsSites)
+		change  func(*testSites)
 		method  string
 		target  string // as in the request line
 		host    string
@@ -298,18 +298,18 @@ func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 			address: "https://site.test/",
 		},
 		{
-			name: "the published port of a container", change: func(c *tlsSites) { c.tls.RedirectPort = 9443 }, target: "/", host: "site.test",
+			name: "the published port of a container", change: func(c *testSites) { c.tls.RedirectPort = 9443 }, target: "/", host: "site.test",
 			status: 301, address: "https://site.test:9443/",
 		},
 		{
-			name: "the published port is the usual one", change: func(c *tlsSites) { c.tls.RedirectPort = 443 }, target: "/", host: "site.test",
+			name: "the published port is the usual one", change: func(c *testSites) { c.tls.RedirectPort = 443 }, target: "/", host: "site.test",
 			status: 301, address: "https://site.test/",
 		},
 		{name: "a port that nobody knows", listen: []string{":80", "https://:0"}, target: "/", host: "site.test", status: 200},
-		{name: "redirect is off", change: func(c *tlsSites) { c.tls.Redirect = false }, target: "/", host: "site.test", status: 200},
+		{name: "redirect is off", change: func(c *testSites) { c.tls.Redirect = false }, target: "/", host: "site.test", status: 200},
 		{
 			name: "a trusted proxy has HTTPS already", target: "/", host: "site.test", status: 200,
-			change: func(c *tlsSites) { c.served.trusted = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} },
+			change: func(c *testSites) { c.served.Trusted = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} },
 			header: http.Header{"X-Forwarded-Proto": {"https"}},
 		},
 		{
@@ -322,7 +322,7 @@ func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 			if test.listen == nil {
 				test.listen = []string{":8080", "https://:8443"}
 			}
-			c := newTLSSites(t, test.listen, []string{"site.test", "*.wild.test"})
+			c := newSites(t, test.listen, []string{"site.test", "*.wild.test"})
 			c.tls.Certificates = files
 			if test.change != nil {
 				test.change(c)
@@ -334,7 +334,7 @@ func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 			r.Host = test.host
 			maps.Copy(r.Header, test.header)
 			w := httptest.NewRecorder()
-			newTestCertificates(t, c).plain(served200).ServeHTTP(w, r)
+			newTestStore(t, c).Plain(served200).ServeHTTP(w, r)
 			if w.Code != test.status || w.Header().Get("Location") != test.address {
 				t.Errorf("got %d %q, want %d %q", w.Code, w.Header().Get("Location"), test.status, test.address)
 			}
@@ -343,11 +343,11 @@ func TestPlainRequestsAreRedirectedOnlyToHostsWithACertificate(t *testing.T) {
 }
 
 func TestRedirectWaitsForTheFirstCertificate(t *testing.T) {
-	c := newTLSSites(t, []string{":8080", "https://:8443"}, []string{"www.phpserve.org"})
-	s := newTestCertificates(t, c)
+	c := newSites(t, []string{":8080", "https://:8443"}, []string{"www.phpserve.org"})
+	s := newTestStore(t, c)
 	status := func() int {
 		w := httptest.NewRecorder()
-		s.plain(served200).ServeHTTP(w, httptest.NewRequest("GET", "http://www.phpserve.org/", nil))
+		s.Plain(served200).ServeHTTP(w, httptest.NewRequest("GET", "http://www.phpserve.org/", nil))
 		return w.Code
 	}
 	if got := status(); got != 200 {
@@ -360,12 +360,12 @@ func TestRedirectWaitsForTheFirstCertificate(t *testing.T) {
 }
 
 func TestWithoutAnHTTPSListenerNothingStandsBeforeTheHandler(t *testing.T) {
-	s := newTestCertificates(t, newTLSSites(t, []string{":80"}, []string{"www.phpserve.org"}))
+	s := newTestStore(t, newSites(t, []string{":80"}, []string{"www.phpserve.org"}))
 	next := http.NewServeMux()
-	if got := s.plain(next); got != http.Handler(next) {
+	if got := s.Plain(next); got != http.Handler(next) {
 		t.Errorf("got %T, want the handler itself", got)
 	}
-	if err := s.start(t.Context()); err != nil {
+	if err := s.Start(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if s.cache != nil {
@@ -374,11 +374,11 @@ func TestWithoutAnHTTPSListenerNothingStandsBeforeTheHandler(t *testing.T) {
 }
 
 func TestStopWithoutStart(t *testing.T) {
-	var none *certificates
-	none.stop()
-	s := newTestCertificates(t, newTLSSites(t, []string{":443"}, []string{"www.phpserve.org"}))
-	s.stop()
-	s.stop()
+	var none *Store
+	none.Stop()
+	s := newTestStore(t, newSites(t, []string{":443"}, []string{"www.phpserve.org"}))
+	s.Stop()
+	s.Stop()
 }
 
 // handshake connects to a TLS server with config and returns what the client sees.
@@ -403,28 +403,28 @@ func TestCertificateOfTheNameIsServed(t *testing.T) {
 	a, b, wild := issue(ca, "a", "a.test"), issue(ca, "b", "b.test", "sub.wild.test"), issue(ca, "wild", "*.wild.test")
 	for _, test := range []struct {
 		name  string
-		files []CertificateFile
+		files []File
 		hosts [][]string // of each site
 		sni   string
 		want  string // empty: refused
 	}{
-		{"its own", []CertificateFile{a, b}, [][]string{{"a.test"}, {"b.test"}}, "b.test", "b"},
-		{"in any case", []CertificateFile{a, b}, [][]string{{"a.test"}, {"b.test"}}, "B.Test", "b"},
-		{"a wildcard", []CertificateFile{a, wild}, [][]string{{"a.test"}, {"*.wild.test"}}, "x.wild.test", "wild"},
-		{"the first that covers it", []CertificateFile{a, b, wild}, [][]string{{"a.test"}, {"*.wild.test"}}, "sub.wild.test", "b"},
-		{"a name of the certificate alone", []CertificateFile{a, b}, [][]string{{"a.test"}}, "b.test", "b"},
+		{"its own", []File{a, b}, [][]string{{"a.test"}, {"b.test"}}, "b.test", "b"},
+		{"in any case", []File{a, b}, [][]string{{"a.test"}, {"b.test"}}, "B.Test", "b"},
+		{"a wildcard", []File{a, wild}, [][]string{{"a.test"}, {"*.wild.test"}}, "x.wild.test", "wild"},
+		{"the first that covers it", []File{a, b, wild}, [][]string{{"a.test"}, {"*.wild.test"}}, "sub.wild.test", "b"},
+		{"a name of the certificate alone", []File{a, b}, [][]string{{"a.test"}}, "b.test", "b"},
 		// CVE-2018-19148: whoever asks for no name or an unknown one learns the first site's names at most.
-		{"CVE-2018-19148: unknown name", []CertificateFile{b, a}, [][]string{{"a.test"}, {"b.test"}}, "c.test", "a"},
-		{"CVE-2018-19148: no name", []CertificateFile{b, a}, [][]string{{"a.test"}, {"b.test"}}, "", "a"},
-		{"CVE-2018-19148: the first site's wildcard", []CertificateFile{b, wild}, [][]string{{"*.wild.test"}, {"b.test"}}, "", "wild"},
-		{"CVE-2018-19148: the first site has none", []CertificateFile{b}, [][]string{{"a.test"}, {"b.test"}}, "c.test", ""},
-		{"a first site for any host has the first file", []CertificateFile{b, a}, [][]string{nil, {"a.test"}}, "c.test", "b"},
+		{"CVE-2018-19148: unknown name", []File{b, a}, [][]string{{"a.test"}, {"b.test"}}, "c.test", "a"},
+		{"CVE-2018-19148: no name", []File{b, a}, [][]string{{"a.test"}, {"b.test"}}, "", "a"},
+		{"CVE-2018-19148: the first site's wildcard", []File{b, wild}, [][]string{{"*.wild.test"}, {"b.test"}}, "", "wild"},
+		{"CVE-2018-19148: the first site has none", []File{b}, [][]string{{"a.test"}, {"b.test"}}, "c.test", ""},
+		{"a first site for any host has the first file", []File{b, a}, [][]string{nil, {"a.test"}}, "c.test", "b"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c := newTLSSites(t, []string{"https://:8443"}, test.hosts...)
+			c := newSites(t, []string{"https://:8443"}, test.hosts...)
 			c.tls.Certificates = test.files
-			state, err := handshake(t, newTestCertificates(t, c).config(), &tls.Config{ServerName: test.sni, InsecureSkipVerify: true})
+			state, err := handshake(t, newTestStore(t, c).TLSConfig(), &tls.Config{ServerName: test.sni, InsecureSkipVerify: true})
 			if test.want == "" {
 				if err == nil || err.Error() != "remote error: tls: unrecognized name" {
 					t.Errorf("got %v, want the alert unrecognized_name", err)
@@ -443,11 +443,11 @@ func TestCertificateOfTheNameIsServed(t *testing.T) {
 
 func TestNameWithoutACertificateYetIsNotServedAnother(t *testing.T) {
 	ca := testcerts.New(t)
-	c := newTLSSites(t, []string{"https://:8443"}, []string{"a.test"}, []string{"www.phpserve.org"})
-	c.tls.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
-	s := newTestCertificates(t, c)
+	c := newSites(t, []string{"https://:8443"}, []string{"a.test"}, []string{"www.phpserve.org"})
+	c.tls.Certificates = []File{issue(ca, "a", "a.test")}
+	s := newTestStore(t, c)
 	close(s.managed["www.phpserve.org"].loaded)
-	_, err := handshake(t, s.config(), &tls.Config{ServerName: "www.phpserve.org", InsecureSkipVerify: true})
+	_, err := handshake(t, s.TLSConfig(), &tls.Config{ServerName: "www.phpserve.org", InsecureSkipVerify: true})
 	if err == nil || err.Error() != "remote error: tls: internal error" {
 		t.Errorf("got %v, want the alert internal_error", err)
 	}
@@ -455,9 +455,9 @@ func TestNameWithoutACertificateYetIsNotServedAnother(t *testing.T) {
 
 func TestOldTLSVersionsAreRefused(t *testing.T) {
 	ca := testcerts.New(t)
-	c := newTLSSites(t, []string{"https://:8443"}, []string{"a.test"})
-	c.tls.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
-	s := newTestCertificates(t, c)
+	c := newSites(t, []string{"https://:8443"}, []string{"a.test"})
+	c.tls.Certificates = []File{issue(ca, "a", "a.test")}
+	s := newTestStore(t, c)
 	for name, test := range map[string]struct {
 		version uint16
 		ok      bool
@@ -465,7 +465,7 @@ func TestOldTLSVersionsAreRefused(t *testing.T) {
 		"1.0": {tls.VersionTLS10, false}, "1.1": {tls.VersionTLS11, false}, "1.2": {tls.VersionTLS12, true}, "1.3": {tls.VersionTLS13, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := handshake(t, s.config(), &tls.Config{
+			_, err := handshake(t, s.TLSConfig(), &tls.Config{
 				ServerName: "a.test", RootCAs: ca.Pool, MinVersion: test.version, MaxVersion: test.version,
 			})
 			if (err == nil) != test.ok {
@@ -477,15 +477,15 @@ func TestOldTLSVersionsAreRefused(t *testing.T) {
 
 func TestHTTP2IsNegotiatedOverOwnCertificate(t *testing.T) {
 	ca := testcerts.New(t)
-	c := newTLSSites(t, []string{"https://127.0.0.1:8443"}, []string{"a.test"})
-	c.tls.Certificates = []CertificateFile{issue(ca, "a", "a.test")}
+	c := newSites(t, []string{"https://127.0.0.1:8443"}, []string{"a.test"})
+	c.tls.Certificates = []File{issue(ca, "a", "a.test")}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	h := &http.Server{
 		Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }),
-		TLSConfig: newTestCertificates(t, c).config(),
+		TLSConfig: newTestStore(t, c).TLSConfig(),
 	}
 	served := make(chan error, 1)
 	go func() { served <- h.ServeTLS(l, "", "") }()

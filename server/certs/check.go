@@ -1,4 +1,4 @@
-package server
+package certs
 
 import (
 	"crypto/ecdsa"
@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// warnings says what visitors of the sites would be warned of by their browsers: a host that no certificate covers, and
+// Warnings says what visitors of the sites would be warned of by their browsers: a host that no certificate covers, and
 // certificates that are not valid now or cannot be followed to their authority. What makes a certificate unusable, such as another
-// key, is an error of validate and not here.
-func (t *TLSConfig) warnings(w *served) (warnings []string) {
-	if len(w.https) == 0 {
+// key, is an error of [Config.Validate] and not here. Nil: they would be warned of nothing, or there is no HTTPS.
+func (t *Config) Warnings(w *Served) (warnings []string) {
+	if len(w.HTTPS) == 0 {
 		return nil
 	}
 	var leaves []*x509.Certificate

@@ -1,4 +1,4 @@
-package server
+package certs
 
 import (
 	"net/http"
@@ -10,20 +10,20 @@ import (
 // challengePath is where the answers to HTTP-01 challenges are looked for (RFC 8555 section 8.3).
 const challengePath = "/.well-known/acme-challenge/"
 
-// plain is the handler of the plain listeners: it answers the challenges of our own orders, redirects to HTTPS what has a
+// Plain is the handler of the plain listeners: it answers the challenges of our own orders, redirects to HTTPS what has a
 // certificate, and leaves everything else to next.
-func (c *certificates) plain(next http.Handler) http.Handler {
-	if !c.https {
+func (s *Store) Plain(next http.Handler) http.Handler {
+	if !s.https {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// All else below this path is redirected as other paths are, which those who look for the answers of another ACME client in
 		// the document root follow (RFC 8555 section 8.3).
-		if strings.HasPrefix(r.URL.Path, challengePath) && c.managed[tlsName(peer.Host(r.Host))] != nil &&
-			c.issuer.HandleHTTPChallenge(w, r) {
+		if strings.HasPrefix(r.URL.Path, challengePath) && s.managed[tlsName(peer.Host(r.Host))] != nil &&
+			s.issuer.HandleHTTPChallenge(w, r) {
 			return
 		}
-		url := c.redirectURL(r)
+		url := s.redirectURL(r)
 		if url == "" {
 			next.ServeHTTP(w, r)
 			return
@@ -41,15 +41,15 @@ func (c *certificates) plain(next http.Handler) http.Handler {
 // redirectURL is the https URL of a plain request; empty if it is to be answered as it is. The host must be one that
 // there is a certificate for at this moment: so a Host header leads nobody to another server (CWE-601), and a site stays
 // in reach over HTTP until its first certificate is there.
-func (c *certificates) redirectURL(r *http.Request) string {
-	if !c.redirect || r.RequestURI == "*" || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+func (s *Store) redirectURL(r *http.Request) string {
+	if !s.redirect || r.RequestURI == "*" || r.Method == http.MethodConnect || r.Method == http.MethodTrace {
 		return ""
 	}
-	if c.trusted.Contains(peer.Addr(r).Addr()) && strings.EqualFold(peer.LastOf(r.Header["X-Forwarded-Proto"]), "https") {
+	if s.trusted.Contains(peer.Addr(r).Addr()) && strings.EqualFold(peer.LastOf(r.Header["X-Forwarded-Proto"]), "https") {
 		return "" // the client speaks HTTPS with the proxy already, a redirect would never end
 	}
 	host := tlsName(peer.Host(r.Host))
-	if !c.has(host) {
+	if !s.has(host) {
 		return ""
 	}
 	if strings.Contains(host, ":") {
@@ -62,18 +62,18 @@ func (c *certificates) redirectURL(r *http.Request) string {
 	if r.URL.RawQuery != "" || r.URL.ForceQuery {
 		path += "?" + r.URL.RawQuery
 	}
-	return "https://" + host + c.port + path
+	return "https://" + host + s.port + path
 }
 
 // has says whether there is a certificate for a host.
-func (c *certificates) has(host string) bool {
-	if m := c.managed[host]; m != nil {
+func (s *Store) has(host string) bool {
+	if m := s.managed[host]; m != nil {
 		return m.ready.Load()
 	}
 	if host == "" || strings.Contains(host, "*") {
 		return false
 	}
-	for _, f := range c.files {
+	for _, f := range s.files {
 		if f.current().Leaf.VerifyHostname(host) == nil {
 			return true
 		}

@@ -1,4 +1,4 @@
-package server
+package certs
 
 import (
 	"crypto/x509"
@@ -16,14 +16,14 @@ import (
 	"github.com/phpserve/phpserve/server/peer"
 )
 
-// Ways to prove to a certificate authority that a host name is ours (TLSConfig.Challenges).
+// Ways to prove to a certificate authority that a host name is ours (Config.Challenges).
 const (
-	ChallengeHTTP01    = "http-01"     // RFC 8555 section 8.3: the authority asks the host's port 80
-	ChallengeTLSALPN01 = "tls-alpn-01" // RFC 8737: the authority asks the host's port 443
+	HTTP01    = "http-01"     // RFC 8555 section 8.3: the authority asks the host's port 80
+	TLSALPN01 = "tls-alpn-01" // RFC 8737: the authority asks the host's port 443
 )
 
-// TLSConfig says where the certificates of the https listeners come from. Without an https listener it has no effect.
-type TLSConfig struct {
+// Config says where the certificates of the https listeners come from. Without an https listener it has no effect.
+type Config struct {
 	// Auto obtains and renews certificates by ACME (RFC 8555) for every name in the sites' hosts that no certificate
 	// file covers: for public host names, or with CA set to a private authority for any name. Names with a wildcard
 	// need a file. Using it means to agree to the authority's terms. Default: true.
@@ -42,7 +42,7 @@ type TLSConfig struct {
 	// ~/.local/share; a service without a home needs a folder here. Servers that share it share their certificates.
 	Storage string
 	// Certificates are files that the operator provides. Changed files are read again within a second of their next use.
-	Certificates []CertificateFile
+	Certificates []File
 	// Redirect sends plain HTTP requests on to HTTPS when there is a certificate for their host: with 301 for GET and
 	// HEAD, with 308 for other methods. Default: true.
 	Redirect bool
@@ -51,41 +51,41 @@ type TLSConfig struct {
 	RedirectPort int
 }
 
-// CertificateFile is a certificate with its chain, and its private key, both in PEM.
-type CertificateFile struct {
-	Cert string
-	Key  string
+// File is a certificate with its chain, and its private key, both in PEM.
+type File struct {
+	Cert string // the path of the certificate, with what leads to its authority behind it
+	Key  string // the path of the key
 }
 
-// DefaultTLSConfig returns the configuration that holds before any file, variable or flag.
-func DefaultTLSConfig() TLSConfig { return TLSConfig{Auto: true, Redirect: true} }
+// DefaultConfig returns the configuration that holds before any file, variable or flag.
+func DefaultConfig() Config { return Config{Auto: true, Redirect: true} }
 
-// served is what certificates are for.
-type served struct {
-	plain, https []listen.Addr // the addresses that are listened on, without and with TLS
-	sites        []servedSite  // the first also answers for hosts that none of them claims
-	trusted      peer.Proxies  // who may say that a client speaks HTTPS with it
+// Served is what certificates are for.
+type Served struct {
+	Plain, HTTPS []listen.Addr // the addresses that are listened on, without and with TLS
+	Sites        []Site        // the first also answers for hosts that none of them claims
+	Trusted      peer.Proxies  // who may say that a client speaks HTTPS with it
 }
 
-// servedSite is what is to be known of a site.
-type servedSite struct {
-	hosts []string // its host names, without port; *.example.com stands for one more label; none: any host
-	root  string   // its document root; empty: there is none
+// Site is what is to be known of a site.
+type Site struct {
+	Hosts []string // its host names, without port; *.example.com stands for one more label; none: any host
+	Root  string   // its document root; empty: there is none
 }
 
 // hosts are the host names of all sites.
-func (w *served) hosts() (hosts []string) {
-	for _, site := range w.sites {
-		hosts = append(hosts, site.hosts...)
+func (w *Served) hosts() (hosts []string) {
+	for _, site := range w.Sites {
+		hosts = append(hosts, site.Hosts...)
 	}
 	return hosts
 }
 
-// validate reports what cannot work for w.
-func (t *TLSConfig) validate(w *served) (errs []error) {
+// Validate reports what cannot work for w, in the words of the settings below tls; nil: everything may.
+func (t *Config) Validate(w *Served) (errs []error) {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, name := range t.Challenges {
-		spelling.OneOf(&errs, "tls.challenges", name, ChallengeHTTP01, ChallengeTLSALPN01)
+		spelling.OneOf(&errs, "tls.challenges", name, HTTP01, TLSALPN01)
 	}
 	if a, err := mail.ParseAddress(t.Email); t.Email != "" && (err != nil || a.Address != t.Email) {
 		bad("tls.email: %q must be an e-mail address", t.Email)
@@ -96,7 +96,7 @@ func (t *TLSConfig) validate(w *served) (errs []error) {
 	if t.RedirectPort < 0 || t.RedirectPort > 65535 {
 		bad("tls.redirect_port must be a port, or 0 for the https listener's, not %d", t.RedirectPort)
 	}
-	if len(w.https) == 0 {
+	if len(w.HTTPS) == 0 {
 		return errs
 	}
 	if _, err := t.caRoots(); err != nil {
@@ -124,7 +124,7 @@ func (t *TLSConfig) validate(w *served) (errs []error) {
 }
 
 // noCertificate says why there is no way to any certificate, and what to do. hosts are the sites' host names.
-func (t *TLSConfig) noCertificate(hosts []string) error {
+func (t *Config) noCertificate(hosts []string) error {
 	const what = "listen has an https address, but there is no certificate: "
 	switch {
 	case !t.Auto:
@@ -140,16 +140,16 @@ func (t *TLSConfig) noCertificate(hosts []string) error {
 }
 
 // validateSecrets refuses private keys where a site would serve them.
-func (t *TLSConfig) validateSecrets(w *served) (errs []error) {
-	for _, site := range w.sites {
-		if isServed(site.root, t.Storage) {
+func (t *Config) validateSecrets(w *Served) (errs []error) {
+	for _, site := range w.Sites {
+		if isServed(site.Root, t.Storage) {
 			errs = append(errs, fmt.Errorf("tls.storage: %q lies in the document root %q, where keys could be downloaded",
-				t.Storage, site.root))
+				t.Storage, site.Root))
 		}
 		for _, f := range t.Certificates {
-			if isServed(site.root, f.Key) {
+			if isServed(site.Root, f.Key) {
 				errs = append(errs, fmt.Errorf("tls.certificates: key %q lies in the document root %q, where it could be downloaded",
-					f.Key, site.root))
+					f.Key, site.Root))
 			}
 		}
 	}
@@ -176,7 +176,7 @@ func isServed(root, path string) bool {
 }
 
 // caRoots are the roots to trust for the authority's own HTTPS; nil are those of the system.
-func (t *TLSConfig) caRoots() (*x509.CertPool, error) {
+func (t *Config) caRoots() (*x509.CertPool, error) {
 	if t.CARoot == "" {
 		return nil, nil
 	}
@@ -192,7 +192,7 @@ func (t *TLSConfig) caRoots() (*x509.CertPool, error) {
 }
 
 // automatic divides the host names that no certificate file covers, in their order: auto can be had by ACME, rest cannot.
-func (t *TLSConfig) automatic(hosts []string, files []*x509.Certificate) (auto, rest []string) {
+func (t *Config) automatic(hosts []string, files []*x509.Certificate) (auto, rest []string) {
 	for _, h := range hosts {
 		h = strings.ToLower(h)
 		covered := slices.ContainsFunc(files, func(leaf *x509.Certificate) bool { return leaf.VerifyHostname(h) == nil })
@@ -209,7 +209,7 @@ func (t *TLSConfig) automatic(hosts []string, files []*x509.Certificate) (auto, 
 
 // qualifies says whether the authority may certify a host name after a challenge that we can answer; for a wildcard it
 // would have to be one by DNS (RFC 8555 section 8.4).
-func (t *TLSConfig) qualifies(host string) bool {
+func (t *Config) qualifies(host string) bool {
 	if strings.Contains(host, "*") || !certmagic.SubjectQualifiesForCert(host) {
 		return false
 	}
@@ -223,18 +223,18 @@ func (t *TLSConfig) qualifies(host string) bool {
 }
 
 // allowed are the challenges that the configuration allows.
-func (t *TLSConfig) allowed() []string {
+func (t *Config) allowed() []string {
 	if len(t.Challenges) == 0 {
-		return []string{ChallengeHTTP01, ChallengeTLSALPN01}
+		return []string{HTTP01, TLSALPN01}
 	}
 	return t.Challenges
 }
 
 // usable are the allowed challenges that have a listener, each with it.
-func (t *TLSConfig) usable(w *served) map[string]listen.Addr {
+func (t *Config) usable(w *Served) map[string]listen.Addr {
 	found := map[string]listen.Addr{}
 	for challenge, candidates := range map[string][]listen.Addr{
-		ChallengeHTTP01: preferPort(w.plain, "80"), ChallengeTLSALPN01: preferPort(w.https, "443"),
+		HTTP01: preferPort(w.Plain, "80"), TLSALPN01: preferPort(w.HTTPS, "443"),
 	} {
 		if len(candidates) > 0 && candidates[0].Port != "0" && slices.Contains(t.allowed(), challenge) {
 			found[challenge] = candidates[0]

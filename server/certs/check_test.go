@@ -1,6 +1,6 @@
 //go:debug rsa1024min=0
 
-package server
+package certs
 
 import (
 	"crypto/ecdsa"
@@ -63,10 +63,10 @@ func TestCertificateWarningsNameHostAndFile(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			f := issueAs(t, ca, tt.names, tt.key, tt.change, tt.chain)
-			c := newTLSSites(t, []string{"https://127.0.0.1:0"}, []string{tt.host})
+			c := newSites(t, []string{"https://127.0.0.1:0"}, []string{tt.host})
 			c.tls.Auto = false
-			c.tls.Certificates = []CertificateFile{f}
-			got := c.tls.warnings(&c.served)
+			c.tls.Certificates = []File{f}
+			got := c.tls.Warnings(&c.served)
 			if len(got) != len(tt.want) {
 				t.Errorf("%q; want %q", got, tt.want)
 			}
@@ -77,8 +77,8 @@ func TestCertificateWarningsNameHostAndFile(t *testing.T) {
 					t.Errorf("%q; want %q", got, want)
 				}
 			}
-			c.served.plain, c.served.https = c.served.https, nil
-			if got := c.tls.warnings(&c.served); got != nil {
+			c.served.Plain, c.served.HTTPS = c.served.HTTPS, nil
+			if got := c.tls.Warnings(&c.served); got != nil {
 				t.Errorf("without https: %q", got)
 			}
 		})
@@ -104,7 +104,7 @@ func ellipticKey(t *testing.T) *ecdsa.PrivateKey {
 }
 
 // issueAs writes a certificate that is changed first, with a key and a chain.
-func issueAs(t *testing.T, ca *testcerts.Authority, names []string, key any, change func(*x509.Certificate), chain func([]byte) [][]byte) CertificateFile {
+func issueAs(t *testing.T, ca *testcerts.Authority, names []string, key any, change func(*x509.Certificate), chain func([]byte) [][]byte) File {
 	t.Helper()
 	f := issue(ca, strings.NewReplacer("*", "x", "/", "x").Replace(t.Name()[strings.LastIndexByte(t.Name(), '/')+1:]), names...)
 	cert, err := f.load()

@@ -1,4 +1,4 @@
-package server
+package certs
 
 import (
 	"context"
@@ -20,11 +20,11 @@ import (
 	"github.com/phpserve/phpserve/server/peer"
 )
 
-// acmeProtocol is the ALPN protocol of TLS-ALPN-01 challenges (RFC 8737 section 6.2).
-const acmeProtocol = "acme-tls/1"
+// ACMEProtocol is the ALPN protocol of TLS-ALPN-01 challenges (RFC 8737 section 6.2).
+const ACMEProtocol = "acme-tls/1"
 
-// certificates has the certificates of a server: those of files, and those that it obtains by ACME.
-type certificates struct {
+// Store has the certificates of a server: those of files, and those that it obtains by ACME.
+type Store struct {
 	log      *slog.Logger
 	https    bool // there is an https listener; without one nothing else is set
 	redirect bool
@@ -54,13 +54,14 @@ type managedName struct {
 	ready  atomic.Bool   // there is a certificate
 }
 
-// newCertificates reads the certificate files of t and prepares for what is to be obtained for w.
-func newCertificates(t *TLSConfig, w *served, log *slog.Logger) (*certificates, error) {
-	if len(w.https) == 0 {
-		return &certificates{log: log}, nil
+// New reads the certificate files of t and prepares for what is to be obtained for w, which [Store.Start] begins. The error is a file
+// that cannot be used. Without HTTPS in w, the store does nothing.
+func New(t *Config, w *Served, log *slog.Logger) (*Store, error) {
+	if len(w.HTTPS) == 0 {
+		return &Store{log: log}, nil
 	}
-	s := &certificates{log: log, https: true, redirect: t.Redirect, trusted: w.trusted}
-	switch port := preferPort(w.https, "443")[0].Port; {
+	s := &Store{log: log, https: true, redirect: t.Redirect, trusted: w.Trusted}
+	switch port := preferPort(w.HTTPS, "443")[0].Port; {
 	case t.RedirectPort != 0 && t.RedirectPort != 443:
 		s.port = ":" + strconv.Itoa(t.RedirectPort)
 	case t.RedirectPort == 443 || port == "443":
@@ -78,8 +79,8 @@ func newCertificates(t *TLSConfig, w *served, log *slog.Logger) (*certificates, 
 		s.files = append(s.files, file)
 		leaves = append(leaves, file.loaded.Load().Leaf)
 	}
-	if len(w.sites) > 0 {
-		s.fallback, s.fallbackFile = w.sites[0].hosts, len(w.sites[0].hosts) == 0
+	if len(w.Sites) > 0 {
+		s.fallback, s.fallbackFile = w.Sites[0].Hosts, len(w.Sites[0].Hosts) == 0
 	}
 	auto, rest := t.automatic(w.hosts(), leaves)
 	if len(rest) > 0 {
@@ -97,7 +98,7 @@ func newCertificates(t *TLSConfig, w *served, log *slog.Logger) (*certificates, 
 
 // newMagic prepares certmagic. Everything is given, so that nothing of its package-wide defaults is shared with another
 // server of the process. challenges has the listener of each.
-func (s *certificates) newMagic(t *TLSConfig, challenges map[string]listen.Addr) error {
+func (s *Store) newMagic(t *Config, challenges map[string]listen.Addr) error {
 	roots, err := t.caRoots()
 	if err != nil {
 		return err
@@ -112,14 +113,14 @@ func (s *certificates) newMagic(t *TLSConfig, challenges map[string]listen.Addr)
 		if err != nil {
 			return fmt.Errorf("cannot use port %q for challenges: %v", addr.Port, err)
 		}
-		if name == ChallengeHTTP01 {
+		if name == HTTP01 {
 			issuer.AltHTTPPort = port
 		} else {
 			issuer.AltTLSALPNPort = port
 		}
 	}
 	issuer.DisableHTTPChallenge, issuer.DisableTLSALPNChallenge = issuer.AltHTTPPort == 0, issuer.AltTLSALPNPort == 0
-	h, a := challenges[ChallengeHTTP01], challenges[ChallengeTLSALPN01]
+	h, a := challenges[HTTP01], challenges[TLSALPN01]
 	if h.Host == a.Host || issuer.DisableHTTPChallenge {
 		issuer.ListenHost = a.Host
 	} else if issuer.DisableTLSALPNChallenge {
@@ -140,16 +141,16 @@ func (s *certificates) newMagic(t *TLSConfig, challenges map[string]listen.Addr)
 }
 
 // event logs what certmagic has achieved; it logs failures by itself.
-func (s *certificates) event(_ context.Context, event string, data map[string]any) error {
+func (s *Store) event(_ context.Context, event string, data map[string]any) error {
 	if event == "cert_obtained" {
 		s.log.Info("certificate obtained", "host", data["identifier"], "issuer", data["issuer"], "renewal", data["renewal"])
 	}
 	return nil
 }
 
-// start begins to obtain the certificates that are not in the storage, and to renew. It does not wait for any: the
+// Start begins to obtain the certificates that are not in the storage, and to renew. It does not wait for any: the
 // listeners have to answer the challenges. ctx gives values only; stop ends what is started.
-func (s *certificates) start(ctx context.Context) error {
+func (s *Store) Start(ctx context.Context) error {
 	if s.magic == nil {
 		return nil
 	}
@@ -166,7 +167,7 @@ func (s *certificates) start(ctx context.Context) error {
 
 // manage loads a certificate, obtains it if there is none, and renews it if its time has come; certmagic's maintenance
 // goes on from there. The methods named Async are the ones that ask no questions and try again; they block.
-func (s *certificates) manage(ctx context.Context, name string, m *managedName) error {
+func (s *Store) manage(ctx context.Context, name string, m *managedName) error {
 	old, err := s.magic.CacheManagedCertificate(ctx, name)
 	m.ready.Store(err == nil)
 	close(m.loaded)
@@ -191,24 +192,25 @@ func (s *certificates) manage(ctx context.Context, name string, m *managedName) 
 	return nil
 }
 
-// config is the TLS side of an https listener. TLS 1.0 and 1.1 are out of use (RFC 8996).
-func (s *certificates) config() *tls.Config {
+// TLSConfig is the TLS side of an https listener. Of a connection that agreed on [ACMEProtocol], the handshake was all. TLS 1.0 and 1.1
+// are out of use (RFC 8996).
+func (s *Store) TLSConfig() *tls.Config {
 	c := &tls.Config{
 		MinVersion:     tls.VersionTLS12,
 		NextProtos:     []string{"h2", "http/1.1"},
 		GetCertificate: s.get,
 	}
 	if s.magic != nil {
-		c.NextProtos = append(c.NextProtos, acmeProtocol)
+		c.NextProtos = append(c.NextProtos, ACMEProtocol)
 	}
 	return c
 }
 
 // get chooses the certificate for a handshake. Without one and without an error, crypto/tls refuses with the alert
 // unrecognized_name (RFC 6066 section 3).
-func (s *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+func (s *Store) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := tlsName(hello.ServerName)
-	if s.managed[name] != nil && slices.Equal(hello.SupportedProtos, []string{acmeProtocol}) {
+	if s.managed[name] != nil && slices.Equal(hello.SupportedProtos, []string{ACMEProtocol}) {
 		return s.magic.GetCertificate(hello)
 	}
 	if cert := s.find(hello, name); cert != nil {
@@ -229,7 +231,7 @@ func (s *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error)
 }
 
 // find returns the certificate for a name: of those that cover it the first that the client can use, else the first.
-func (s *certificates) find(hello *tls.ClientHelloInfo, name string) (found *tls.Certificate) {
+func (s *Store) find(hello *tls.ClientHelloInfo, name string) (found *tls.Certificate) {
 	if name == "" {
 		return nil
 	}
@@ -260,8 +262,8 @@ func (s *certificates) find(hello *tls.ClientHelloInfo, name string) (found *tls
 	return found
 }
 
-// stop ends what start began and waits for it.
-func (s *certificates) stop() {
+// Stop ends what [Store.Start] began and waits for it. It may be called again, without Start, and of nil.
+func (s *Store) Stop() {
 	if s == nil || s.magic == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package server
+package certs
 
 import (
 	"crypto/tls"
@@ -16,7 +16,7 @@ const fileCheckInterval = time.Second
 
 // fileCertificate is a certificate of the operator, which is read again when its files change.
 type fileCertificate struct {
-	CertificateFile
+	File
 	hosts  []string // of the sites, for what a new certificate no longer covers
 	log    *slog.Logger
 	loaded atomic.Pointer[tls.Certificate] // the last that was good
@@ -37,13 +37,13 @@ type fileStamp struct {
 }
 
 // openFileCertificate reads a pair for the first time.
-func openFileCertificate(f CertificateFile, hosts []string, log *slog.Logger) (*fileCertificate, error) {
+func openFileCertificate(f File, hosts []string, log *slog.Logger) (*fileCertificate, error) {
 	stamp := f.stamp() // before reading: a change in between is then seen at the next check
 	cert, err := f.load()
 	if err != nil {
 		return nil, err
 	}
-	c := &fileCertificate{CertificateFile: f, hosts: hosts, log: log, checked: time.Now(), stamp: stamp}
+	c := &fileCertificate{File: f, hosts: hosts, log: log, checked: time.Now(), stamp: stamp}
 	c.loaded.Store(cert)
 	return c, nil
 }
@@ -63,7 +63,7 @@ func (c *fileCertificate) current() *tls.Certificate {
 // reloadLocked reads the files if they have changed since the last try. A pair that cannot be used is reported once: with
 // two files there is a moment when the new certificate stands beside the old key.
 func (c *fileCertificate) reloadLocked() {
-	stamp := c.CertificateFile.stamp()
+	stamp := c.File.stamp()
 	if stamp == c.stamp {
 		return
 	}
@@ -81,7 +81,7 @@ func (c *fileCertificate) reloadLocked() {
 }
 
 // load reads the pair and checks that it is one.
-func (f CertificateFile) load() (*tls.Certificate, error) {
+func (f File) load() (*tls.Certificate, error) {
 	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
 		return nil, fmt.Errorf("tls.certificates: cannot use certificate %q with key %q: %v", f.Cert, f.Key, err)
@@ -89,7 +89,7 @@ func (f CertificateFile) load() (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-func (f CertificateFile) stamp() pairStamp { return pairStamp{stampOf(f.Cert), stampOf(f.Key)} }
+func (f File) stamp() pairStamp { return pairStamp{stampOf(f.Cert), stampOf(f.Key)} }
 
 func stampOf(path string) fileStamp {
 	info, err := os.Stat(path)
