@@ -24,15 +24,10 @@ type limitedListener struct {
 	done    chan struct{} // closed by Close
 }
 
-func (s *Server) limited(l net.Listener) *limitedListener {
-	return &limitedListener{
-		Listener: l, limit: &s.conns, trusted: s.trusted, done: make(chan struct{}),
-		short: func(err error) {
-			if s.rare.due("accept", l.Addr().String()) {
-				s.log.Warn("cannot accept a connection", "listen", l.Addr().String(), "error", err)
-			}
-		},
-	}
+// newLimitedListener accepts from l within limit, where connections of trusted proxies count for no client. short is told what keeps it
+// from accepting for a while, such as too many open files.
+func newLimitedListener(l net.Listener, limit *connLimit, trusted peer.Proxies, short func(error)) *limitedListener {
+	return &limitedListener{Listener: l, limit: limit, trusted: trusted, short: short, done: make(chan struct{})}
 }
 
 // acceptTCP returns the next connection, with its place.
@@ -79,6 +74,11 @@ type slotListener struct {
 	done  <-chan struct{} // closed when nobody accepts any more
 }
 
+// newSlotListener accepts from l within limit, until done is closed.
+func newSlotListener(l net.Listener, limit *connLimit, done <-chan struct{}) net.Listener {
+	return &slotListener{l, limit, done}
+}
+
 func (l *slotListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -92,11 +92,17 @@ func (l *slotListener) Accept() (net.Conn, error) {
 	}
 }
 
+// refusal is told of a request that net/http refuses before a handler has it: who sent it, the status, and how its head begins.
+type refusal func(peer net.Addr, status int, head []byte)
+
 // plainListener makes clientConns.
 type plainListener struct {
 	*limitedListener
-	refused func(peer net.Addr, status int, head []byte)
+	refused refusal
 }
+
+// plain is a listener whose connections speak HTTP/1 without TLS.
+func (l *limitedListener) plain(refused refusal) net.Listener { return &plainListener{l, refused} }
 
 func (l *plainListener) Accept() (net.Conn, error) {
 	conn, slot, err := l.acceptTCP()
@@ -108,6 +114,17 @@ func (l *plainListener) Accept() (net.Conn, error) {
 
 // connKey finds a request's connection in its context: a *clientConn or a *secureConn; over HTTP/2 none.
 type connKey struct{}
+
+// connOf finds the connection of a request by the request's context: conn is nil with TLS, watch with HTTP/2.
+func connOf(ctx context.Context) (conn *clientConn, watch *requestWatch) {
+	switch c := ctx.Value(connKey{}).(type) {
+	case *clientConn:
+		return c, &c.watch
+	case *secureConn:
+		return nil, &c.watch
+	}
+	return nil, nil
+}
 
 // withConn is the ConnContext of all listeners.
 func withConn(ctx context.Context, conn net.Conn) context.Context {

@@ -122,7 +122,7 @@ func (s *Server) startAdmin() {
 	}
 	a.serving.Go(func() { s.watch.run(running) })
 	a.serving.Go(func() {
-		if err := a.http.Serve(&slotListener{a.listener, &a.limit, running.Done()}); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		if err := a.http.Serve(newSlotListener(a.listener, &a.limit, running.Done())); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.broke(fmt.Errorf("cannot go on serving %s: %v", a.listener.Addr(), err))
 		}
 	})
@@ -139,9 +139,9 @@ func (a *admin) unready() {
 func (a *admin) count(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive:
-		conn.(*slotConn).slot.busy() // a connection that is being closed fails by itself
+		slotOf(conn).busy() // a connection that is being closed fails by itself
 	case http.StateIdle:
-		conn.(*slotConn).slot.rest()
+		slotOf(conn).rest()
 	case http.StateNew:
 		a.conns.Add(1)
 	case http.StateClosed, http.StateHijacked:

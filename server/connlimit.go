@@ -74,6 +74,13 @@ func (l *connLimit) enter(client netip.Addr, end func(), done <-chan struct{}) *
 	}
 }
 
+// count is how many connections there are, and how many of them wait for another request.
+func (l *connLimit) count() (used, idle int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used, l.idle.Len()
+}
+
 // waitForRoom waits for freed, but not longer than soon; 0: for ever. False: done.
 func waitForRoom(freed, done <-chan struct{}, soon time.Duration) bool {
 	var late <-chan time.Time

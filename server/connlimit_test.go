@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"testing"
-	"testing/synctest"
 )
 
 // keptAlive opens a connection and has one request answered on it.
@@ -36,9 +34,8 @@ func TestConnectionsMakeRoomWhenAllAreInUse(t *testing.T) {
 		})
 		idle := func(n int) func() bool {
 			return func() bool {
-				ts.conns.mu.Lock()
-				defer ts.conns.mu.Unlock()
-				return ts.conns.idle.Len() == n
+				_, idle := ts.conns.count()
+				return idle == n
 			}
 		}
 		t.Run("those that wait for a request, the oldest first", func(t *testing.T) {
@@ -48,7 +45,7 @@ func TestConnectionsMakeRoomWhenAllAreInUse(t *testing.T) {
 			eventually(t, "it is idle", idle(2))
 			again(t, second, r) // is the younger one in any case
 			silent := connect(t, ts)
-			eventually(t, "it is accepted", func() bool { ts.conns.mu.Lock(); defer ts.conns.mu.Unlock(); return ts.conns.used == 3 })
+			eventually(t, "it is accepted", func() bool { used, _ := ts.conns.count(); return used == 3 })
 			_, _ = keptAlive(t, ts)
 			eventually(t, "they are idle", idle(3))
 			_, _ = keptAlive(t, ts) // one too many
@@ -112,69 +109,5 @@ func TestHTTP2ConnectionHasABoundedNumberOfStreams(t *testing.T) {
 		if got := s.maxStreams(); got != want {
 			t.Errorf("%d connections: %d streams, want %d", connections, got, want)
 		}
-	}
-}
-
-func TestConnectionsOfOneClientAreBounded(t *testing.T) {
-	t.Parallel()
-	greedy, other := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
-	refused := 0
-	l := &connLimit{max: 4, perClient: 2, refused: func(netip.Addr) { refused++ }}
-	end := func() { t.Error("a connection was closed") }
-	first := l.enter(greedy, end, nil)
-	if l.enter(greedy, end, nil) == nil || l.enter(greedy, end, nil) != nil || refused != 1 {
-		t.Errorf("a third connection, %d refused", refused)
-	}
-	if l.enter(other, end, nil) == nil || l.enter(netip.Addr{}, end, nil) == nil {
-		t.Error("another client is refused")
-	}
-	first.leave()
-	first.leave()
-	if s := l.enter(greedy, end, nil); s == nil || l.used != 4 {
-		t.Errorf("no room after one has left; %d are in use", l.used)
-	}
-}
-
-func TestConnectionThatWaitsEndsWithItsListener(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		told, done := 0, make(chan struct{})
-		l := &connLimit{max: 1, crowded: func() { told++ }}
-		if s := l.enter(netip.Addr{}, nil, done); !s.busy() {
-			t.Error("it is closed")
-		}
-		var got *connSlot
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			got = l.enter(netip.Addr{}, nil, done)
-		}()
-		synctest.Wait()
-		close(done)
-		<-ended
-		if got != nil || told != 1 || l.used != 1 {
-			t.Errorf("got %v, told %d times, %d in use", got, told, l.used)
-		}
-	})
-}
-
-func TestConnectionsAreDerivedFromTheLimitOnOpenFiles(t *testing.T) {
-	t.Parallel()
-	limit := openFilesLimit()
-	if limit == 0 {
-		t.Fatal("no limit on open files")
-	}
-	most, err := maxConnections(0, 1, 10)
-	if err != nil || most < leastConnections || most > limit/2 {
-		t.Errorf("%d connections with %d open files, %v", most, limit, err)
-	}
-	if many, err := maxConnections(0, 1, 1<<30); err != nil || many > most || many < leastConnections {
-		t.Errorf("%d connections with many workers, %v", many, err)
-	}
-	if _, err := maxConnections(limit, 1, 0); err == nil {
-		t.Error("as many connections as open files")
-	}
-	if got, err := maxConnections(leastConnections, 1, 0); err != nil || got != leastConnections {
-		t.Errorf("got %d, %v", got, err)
 	}
 }

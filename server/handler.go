@@ -20,13 +20,8 @@ var errMethod = errors.New("method not allowed")
 // ServeHTTP answers one request; the package documentation has the way it takes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil, writeTimeout: s.cfg.WriteTimeout}
-	switch c := r.Context().Value(connKey{}).(type) {
-	case *clientConn:
-		x.conn, x.watch = c, &c.watch
-		c.handle(s.cfg.WriteTimeout)
-	case *secureConn:
-		x.watch = &c.watch
-	}
+	x.conn, x.watch = connOf(r.Context())
+	x.conn.handle(s.cfg.WriteTimeout)
 	if x.watch != nil && !x.watch.begin(r.Body != http.NoBody) {
 		panic(http.ErrAbortHandler) // the connection has just been closed to make room
 	}

@@ -6,14 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/phpserve/phpserve/server/accesslog"
 )
 
 // requestWatch sees the bytes of an HTTP/1 connection on their way to and from net/http, and does what net/http cannot: it tells the
@@ -22,7 +18,7 @@ import (
 type requestWatch struct {
 	conn    net.Conn // to write to
 	slot    *connSlot
-	refused func(peer net.Addr, status int, head []byte)
+	refused refusal
 
 	mu      sync.Mutex // guards the fields below: net/http reads while a handler runs
 	handled bool       // a handler has the request: what is written is no refusal of net/http
@@ -149,42 +145,4 @@ func statusLine(p []byte) int {
 		return 0
 	}
 	return status
-}
-
-// logRefused writes the access line of a request that net/http refused before it had one, with what can be read of it.
-func (s *Server) logRefused(peer net.Addr, status int, head []byte) {
-	x := &accesslog.Entry{Start: time.Now(), Status: status}
-	if ap, err := netip.ParseAddrPort(peer.String()); err == nil {
-		x.Client = ap.Addr().Unmap().WithZone("")
-	}
-	s.access.Write(x, readHead(string(head)))
-}
-
-// readHead makes a request of the beginning of a head that may be anything.
-func readHead(head string) *http.Request {
-	r := &http.Request{Method: "-", RequestURI: "-", Proto: "-", Header: http.Header{}}
-	line, rest, _ := strings.Cut(strings.TrimLeft(head, "\r\n"), "\n")
-	method, target, _ := strings.Cut(strings.TrimRight(line, "\r"), " ")
-	if i := strings.LastIndex(target, " HTTP/"); i >= 0 {
-		r.Proto = target[i+1:]
-		target = target[:i]
-	}
-	if method != "" {
-		r.Method = method
-	}
-	if target != "" {
-		r.RequestURI = target
-	}
-	for line := range strings.SplitSeq(rest, "\n") {
-		name, value, found := strings.Cut(line, ":")
-		value = strings.Trim(value, " \t\r")
-		switch {
-		case !found:
-		case strings.EqualFold(name, "Host"):
-			r.Host = value
-		case strings.EqualFold(name, "User-Agent"), strings.EqualFold(name, "Referer"):
-			r.Header.Set(name, value)
-		}
-	}
-	return r
 }

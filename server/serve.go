@@ -11,9 +11,13 @@ import (
 
 // serve starts to serve one listener.
 func (s *Server) serve(l net.Listener, isTLS bool) {
-	limited := s.limited(l)
+	limited := newLimitedListener(l, &s.conns, s.trusted, func(err error) {
+		if s.rare.due("accept", l.Addr().String()) {
+			s.log.Warn("cannot accept a connection", "listen", l.Addr().String(), "error", err)
+		}
+	})
 	if !isTLS {
-		s.serveHTTP(&plainListener{limitedListener: limited, refused: s.logRefused}, s.cfg.MaxHeaderBytes)
+		s.serveHTTP(limited.plain(s.logRefused), s.cfg.MaxHeaderBytes)
 		return
 	}
 	secure := &tlsListener{

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/phpserve/phpserve/server/certs"
 )
 
 // secureConn is a TLS connection that speaks HTTP/1. net/http takes it for a plain one, but for the ConnectionState.
@@ -49,12 +47,13 @@ func (c *slotConn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// slotOf is the place of an HTTP/2 connection; nil for others, which have theirs in their watch.
+// slotOf is the place of a connection of a slotListener or of HTTP/2; nil for others, which have theirs in their watch.
 func slotOf(conn net.Conn) *connSlot {
 	if secure, ok := conn.(*tls.Conn); ok {
-		if below, ok := secure.NetConn().(*slotConn); ok {
-			return below.slot
-		}
+		conn = secure.NetConn()
+	}
+	if below, ok := conn.(*slotConn); ok {
+		return below.slot
 	}
 	return nil
 }
@@ -67,7 +66,7 @@ type tlsListener struct {
 	timeout time.Duration // for a handshake
 	failed  func(peer net.Addr, reason string)
 	done    func() // is told of each handshake that succeeded
-	refused func(peer net.Addr, status int, head []byte)
+	refused refusal
 
 	http1, http2 *connQueue
 	working      sync.WaitGroup // accepting and handshakes
@@ -116,10 +115,10 @@ func (l *tlsListener) shake(below *slotConn) {
 	switch secure.ConnectionState().NegotiatedProtocol {
 	case "h2":
 		l.http2.put(secure)
-	case certs.ACMEProtocol: // the handshake was all of it
-		secure.Close()
-	default:
+	case "http/1.1", "": // whoever does not negotiate speaks it
 		l.http1.put(&secureConn{Conn: secure, watch: requestWatch{conn: secure, slot: below.slot, refused: l.refused}})
+	default: // of a challenge of ACME, for one, the handshake was all
+		secure.Close()
 	}
 }
 

@@ -20,8 +20,8 @@ import (
 	"github.com/phpserve/phpserve/server/peer"
 )
 
-// ACMEProtocol is the ALPN protocol of TLS-ALPN-01 challenges (RFC 8737 section 6.2).
-const ACMEProtocol = "acme-tls/1"
+// acmeProtocol is the ALPN protocol of TLS-ALPN-01 challenges (RFC 8737 section 6.2).
+const acmeProtocol = "acme-tls/1"
 
 // Store has the certificates of a server: those of files, and those that it obtains by ACME.
 type Store struct {
@@ -192,7 +192,8 @@ func (s *Store) manage(ctx context.Context, name string, m *managedName) error {
 	return nil
 }
 
-// TLSConfig is the TLS side of an https listener. Of a connection that agreed on [ACMEProtocol], the handshake was all. TLS 1.0 and 1.1
+// TLSConfig is the TLS side of an https listener. Of a connection that agreed on a protocol other than those of HTTP, the handshake was
+// all: it was a challenge. TLS 1.0 and 1.1
 // are out of use (RFC 8996).
 func (s *Store) TLSConfig() *tls.Config {
 	c := &tls.Config{
@@ -201,7 +202,7 @@ func (s *Store) TLSConfig() *tls.Config {
 		GetCertificate: s.get,
 	}
 	if s.magic != nil {
-		c.NextProtos = append(c.NextProtos, ACMEProtocol)
+		c.NextProtos = append(c.NextProtos, acmeProtocol)
 	}
 	return c
 }
@@ -210,7 +211,7 @@ func (s *Store) TLSConfig() *tls.Config {
 // unrecognized_name (RFC 6066 section 3).
 func (s *Store) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	name := tlsName(hello.ServerName)
-	if s.managed[name] != nil && slices.Equal(hello.SupportedProtos, []string{ACMEProtocol}) {
+	if s.managed[name] != nil && slices.Equal(hello.SupportedProtos, []string{acmeProtocol}) {
 		return s.magic.GetCertificate(hello)
 	}
 	if cert := s.find(hello, name); cert != nil {
