@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/linelog"
+	"github.com/phpserve/phpserve/server/accept"
 	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/peer"
 )
@@ -38,7 +39,7 @@ const (
 type admin struct {
 	listener net.Listener
 	http     *http.Server
-	limit    connLimit
+	limit    accept.Limit
 	serving  sync.WaitGroup
 	conns    sync.WaitGroup     // those that are open
 	cancel   context.CancelFunc // ends the requests that go on for long
@@ -110,7 +111,7 @@ func (s *Server) startAdmin() {
 	mux := http.NewServeMux()
 	s.adminHandlers(mux)
 	running, cancel := context.WithCancel(context.Background())
-	a.cancel, a.limit.max = cancel, adminConnections()
+	a.cancel, a.limit.Max = cancel, accept.AdminConnections()
 	a.http = &http.Server{
 		// No page of another origin may have a browser change anything here; what it reads, it cannot see without CORS.
 		Handler:           a.guard(http.NewCrossOriginProtection().Handler(mux)),
@@ -122,7 +123,7 @@ func (s *Server) startAdmin() {
 	}
 	a.serving.Go(func() { s.watch.run(running) })
 	a.serving.Go(func() {
-		if err := a.http.Serve(newSlotListener(a.listener, &a.limit, running.Done())); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		if err := a.http.Serve(accept.Within(a.listener, &a.limit, running.Done())); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.broke(fmt.Errorf("cannot go on serving %s: %v", a.listener.Addr(), err))
 		}
 	})
@@ -139,9 +140,9 @@ func (a *admin) unready() {
 func (a *admin) count(conn net.Conn, state http.ConnState) {
 	switch state {
 	case http.StateActive:
-		slotOf(conn).busy() // a connection that is being closed fails by itself
+		accept.SlotOf(conn).Busy() // a connection that is being closed fails by itself
 	case http.StateIdle:
-		slotOf(conn).rest()
+		accept.SlotOf(conn).Rest()
 	case http.StateNew:
 		a.conns.Add(1)
 	case http.StateClosed, http.StateHijacked:

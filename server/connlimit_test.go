@@ -34,7 +34,7 @@ func TestConnectionsMakeRoomWhenAllAreInUse(t *testing.T) {
 		})
 		idle := func(n int) func() bool {
 			return func() bool {
-				_, idle := ts.conns.count()
+				_, idle := ts.conns.Count()
 				return idle == n
 			}
 		}
@@ -45,7 +45,7 @@ func TestConnectionsMakeRoomWhenAllAreInUse(t *testing.T) {
 			eventually(t, "it is idle", idle(2))
 			again(t, second, r) // is the younger one in any case
 			silent := connect(t, ts)
-			eventually(t, "it is accepted", func() bool { used, _ := ts.conns.count(); return used == 3 })
+			eventually(t, "it is accepted", func() bool { used, _ := ts.conns.Count(); return used == 3 })
 			_, _ = keptAlive(t, ts)
 			eventually(t, "they are idle", idle(3))
 			_, _ = keptAlive(t, ts) // one too many
@@ -105,7 +105,7 @@ func TestHTTP2ConnectionHasABoundedNumberOfStreams(t *testing.T) {
 	t.Parallel()
 	for connections, want := range map[int]int{0: 128, 1 << 20: 128, 100: 50, 4: 8} {
 		s := &Server{}
-		s.conns.max = connections
+		s.conns.Max = connections
 		if got := s.maxStreams(); got != want {
 			t.Errorf("%d connections: %d streams, want %d", connections, got, want)
 		}

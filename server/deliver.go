@@ -4,6 +4,8 @@ import (
 	"maps"
 	"net/http"
 	"strconv"
+
+	"github.com/phpserve/phpserve/server/accept"
 )
 
 // deliver sends a response that is complete: the length is known.
@@ -16,13 +18,13 @@ func (y *relay) deliver() error {
 	status := y.writeHead(int64(len(p)))
 	if y.bodyAllowed(status) {
 		y.keepOnly(cap(y.raw))
-		large := len(y.raw) > httpBuffer
+		large := len(y.raw) > accept.HTTPBuffer
 		if large {
-			y.x.conn.hold()
+			y.x.conn.Hold()
 		}
 		_, err := y.x.Write(p)
 		if large && err == nil {
-			err = y.x.conn.release()
+			err = y.x.conn.Release()
 		}
 		if err != nil {
 			y.x.err = errClientGone
@@ -51,7 +53,7 @@ func (y *relay) writeHead(length int64) int {
 	if _, ok := h["Content-Type"]; !ok {
 		h["Content-Type"] = nil // keeps net/http from guessing
 	}
-	y.x.watch.setReason(status, y.head.Reason)
+	y.x.watch.SetReason(status, y.head.Reason)
 	y.x.WriteHeader(status)
 	return status
 }

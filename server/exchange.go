@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/phpserve/phpserve/server/accept"
 	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/metrics"
 	"github.com/phpserve/phpserve/server/site"
@@ -16,8 +17,8 @@ import (
 // see, because it counts what is sent.
 type exchange struct {
 	http.ResponseWriter
-	conn   *clientConn   // nil for HTTPS; it sets its write deadlines by itself
-	watch  *requestWatch // nil for HTTP/2
+	conn   *accept.Conn  // nil for HTTPS; it sets its write deadlines by itself
+	watch  *accept.Watch // nil for HTTP/2
 	start  time.Time
 	id     string         // request id
 	peer   netip.AddrPort // who is at the other end of the connection

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phpserve/phpserve/server/accept"
 	"github.com/phpserve/phpserve/server/files"
 	"github.com/phpserve/phpserve/server/peer"
 	"github.com/phpserve/phpserve/server/site"
@@ -20,9 +21,9 @@ var errMethod = errors.New("method not allowed")
 // ServeHTTP answers one request; the package documentation has the way it takes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, start: time.Now(), https: r.TLS != nil, writeTimeout: s.cfg.WriteTimeout}
-	x.conn, x.watch = connOf(r.Context())
-	x.conn.handle(s.cfg.WriteTimeout)
-	if x.watch != nil && !x.watch.begin(r.Body != http.NoBody) {
+	x.conn, x.watch = accept.ConnOf(r.Context())
+	x.conn.Handle(s.cfg.WriteTimeout)
+	if x.watch != nil && !x.watch.Begin(r.Body != http.NoBody) {
 		panic(http.ErrAbortHandler) // the connection has just been closed to make room
 	}
 	defer func() { // also when a handler panics

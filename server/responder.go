@@ -15,6 +15,7 @@ import (
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/safefile"
+	"github.com/phpserve/phpserve/server/accept"
 	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/spool"
@@ -85,7 +86,7 @@ type responderTarget struct {
 // responderConn is a connection of a web server.
 type responderConn struct {
 	net.Conn
-	slot   *connSlot
+	slot   *accept.Slot
 	busy   bool        // runs a request; guarded by responder.mu
 	served bool        // has run one; guarded by responder.mu
 	said   atomic.Bool // something of its next request is here
@@ -104,14 +105,14 @@ func (c *responderConn) CloseWrite() error {
 func (c *responderConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.said.Swap(true) {
-		c.slot.talk()
+		c.slot.Talk()
 	}
 	return n, err
 }
 
 // Close gives the connection's place back, too.
 func (c *responderConn) Close() error {
-	c.slot.leave()
+	c.slot.Leave()
 	return c.Conn.Close()
 }
 
@@ -186,7 +187,7 @@ func (p *responder) accept() {
 			continue
 		}
 		c := &responderConn{Conn: nc}
-		if c.slot = p.s.conns.enter(netip.Addr{}, func() { nc.Close() }, p.stopping); c.slot == nil {
+		if c.slot = p.s.conns.Enter(netip.Addr{}, func() { nc.Close() }, p.stopping); c.slot == nil {
 			nc.Close() // stop was here
 			continue
 		}
@@ -280,10 +281,10 @@ func (p *responder) setBusy(c *responderConn, busy bool) bool {
 	defer p.mu.Unlock()
 	c.busy, c.served = busy, true
 	if busy {
-		return c.slot.busy()
+		return c.slot.Busy()
 	}
 	c.said.Store(false)
-	c.slot.rest()
+	c.slot.Rest()
 	return !p.closing
 }
 

@@ -7,33 +7,35 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+
+	"github.com/phpserve/phpserve/server/accept"
 )
 
 // serve starts to serve one listener.
 func (s *Server) serve(l net.Listener, isTLS bool) {
-	limited := newLimitedListener(l, &s.conns, s.trusted, func(err error) {
+	limited := accept.NewListener(l, &s.conns, s.trusted, func(err error) {
 		if s.rare.due("accept", l.Addr().String()) {
 			s.log.Warn("cannot accept a connection", "listen", l.Addr().String(), "error", err)
 		}
 	})
 	if !isTLS {
-		s.serveHTTP(limited.plain(s.logRefused), s.cfg.MaxHeaderBytes)
+		s.serveHTTP(limited.Plain(s.logRefused), s.cfg.MaxHeaderBytes)
 		return
 	}
-	secure := &tlsListener{
-		limitedListener: limited, config: s.tls.TLSConfig(), timeout: s.cfg.HeaderTimeout, refused: s.logRefused,
-		done: func() { s.metrics.Handshake(true) },
-		failed: func(peer net.Addr, reason string) {
+	secure := &accept.TLSListener{
+		Listener: limited, Config: s.tls.TLSConfig(), Timeout: s.cfg.HeaderTimeout, Refused: s.logRefused,
+		Done: func() { s.metrics.Handshake(true) },
+		Failed: func(peer net.Addr, reason string) {
 			s.metrics.Handshake(false)
 			s.log.Debug("TLS handshake failed", "client", peer.String(), "reason", reason)
 		},
 	}
-	secure.start()
-	s.serving.Go(secure.wait)
-	s.serveHTTP(secure.http1, s.cfg.MaxHeaderBytes)
+	secure.Start()
+	s.serving.Go(secure.Wait)
+	s.serveHTTP(secure.HTTP1, s.cfg.MaxHeaderBytes)
 	// For a field over its limit, package net/http ends the whole connection. It is given a limit that is met by nobody who is not
 	// malicious, and ServeHTTP answers 431.
-	s.serveHTTP(secure.http2, max(1<<20, 2*s.cfg.MaxHeaderBytes))
+	s.serveHTTP(secure.HTTP2, max(1<<20, 2*s.cfg.MaxHeaderBytes))
 }
 
 // serveHTTP starts an http.Server on one listener.
@@ -43,8 +45,8 @@ func (s *Server) serveHTTP(l net.Listener, maxHeader int) {
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
-		ConnContext:       withConn,
-		ConnState:         connState,
+		ConnContext:       accept.WithConn,
+		ConnState:         accept.ConnState,
 		// OPTIONS * is answered, and logged, by our own handler.
 		DisableGeneralOptionsHandler: true,
 		HTTP2: &http.HTTP2Config{
@@ -66,30 +68,30 @@ func (s *Server) serveHTTP(l net.Listener, maxHeader int) {
 // fewer where there are few descriptors.
 func (s *Server) maxStreams() int {
 	const usual, least = 128, 8
-	if s.conns.max == 0 {
+	if s.conns.Max == 0 {
 		return usual
 	}
-	return min(usual, max(least, s.conns.max/2))
+	return min(usual, max(least, s.conns.Max/2))
 }
 
 // limitConns finds out how many connections there may be.
 func (s *Server) limitConns() error {
-	most, err := maxConnections(s.cfg.MaxConnections, len(s.listeners)+len(s.responders), s.mostWorkers())
+	most, err := accept.MaxConnections(s.cfg.MaxConnections, len(s.listeners)+len(s.responders), s.mostWorkers())
 	if err != nil {
 		return err
 	}
 	const few = 64
 	if s.cfg.MaxConnections == 0 && most > 0 && most < few {
 		s.log.Warn("the limit on open files leaves room for few connections; raise it (ulimit -n, or LimitNOFILE= in a systemd unit)",
-			"open_files", openFilesLimit(), "max_connections", most)
+			"open_files", accept.OpenFilesLimit(), "max_connections", most)
 	}
-	s.conns.max, s.conns.perClient = most, max(most/2, 1)
-	s.conns.crowded = func() {
+	s.conns.Max, s.conns.PerClient = most, max(most/2, 1)
+	s.conns.Crowded = func() {
 		if s.rare.due("connections", "") {
 			s.log.Warn("all connections are in use: new ones wait", "max_connections", most)
 		}
 	}
-	s.conns.refused = func(client netip.Addr) {
+	s.conns.Refused = func(client netip.Addr) {
 		if s.rare.due("client connections", client.String()) {
 			s.log.Warn("one client has half of all connections: it gets no more", "client", client.String(), "max_connections", most)
 		}

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 
 	"github.com/phpserve/phpserve/manager"
+	"github.com/phpserve/phpserve/server/accept"
 	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/certs"
 	"github.com/phpserve/phpserve/server/listen"
@@ -58,7 +59,7 @@ type Server struct {
 	loopbackOnly bool
 
 	http    []*http.Server
-	conns   connLimit // of all listeners but admin's
+	conns   accept.Limit // of all listeners but admin's
 	serving sync.WaitGroup
 	tails   sync.WaitGroup // scripts that go on after their response
 	failed  chan error     // the first listener that broke

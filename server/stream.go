@@ -58,12 +58,12 @@ func (y *relay) copySpool(out *spool.Response) (over bool, err error) {
 			}
 			left -= int64(len(p))
 		}
-		x.conn.hold()
+		x.conn.Hold()
 		_, err = x.Write(p)
 		if err == nil {
 			err = control.Flush()
 		}
-		if released := x.conn.release(); err != nil || released != nil {
+		if released := x.conn.Release(); err != nil || released != nil {
 			return false, errClientGone
 		}
 		x.pauseWrite()

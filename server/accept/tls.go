@@ -1,4 +1,4 @@
-package server
+package accept
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 // secureConn is a TLS connection that speaks HTTP/1. net/http takes it for a plain one, but for the ConnectionState.
 type secureConn struct {
 	*tls.Conn
-	watch requestWatch
+	watch Watch
 }
 
 func (c *secureConn) Read(p []byte) (int, error) {
@@ -39,16 +39,16 @@ func (c *secureConn) Close() error {
 // slotConn is the TCP connection below TLS.
 type slotConn struct {
 	*net.TCPConn
-	slot *connSlot
+	slot *Slot
 }
 
 func (c *slotConn) Close() error {
-	c.slot.leave()
+	c.slot.Leave()
 	return c.TCPConn.Close()
 }
 
-// slotOf is the place of a connection of a slotListener or of HTTP/2; nil for others, which have theirs in their watch.
-func slotOf(conn net.Conn) *connSlot {
+// SlotOf is the place of a connection of [Within] or of HTTP/2; nil for others, which have theirs in their watch.
+func SlotOf(conn net.Conn) *Slot {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
 	}
@@ -58,35 +58,38 @@ func slotOf(conn net.Conn) *connSlot {
 	return nil
 }
 
-// tlsListener makes the handshakes of the connections that it accepts and hands them on by the protocol that they agreed on: only of
+// TLSListener makes the handshakes of the connections that it accepts and hands them on by the protocol that they agreed on: only of
 // a *tls.Conn would net/http speak HTTP/2, and only of something else may requests be watched.
-type tlsListener struct {
-	*limitedListener
-	config  *tls.Config
-	timeout time.Duration // for a handshake
-	failed  func(peer net.Addr, reason string)
-	done    func() // is told of each handshake that succeeded
-	refused refusal
+type TLSListener struct {
+	*Listener
+	Config  *tls.Config
+	Timeout time.Duration                      // for a handshake
+	Failed  func(peer net.Addr, reason string) // is told of each handshake that failed
+	Done    func()                             // is told of each that succeeded; may be nil
+	Refused Refusal
 
-	http1, http2 *connQueue
+	HTTP1, HTTP2 net.Listener   // for net/http; set by Start
+	queue1       *connQueue     // HTTP1
+	queue2       *connQueue     // HTTP2
 	working      sync.WaitGroup // accepting and handshakes
 	running      context.Context
 	cancel       context.CancelFunc
 }
 
-// start begins to accept. What it hands on are the listeners http1 and http2; to close either closes all.
-func (l *tlsListener) start() {
+// Start begins to accept. What it hands on are the listeners HTTP1 and HTTP2; to close either closes all.
+func (l *TLSListener) Start() {
 	l.running, l.cancel = context.WithCancel(context.Background())
-	l.http1, l.http2 = newConnQueue(l), newConnQueue(l)
+	l.queue1, l.queue2 = newConnQueue(l), newConnQueue(l)
+	l.HTTP1, l.HTTP2 = l.queue1, l.queue2
 	l.working.Go(l.accept)
 }
 
-func (l *tlsListener) accept() {
+func (l *TLSListener) accept() {
 	for {
 		conn, slot, err := l.acceptTCP()
 		if err != nil {
-			l.http1.fail(err)
-			l.http2.fail(err)
+			l.queue1.fail(err)
+			l.queue2.fail(err)
 			return
 		}
 		l.working.Go(func() { l.shake(&slotConn{conn, slot}) })
@@ -94,9 +97,9 @@ func (l *tlsListener) accept() {
 }
 
 // shake makes one handshake.
-func (l *tlsListener) shake(below *slotConn) {
-	secure := tls.Server(below, l.config)
-	_ = below.SetDeadline(time.Now().Add(l.timeout)) // only a closed connection refuses, and the handshake will say so
+func (l *TLSListener) shake(below *slotConn) {
+	secure := tls.Server(below, l.Config)
+	_ = below.SetDeadline(time.Now().Add(l.Timeout)) // only a closed connection refuses, and the handshake will say so
 	if err := secure.HandshakeContext(l.running); err != nil {
 		reason := err.Error()
 		if header, ok := errors.AsType[tls.RecordHeaderError](err); ok && header.Conn != nil && looksLikeHTTP(header.RecordHeader[:]) {
@@ -104,19 +107,19 @@ func (l *tlsListener) shake(below *slotConn) {
 			_, _ = io.WriteString(below, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"+
 				"This address speaks HTTPS: the URL must begin with https://\n")
 		}
-		l.failed(below.RemoteAddr(), reason)
+		l.Failed(below.RemoteAddr(), reason)
 		below.Close()
 		return
 	}
 	_ = below.SetDeadline(time.Time{})
-	if l.done != nil {
-		l.done()
+	if l.Done != nil {
+		l.Done()
 	}
 	switch secure.ConnectionState().NegotiatedProtocol {
 	case "h2":
-		l.http2.put(secure)
+		l.queue2.put(secure)
 	case "http/1.1", "": // whoever does not negotiate speaks it
-		l.http1.put(&secureConn{Conn: secure, watch: requestWatch{conn: secure, slot: below.slot, refused: l.refused}})
+		l.queue1.put(&secureConn{Conn: secure, watch: Watch{conn: secure, slot: below.slot, refused: l.Refused}})
 	default: // of a challenge of ACME, for one, the handshake was all
 		secure.Close()
 	}
@@ -133,26 +136,26 @@ func looksLikeHTTP(p []byte) bool {
 }
 
 // Close ends accepting and the handshakes under way.
-func (l *tlsListener) Close() error {
-	err := l.limitedListener.Close()
+func (l *TLSListener) Close() error {
+	err := l.Listener.Close()
 	l.cancel()
 	return err
 }
 
-// wait waits until nothing of the listener runs any more.
-func (l *tlsListener) wait() { l.working.Wait() }
+// Wait waits until nothing of the listener runs any more.
+func (l *TLSListener) Wait() { l.working.Wait() }
 
 // connQueue is a listener whose connections come from elsewhere.
 type connQueue struct {
-	*tlsListener
+	*TLSListener
 	conns chan net.Conn
 	ended chan struct{}
 	once  sync.Once
 	err   error // why it ended; set before ended is closed
 }
 
-func newConnQueue(l *tlsListener) *connQueue {
-	return &connQueue{tlsListener: l, conns: make(chan net.Conn), ended: make(chan struct{})}
+func newConnQueue(l *TLSListener) *connQueue {
+	return &connQueue{TLSListener: l, conns: make(chan net.Conn), ended: make(chan struct{})}
 }
 
 // put hands a connection on.

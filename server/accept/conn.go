@@ -1,4 +1,4 @@
-package server
+package accept
 
 import (
 	"io"
@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// clientConn is an accepted plain connection. It does two things that net/http cannot: it joins the pieces that net/http
+// Conn is an accepted plain connection. It does two things that net/http cannot: it joins the pieces that net/http
 // writes for one part of a response into one system call, and it gives the client timeouts.write for each of these. Embedding the
 // TCP connection keeps sendfile(2).
-type clientConn struct {
+type Conn struct {
 	*net.TCPConn
-	watch requestWatch
+	watch Watch
 
 	writeTimeout time.Duration // timeouts.write, zero before the first request
 	writeUntil   time.Time     // the write deadline
 
 	holding bool
 	small   []byte      // copies of short pieces: they are net/http's buffer
-	held    net.Buffers // in order; long pieces are the handler's own and stay valid until release
+	held    net.Buffers // in order; long pieces are the handler's own and stay valid until Release
 }
 
-// httpBuffer is the size of net/http's buffer: shorter pieces come from it.
-const httpBuffer = 4 << 10
+// HTTPBuffer is the size of net/http's buffer: shorter pieces come from it.
+const HTTPBuffer = 4 << 10
 
-// handle tells that a request has reached a handler. Before the first one there is nothing to write that could block.
-func (c *clientConn) handle(writeTimeout time.Duration) {
+// Handle tells that a request has reached a handler. Before the first one there is nothing to write that could block.
+func (c *Conn) Handle(writeTimeout time.Duration) {
 	if c != nil {
 		c.writeTimeout = writeTimeout
 	}
@@ -33,7 +33,7 @@ func (c *clientConn) handle(writeTimeout time.Duration) {
 
 // allow sets the deadline of the write that follows: at least timeouts.write from now, at most an eighth more, so that most
 // writes find one that is late enough. One that passes while nothing is written harms nobody.
-func (c *clientConn) allow() {
+func (c *Conn) allow() {
 	if now := time.Now(); c.writeTimeout > 0 && c.writeUntil.Sub(now) < c.writeTimeout {
 		c.writeUntil = now.Add(c.writeTimeout + c.writeTimeout/8)
 		_ = c.TCPConn.SetWriteDeadline(c.writeUntil) // only a closed connection refuses, and the write will say so
@@ -41,23 +41,23 @@ func (c *clientConn) allow() {
 }
 
 // SetWriteDeadline does nothing: it is how net/http takes the deadline off after each response, and allow sets another.
-func (c *clientConn) SetWriteDeadline(time.Time) error { return nil }
+func (c *Conn) SetWriteDeadline(time.Time) error { return nil }
 
 // ReadFrom sends a piece of a file.
-func (c *clientConn) ReadFrom(r io.Reader) (int64, error) {
+func (c *Conn) ReadFrom(r io.Reader) (int64, error) {
 	c.allow()
 	return c.TCPConn.ReadFrom(r)
 }
 
-// hold keeps what is written until release. Only the handler of the connection's request calls these.
-func (c *clientConn) hold() {
+// Hold keeps what is written until Release. Only the handler of the connection's request calls these.
+func (c *Conn) Hold() {
 	if c != nil {
 		c.holding = true
 	}
 }
 
-// release writes what was held.
-func (c *clientConn) release() error {
+// Release writes what was held.
+func (c *Conn) Release() error {
 	if c == nil || !c.holding {
 		return nil
 	}
@@ -73,18 +73,18 @@ func (c *clientConn) release() error {
 	return err
 }
 
-func (c *clientConn) Read(p []byte) (int, error) {
+func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
 	c.watch.read(p, n, err)
 	return n, err
 }
 
-func (c *clientConn) Close() error {
+func (c *Conn) Close() error {
 	c.watch.close()
 	return c.TCPConn.Close()
 }
 
-func (c *clientConn) Write(p []byte) (int, error) {
+func (c *Conn) Write(p []byte) (int, error) {
 	n := len(p)
 	p = c.watch.write(p)
 	if err := c.put(p); err != nil {
@@ -93,12 +93,12 @@ func (c *clientConn) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// put writes p, or keeps it until release.
-func (c *clientConn) put(p []byte) error {
+// put writes p, or keeps it until Release.
+func (c *Conn) put(p []byte) error {
 	if c.holding {
-		if len(p) <= httpBuffer {
+		if len(p) <= HTTPBuffer {
 			if cap(c.small)-len(c.small) < len(p) {
-				c.small = make([]byte, 0, 2*httpBuffer) // the pieces before keep the old one
+				c.small = make([]byte, 0, 2*HTTPBuffer) // the pieces before keep the old one
 			}
 			start := len(c.small)
 			c.small = append(c.small, p...)

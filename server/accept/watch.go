@@ -1,4 +1,4 @@
-package server
+package accept
 
 import (
 	"bytes"
@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// requestWatch sees the bytes of an HTTP/1 connection on their way to and from net/http, and does what net/http cannot: it tells the
+// Watch sees the bytes of an HTTP/1 connection on their way to and from net/http, and does what net/http cannot: it tells the
 // access log about requests that net/http refuses by itself, answers 408 to those that are not complete in time, and gives the
 // response the reason phrase of the script.
-type requestWatch struct {
+type Watch struct {
 	conn    net.Conn // to write to
-	slot    *connSlot
-	refused refusal
+	slot    *Slot
+	refused Refusal
 
 	mu      sync.Mutex // guards the fields below: net/http reads while a handler runs
 	handled bool       // a handler has the request: what is written is no refusal of net/http
@@ -33,7 +33,7 @@ type requestWatch struct {
 const maxWatchedHead = 2 << 10
 
 // read notes what was read.
-func (w *requestWatch) read(p []byte, n int, err error) {
+func (w *Watch) read(p []byte, n int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	talks := false
@@ -45,15 +45,15 @@ func (w *requestWatch) read(p []byte, n int, err error) {
 		w.head = append(w.head[:0], p[0])
 	}
 	if talks && !w.handled {
-		w.slot.talk()
+		w.slot.Talk()
 	}
 	if err != nil && !w.handled {
 		w.slow = errors.Is(err, os.ErrDeadlineExceeded)
 	}
 }
 
-// begin notes that a handler has the request; false says that the connection is being closed.
-func (w *requestWatch) begin(body bool) bool {
+// Begin notes that a handler has the request; false says that the connection is being closed.
+func (w *Watch) Begin(body bool) bool {
 	w.mu.Lock()
 	w.handled, w.body = true, body
 	_, rest, _ := bytes.Cut(w.head, []byte("\n\r\n"))
@@ -63,20 +63,20 @@ func (w *requestWatch) begin(body bool) bool {
 	w.head = append(w.head[:0], rest...)
 	w.status, w.reason = 0, ""
 	w.mu.Unlock()
-	return w.slot.busy()
+	return w.slot.Busy()
 }
 
 // end notes that the request is over.
-func (w *requestWatch) end() {
+func (w *Watch) end() {
 	w.mu.Lock()
 	w.handled = false
 	w.mu.Unlock()
-	w.slot.rest()
+	w.slot.Rest()
 }
 
-// setReason gives the next response of a status its reason phrase. Where neither the script nor HTTP has one the response has none
+// SetReason gives the next response of a status its reason phrase. Where neither the script nor HTTP has one the response has none
 // (RFC 9112 §4), as with nginx; net/http would make one up.
-func (w *requestWatch) setReason(status int, reason string) {
+func (w *Watch) SetReason(status int, reason string) {
 	if text := http.StatusText(status); w != nil && (text == "" || reason != "" && reason != text) {
 		w.mu.Lock()
 		w.status, w.reason = status, reason
@@ -85,7 +85,7 @@ func (w *requestWatch) setReason(status int, reason string) {
 }
 
 // write sees what net/http is about to write and returns what is to be written in its place.
-func (w *requestWatch) write(p []byte) []byte {
+func (w *Watch) write(p []byte) []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.handled && w.status == 0 {
@@ -119,7 +119,7 @@ const lateAnswer = "HTTP/1.1 408 Request Timeout\r\nContent-Type: text/plain; ch
 const lateTimeout = time.Second
 
 // close is for when net/http closes the connection. One on which nothing has come was idle.
-func (w *requestWatch) close() {
+func (w *Watch) close() {
 	w.mu.Lock()
 	late := w.slow && !w.handled && len(bytes.Trim(w.head, "\r\n")) > 0
 	if late {
@@ -131,7 +131,7 @@ func (w *requestWatch) close() {
 		_ = w.conn.SetWriteDeadline(time.Now().Add(lateTimeout))
 		_, _ = io.WriteString(w.conn, lateAnswer) // a client that has gone misses nothing
 	}
-	w.slot.leave()
+	w.slot.Leave()
 }
 
 // statusLine is the status of a response that begins with p; 0: none begins there.

@@ -1,4 +1,4 @@
-package server
+package accept
 
 import (
 	"container/list"
@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// connLimit bounds how many connections are open at the same time, so that descriptors are left for what serves them. When all are
+// Limit bounds how many connections are open at the same time, so that descriptors are left for what serves them. When all are
 // in use, one without a complete request makes room, the one first on which nothing has begun for the longest time; where there is
-// none, or only such as are very new, a new one waits.
-type connLimit struct {
-	max       int              // 0: no limit
-	perClient int              // of one client; 0: no limit
-	crowded   func()           // is told that a new connection waits; may be nil
-	refused   func(netip.Addr) // is told of a client that has perClient of them; may be nil
+// none, or only such as are very new, a new one waits. The zero Limit has no limit. Its exported fields are set before the first [Limit.Enter].
+type Limit struct {
+	Max       int              // 0: no limit
+	PerClient int              // of one client; 0: no limit
+	Crowded   func()           // is told that a new connection waits; may be nil
+	Refused   func(netip.Addr) // is told of a client that has PerClient of them; may be nil
 
 	mu       sync.Mutex // guards the fields below and those of slots
 	used     int
 	byClient map[netip.Addr]int
-	idle     list.List     // of *connSlot that have served a request and wait for the next, the longest first
-	fresh    list.List     // of *connSlot whose next request is not complete, the oldest first
+	idle     list.List     // of *Slot that have served a request and wait for the next, the longest first
+	fresh    list.List     // of *Slot whose next request is not complete, the oldest first
 	freed    chan struct{} // closed when a slot becomes free or idle; nil: nobody waits
 }
 
-// connSlot is the place of one connection.
-type connSlot struct {
-	limit  *connLimit
+// Slot is the place of one connection.
+type Slot struct {
+	limit  *Limit
 	client netip.Addr
 	end    func() // closes the connection
 
@@ -36,18 +36,18 @@ type connSlot struct {
 	ended bool      // the connection is closed, or about to be
 }
 
-// enter waits for a place and returns it; nil once done is closed, or where the client has enough. end closes the connection.
-func (l *connLimit) enter(client netip.Addr, end func(), done <-chan struct{}) *connSlot {
+// Enter waits for a place and returns it; nil once done is closed, or where the client has enough. end closes the connection.
+func (l *Limit) Enter(client netip.Addr, end func(), done <-chan struct{}) *Slot {
 	for told := false; ; {
 		l.mu.Lock()
-		if client.IsValid() && l.perClient > 0 && l.byClient[client] >= l.perClient {
+		if client.IsValid() && l.PerClient > 0 && l.byClient[client] >= l.PerClient {
 			l.mu.Unlock()
-			if l.refused != nil {
-				l.refused(client)
+			if l.Refused != nil {
+				l.Refused(client)
 			}
 			return nil
 		}
-		if l.max == 0 || l.used < l.max {
+		if l.Max == 0 || l.used < l.Max {
 			s := l.addLocked(client, end)
 			l.mu.Unlock()
 			return s
@@ -64,9 +64,9 @@ func (l *connLimit) enter(client netip.Addr, end func(), done <-chan struct{}) *
 		}
 		freed := l.freed
 		l.mu.Unlock()
-		if !told && l.crowded != nil {
+		if !told && l.Crowded != nil {
 			told = true
-			l.crowded()
+			l.Crowded()
 		}
 		if !waitForRoom(freed, done, soon) {
 			return nil
@@ -74,8 +74,8 @@ func (l *connLimit) enter(client netip.Addr, end func(), done <-chan struct{}) *
 	}
 }
 
-// count is how many connections there are, and how many of them wait for another request.
-func (l *connLimit) count() (used, idle int) {
+// Count is how many connections there are, and how many of them wait for another request.
+func (l *Limit) Count() (used, idle int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.used, l.idle.Len()
@@ -98,8 +98,8 @@ func waitForRoom(freed, done <-chan struct{}, soon time.Duration) bool {
 	return true
 }
 
-func (l *connLimit) addLocked(client netip.Addr, end func()) *connSlot {
-	s := &connSlot{limit: l, client: client, end: end}
+func (l *Limit) addLocked(client netip.Addr, end func()) *Slot {
+	s := &Slot{limit: l, client: client, end: end}
 	l.used++
 	if client.IsValid() {
 		if l.byClient == nil {
@@ -115,15 +115,15 @@ func (l *connLimit) addLocked(client netip.Addr, end func()) *connSlot {
 const freshGrace = time.Second
 
 // oldestLocked is the connection that is to make room; nil if there is none, and soon is when there may be one, if that is known.
-func (l *connLimit) oldestLocked() (oldest *connSlot, soon time.Duration) {
+func (l *Limit) oldestLocked() (oldest *Slot, soon time.Duration) {
 	if first := l.fresh.Front(); first != nil {
-		oldest = first.Value.(*connSlot)
+		oldest = first.Value.(*Slot)
 		if soon = freshGrace - time.Since(oldest.since); soon > 0 {
 			oldest = nil
 		}
 	}
 	if first := l.idle.Front(); first != nil {
-		if s := first.Value.(*connSlot); oldest == nil || s.since.Before(oldest.since) {
+		if s := first.Value.(*Slot); oldest == nil || s.since.Before(oldest.since) {
 			oldest = s
 		}
 	}
@@ -131,7 +131,7 @@ func (l *connLimit) oldestLocked() (oldest *connSlot, soon time.Duration) {
 }
 
 // wakeLocked tells those who wait that there may be room.
-func (l *connLimit) wakeLocked() {
+func (l *Limit) wakeLocked() {
 	if l.freed != nil {
 		close(l.freed)
 		l.freed = nil
@@ -139,7 +139,7 @@ func (l *connLimit) wakeLocked() {
 }
 
 // moveLocked puts the slot at the end of a list; nil: into none.
-func (s *connSlot) moveLocked(to *list.List) {
+func (s *Slot) moveLocked(to *list.List) {
 	if s.in != nil {
 		s.in.Remove(s.place)
 	}
@@ -149,7 +149,7 @@ func (s *connSlot) moveLocked(to *list.List) {
 }
 
 // freeLocked gives the place back.
-func (s *connSlot) freeLocked() {
+func (s *Slot) freeLocked() {
 	if s.ended {
 		return
 	}
@@ -165,8 +165,8 @@ func (s *connSlot) freeLocked() {
 	l.wakeLocked()
 }
 
-// leave gives the place back when the connection is closed. It may be called again. A nil slot is one without a limit, here and below.
-func (s *connSlot) leave() {
+// Leave gives the place back when the connection is closed. It may be called again. A nil slot is one without a limit, here and below.
+func (s *Slot) Leave() {
 	if s != nil {
 		s.limit.mu.Lock()
 		s.freeLocked()
@@ -174,8 +174,8 @@ func (s *connSlot) leave() {
 	}
 }
 
-// talk notes that something of the next request is there.
-func (s *connSlot) talk() {
+// Talk notes that something of the next request is there.
+func (s *Slot) Talk() {
 	if s == nil {
 		return
 	}
@@ -186,8 +186,8 @@ func (s *connSlot) talk() {
 	s.limit.mu.Unlock()
 }
 
-// busy notes that a request is under way; false says that the connection is being closed.
-func (s *connSlot) busy() bool {
+// Busy notes that a request is under way; false says that the connection is being closed.
+func (s *Slot) Busy() bool {
 	if s == nil {
 		return true
 	}
@@ -197,8 +197,8 @@ func (s *connSlot) busy() bool {
 	return !s.ended
 }
 
-// rest notes that a request is over.
-func (s *connSlot) rest() {
+// Rest notes that a request is over.
+func (s *Slot) Rest() {
 	if s == nil {
 		return
 	}

@@ -1,4 +1,4 @@
-package server
+package accept
 
 import (
 	"fmt"
@@ -17,11 +17,11 @@ const (
 	leastConnections = 8
 )
 
-// maxConnections is how many connections may be open: asked, or with 0 as many as the limit on open files has room for. Each may have
+// MaxConnections is how many connections may be open: asked, or with 0 as many as the limit on open files has room for. Each may have
 // a file of its own, static or of a spool. listeners each have one more connection in hand, and workers is how many there may be, of
 // which no more are counted than half of what there is: with many pools, they never all run.
-func maxConnections(asked, listeners, workers int) (int, error) {
-	limit := openFilesLimit()
+func MaxConnections(asked, listeners, workers int) (int, error) {
+	limit := OpenFilesLimit()
 	if limit == 0 {
 		return asked, nil // the system has none
 	}
@@ -40,9 +40,9 @@ func maxConnections(asked, listeners, workers int) (int, error) {
 // spare is how many descriptors are kept.
 func spare(limit int) int { return min(spareDescriptors, limit/4) }
 
-// adminConnections is how many connections the admin address may have: half of what is spared.
-func adminConnections() int {
-	limit := openFilesLimit()
+// AdminConnections is how many connections the admin address may have: half of what is spared.
+func AdminConnections() int {
+	limit := OpenFilesLimit()
 	if limit == 0 {
 		limit = 4 * spareDescriptors
 	}
