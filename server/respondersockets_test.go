@@ -116,7 +116,7 @@ func TestSocketsGoFromOneServerToTheNext(t *testing.T) {
 	next := startServer(t, manager.EngineAuto, map[string]string{"s.php": `<?php echo "next";`}, func(c *Config) {
 		c.Responders = []ResponderConfig{{Pool: "www", Listen: socket}}
 	}, func(s *Server) {
-		used, err := s.Inherit(append(sockets, Socket{Listen: nowhere.Addr().String(), File: gone}))
+		used, err := s.Inherit(append(sockets, listen.Socket{Listen: nowhere.Addr().String(), File: gone}))
 		if err != nil || len(used) != 1 || used[0].Listen != socket {
 			t.Errorf("used: %v %v", used, err)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/safefile"
 	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // fpmMaster is what php-fpm calls its master process: it serves a configuration until a signal ends it.
@@ -44,7 +45,7 @@ type fpmMaster struct {
 	part    *upgradePart
 	standIn *standIn        // of an upgrade that ends with this image
 	next    *standIn        // of one that begins with it
-	sockets []server.Socket // which the image of next gets
+	sockets []listen.Socket // which the image of next gets
 	beats   <-chan time.Time
 
 	calledOff bool // a signal has ended an upgrade

@@ -11,7 +11,7 @@ import (
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/safefile"
-	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // A reload that finds another program in the place of the one that runs has the process become that program, in four steps: the
@@ -34,7 +34,7 @@ type upgradePart struct {
 	background bool   // daemonize took place
 	link       *os.File
 	other      int // the process id of the stand-in
-	sockets    []server.Socket
+	sockets    []listen.Socket
 }
 
 // readUpgradePart takes the part from the environment.
@@ -70,7 +70,7 @@ func numberedSockets(i int) string {
 }
 
 // readFPMSockets takes the sockets from the environment.
-func readFPMSockets() (sockets []server.Socket, err error) {
+func readFPMSockets() (sockets []listen.Socket, err error) {
 	for i := 0; ; i++ {
 		text, ok := os.LookupEnv(numberedSockets(i))
 		if !ok {
@@ -85,7 +85,7 @@ func readFPMSockets() (sockets []server.Socket, err error) {
 			if at < 0 || err != nil || fd < 3 {
 				return nil, fmt.Errorf("cannot read %s: %q must be ADDRESS=DESCRIPTOR", numberedSockets(i), item)
 			}
-			sockets = append(sockets, server.Socket{Listen: item[:at], File: inheritedFile(fd, item[:at])})
+			sockets = append(sockets, listen.Socket{Listen: item[:at], File: inheritedFile(fd, item[:at])})
 		}
 		if err := os.Unsetenv(numberedSockets(i)); err != nil {
 			return nil, err
@@ -94,7 +94,7 @@ func readFPMSockets() (sockets []server.Socket, err error) {
 }
 
 // fpmSocketsEnv are the variables for sockets; fd gives the descriptor that the i-th will have.
-func fpmSocketsEnv(sockets []server.Socket, fd func(i int) int) (env []string) {
+func fpmSocketsEnv(sockets []listen.Socket, fd func(i int) int) (env []string) {
 	var items []string
 	for i, s := range sockets {
 		items = append(items, s.Listen+"="+strconv.Itoa(fd(i)))
@@ -123,7 +123,7 @@ func (m *fpmMaster) useSockets() error {
 	return err
 }
 
-func closeSockets(sockets []server.Socket) {
+func closeSockets(sockets []listen.Socket) {
 	for _, s := range sockets {
 		_ = s.File.Close() // another descriptor of the socket is in use, or none is wanted
 	}
@@ -181,7 +181,7 @@ func (s *standIn) wait() {
 }
 
 // endUpgrade says what came of an upgrade, which has this process follow its stand-in.
-func (m *fpmMaster) endUpgrade(ctx context.Context, next *standIn, sockets []server.Socket, err error) {
+func (m *fpmMaster) endUpgrade(ctx context.Context, next *standIn, sockets []listen.Socket, err error) {
 	if err != nil {
 		m.systemd.ready()
 		m.log.Print(fpmconf.LevelError, fmt.Sprintf("upgrade failed, the old binary goes on: %v", err))

@@ -16,7 +16,7 @@ import (
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
 	"github.com/phpserve/phpserve/manager"
-	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/listen"
 	"golang.org/x/sys/unix"
 )
 
@@ -65,7 +65,7 @@ func inheritedFile(fd int, name string) *os.File {
 }
 
 // upgrade has the new program check the configuration and stand in for this one.
-func (m *fpmMaster) upgrade(ctx context.Context) (*standIn, []server.Socket, error) {
+func (m *fpmMaster) upgrade(ctx context.Context) (*standIn, []listen.Socket, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -121,7 +121,7 @@ func (b *runningBinary) check(ctx context.Context) error {
 }
 
 // startStandIn starts the new program on the sockets and waits until it serves.
-func (m *fpmMaster) startStandIn(ctx context.Context, sockets []server.Socket) (*standIn, error) {
+func (m *fpmMaster) startStandIn(ctx context.Context, sockets []listen.Socket) (*standIn, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start a stand-in: %w", err)

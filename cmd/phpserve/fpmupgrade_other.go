@@ -7,7 +7,7 @@ import (
 	"errors"
 	"os"
 
-	"github.com/phpserve/phpserve/server"
+	"github.com/phpserve/phpserve/server/listen"
 )
 
 // runningBinary is nothing where a process cannot become another program with all that it has.
@@ -23,7 +23,7 @@ func (*runningBinary) replaced() bool { return false }
 func inheritedFile(fd int, name string) *os.File { return os.NewFile(uintptr(fd), name) }
 
 // upgrade cannot be done.
-func (*fpmMaster) upgrade(context.Context) (*standIn, []server.Socket, error) {
+func (*fpmMaster) upgrade(context.Context) (*standIn, []listen.Socket, error) {
 	return nil, nil, errors.ErrUnsupported
 }
 

@@ -79,6 +79,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close ends the connection and gives its place back.
 func (c *Conn) Close() error {
 	c.watch.close()
 	return c.TCPConn.Close()

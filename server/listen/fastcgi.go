@@ -49,7 +49,7 @@ type FastCGI struct {
 // OpenFastCGI opens the address of a pool as php-fpm does (fpm_sockets.c:fpm_sockets_get_listening_socket); it says what goes wrong
 // in the same words.
 func OpenFastCGI(c *FastCGI, log *slog.Logger) (net.Listener, error) {
-	network, addr := SplitFastCGI(c.Address)
+	network, addr := splitFastCGI(c.Address)
 	fail := func(err error, hint string) (net.Listener, error) {
 		return nil, &Error{Addr: c.Address, Err: fmt.Errorf("[pool %s] %w", c.Pool, err), Hint: hint}
 	}
@@ -76,7 +76,7 @@ func OpenFastCGI(c *FastCGI, log *slog.Logger) (net.Listener, error) {
 	if err != nil {
 		return fail(err, "")
 	}
-	l = AsUnix(l, addr)
+	l = asUnix(l, addr)
 	if err := setBacklog(l, c.Backlog); err != nil {
 		l.Close()
 		return fail(err, "")
@@ -130,8 +130,8 @@ func EffectiveBacklog(asked int) int {
 	return min(asked, most)
 }
 
-// SplitFastCGI tells the forms of listen apart: what holds a colon or only digits is a port, all else a path.
-func SplitFastCGI(listen string) (network, addr string) {
+// splitFastCGI tells the forms of listen apart: what holds a colon or only digits is a port, all else a path.
+func splitFastCGI(listen string) (network, addr string) {
 	switch {
 	case strings.Trim(listen, "0123456789") == "":
 		return "tcp", ":" + listen
@@ -146,7 +146,7 @@ func inUse(path string) string { return "Another FPM instance seems to already l
 
 // giveSocket gives a unix socket its owner, group and mode, which admit the web server.
 func (c *FastCGI) giveSocket(l net.Listener) error {
-	s, ok := l.(*Unix)
+	s, ok := l.(*unixSocket)
 	if !ok {
 		return nil
 	}

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// File is another descriptor of a listening socket. That of File would, when it is handed to a process, have the socket block,
-// and with it the accepting of this process.
+// File is another descriptor of a listening socket, which the caller closes. That of [net.TCPListener.File] would, when it is handed to
+// a process, have the socket block, and with it the accepting of this process. A listener that is none of the system gets
+// [errors.ErrUnsupported].
 func File(l net.Listener) (*os.File, error) {
 	socket, ok := l.(syscall.Conn)
 	if !ok {

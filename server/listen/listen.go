@@ -11,13 +11,14 @@ import (
 	"syscall"
 )
 
-// Addr is one element of Config.Listen.
+// Addr is an address that visitors reach.
 type Addr struct {
-	Host string
-	Port string
-	TLS  bool
+	Host string // a name or an IP address of this machine; empty: all addresses
+	Port string // a number; "0" has the system choose one
+	TLS  bool   // it speaks HTTPS
 }
 
+// String is HOST:PORT.
 func (a Addr) String() string { return net.JoinHostPort(a.Host, a.Port) }
 
 // Parse reads HOST:PORT, :PORT, PORT, http://HOST:PORT or https://HOST:PORT. Port 443 means HTTPS.
@@ -48,9 +49,9 @@ func tcpNetwork(host string) string {
 
 // Error is an address that cannot be listened on, with what the operator can do about it.
 type Error struct {
-	Addr string
+	Addr string // as messages call it
 	Err  error
-	Hint string
+	Hint string // empty: nothing is known
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("cannot listen on %s: %v", e.Addr, e.Err) }

@@ -8,9 +8,9 @@ import (
 	"sync"
 )
 
-// Unix is a listening socket with a name in the file system. The folder may belong to the pool's user, who can put anything in
+// unixSocket is a listening socket with a name in the file system. The folder may belong to the pool's user, who can put anything in
 // the place of that name: what is changed or removed by us is the socket itself and nothing else.
-type Unix struct {
+type unixSocket struct {
 	*net.UnixListener
 	path string
 	once sync.Once
@@ -19,25 +19,29 @@ type Unix struct {
 	stays bool
 }
 
-// AsUnix takes over a listener; others than those of unix sockets stay as they are.
-func AsUnix(l net.Listener, path string) net.Listener {
+// asUnix takes over a listener; others than those of unix sockets stay as they are.
+func asUnix(l net.Listener, path string) net.Listener {
 	u, ok := l.(*net.UnixListener)
 	if !ok {
 		return l
 	}
 	u.SetUnlinkOnClose(false) // by its name: that may lead elsewhere by now
-	return &Unix{UnixListener: u, path: path}
+	return &unixSocket{UnixListener: u, path: path}
 }
 
-// Leave has the name stay.
-func (s *Unix) Leave() {
+// LeaveName has the name of a unix socket stay when l closes, because another process listens on it; other listeners have none.
+func LeaveName(l net.Listener) {
+	s, ok := l.(*unixSocket)
+	if !ok {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stays = true
 }
 
 // Close removes the name and ends accepting.
-func (s *Unix) Close() error {
+func (s *unixSocket) Close() error {
 	s.once.Do(func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -16,7 +16,7 @@ import (
 const ioctlUnixFile = 0x89e0
 
 // give lets those use the socket who may.
-func (r *socketRights) give(s *Unix) error {
+func (r *socketRights) give(s *unixSocket) error {
 	h, err := s.file(r.uid)
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func (r *socketRights) give(s *Unix) error {
 
 // file is the file of the socket. Where the kernel does not tell it, it is found by its name, and must belong to root, to us or to
 // the user that it is to have.
-func (s *Unix) file(owner int) (*safefile.Handle, error) {
+func (s *unixSocket) file(owner int) (*safefile.Handle, error) {
 	raw, err := s.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (s *Unix) file(owner int) (*safefile.Handle, error) {
 }
 
 // checkName says that the name of a socket leads to something else, so that nobody finds the socket.
-func (s *Unix) checkName(h *safefile.Handle) error {
+func (s *unixSocket) checkName(h *safefile.Handle) error {
 	named, err := safefile.Find(s.path)
 	if err != nil {
 		return fmt.Errorf("the socket that is listened on cannot be found by its name: %w", err)
@@ -80,7 +80,7 @@ func (s *Unix) checkName(h *safefile.Handle) error {
 }
 
 // removeName removes the name, if it is still that of a socket.
-func (s *Unix) removeName() {
+func (s *unixSocket) removeName() {
 	h, err := s.file(-1)
 	if err != nil {
 		return

@@ -10,7 +10,7 @@ import (
 )
 
 // give lets those use the socket who may.
-func (r *socketRights) give(s *Unix) error {
+func (r *socketRights) give(s *unixSocket) error {
 	if r.uid >= 0 || r.gid >= 0 {
 		if err := os.Lchown(s.path, r.uid, r.gid); err != nil {
 			return err
@@ -20,7 +20,7 @@ func (r *socketRights) give(s *Unix) error {
 }
 
 // removeName removes the name.
-func (s *Unix) removeName() { _ = os.Remove(s.path) }
+func (s *unixSocket) removeName() { _ = os.Remove(s.path) }
 
 // removeStaleSocket removes what a server left behind that was killed. One that still answers is left alone.
 func removeStaleSocket(path string) error {
