@@ -4,14 +4,19 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // child is a php-cgi that phpserve itself started and waits for.
 type child struct {
-	cmd  *exec.Cmd
-	done chan struct{} // closed after the exit
-	exit exitStatus    // valid after done
+	cmd     *exec.Cmd
+	orphans *orphans      // of its pool
+	done    chan struct{} // closed after the exit
+	exit    exitStatus    // valid after done
+	killed  chan struct{} // closed by end
+	ending  sync.Once
 }
 
 // startChild starts a php-cgi that makes and listens on a socket, with both outputs going to out. Its standard input is empty, and
@@ -31,7 +36,7 @@ func startChild(p *Pool, socket string, out *os.File, more ...*os.File) (*child,
 		user = user.keepingRoot()
 	}
 	cmd.SysProcAttr = sysProcAttr(user, syscall.SIGKILL)
-	ch := &child{cmd: cmd, done: make(chan struct{})}
+	ch := &child{cmd: cmd, orphans: p.orphans, done: make(chan struct{}), killed: make(chan struct{})}
 	started := make(chan error)
 	go offMainThread(func() {
 		// The parent-death signal fires when the thread that started the child ends, prctl(2): keep it until then.
@@ -59,8 +64,36 @@ func startChild(p *Pool, socket string, out *os.File, more ...*os.File) (*child,
 
 func (ch *child) pid() int { return ch.cmd.Process.Pid }
 
+// deadInterval is how often it is looked whether somebody keeps a process that phpserve has killed from being buried.
+const deadInterval = 200 * time.Millisecond
+
+// end ends the child at once.
+func (ch *child) end() {
+	_ = ch.cmd.Process.Kill() // an error means that it has ended
+	ch.ending.Do(func() { close(ch.killed) })
+}
+
 // kill ends the child at once and waits for its end.
 func (ch *child) kill() {
-	_ = ch.cmd.Process.Kill() // an error means that it has ended
-	<-ch.done
+	ch.end()
+	ch.buried()
+}
+
+// buried waits for the child's end. When phpserve has killed it, nobody may keep that from being heard.
+func (ch *child) buried() {
+	select {
+	case <-ch.done:
+		return
+	case <-ch.killed:
+	}
+	look := time.NewTicker(deadInterval)
+	defer look.Stop()
+	for {
+		select {
+		case <-ch.done:
+			return
+		case <-look.C:
+			ch.orphans.freeDead(ch.pid())
+		}
+	}
 }

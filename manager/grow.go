@@ -35,6 +35,7 @@ func (p *Pool) run() {
 		case <-tick.C:
 			p.orphans.bury()
 			p.endStuck()
+			p.freeKilled()
 		case <-lost:
 			p.rollOver()
 		case <-p.stopping:

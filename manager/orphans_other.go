@@ -12,6 +12,7 @@ func (*orphans) adopt(int)                     {}
 func (*orphans) forget(int)                    {}
 func (*orphans) has(int) bool                  { return false }
 func (*orphans) count() uint64                 { return 0 }
+func (*orphans) freeDead(int)                  {}
 func (*orphans) bury()                         {}
 func (*orphans) end()                          {}
 func (*orphans) close()                        {}

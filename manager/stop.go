@@ -3,6 +3,7 @@ package manager
 import (
 	"context"
 	"syscall"
+	"time"
 )
 
 // causeStops is why a worker is killed that had not begun to serve when its pool stopped: nothing was lost.
@@ -104,6 +105,8 @@ func (p *Pool) drain(ctx context.Context) {
 		case <-ctx.Done():
 			p.killAll()
 			return
+		case <-time.After(deadInterval):
+			p.freeKilled()
 		}
 	}
 }

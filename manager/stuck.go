@@ -49,6 +49,21 @@ func (p *Pool) endStuck() {
 	}
 }
 
+// freeKilled sees to it that workers that phpserve has killed are heard to have ended, and their places become free.
+func (p *Pool) freeKilled() {
+	var killed []int
+	p.mu.Lock()
+	for _, w := range p.workers {
+		if w.state == StateKilled {
+			killed = append(killed, w.proc.pid)
+		}
+	}
+	p.mu.Unlock()
+	for _, pid := range killed {
+		p.orphans.freeDead(pid)
+	}
+}
+
 // untouchedSince says whether the worker stands still and has not run since it had used so much processor time; or whether it has.
 // It is stopped for that look, so that it cannot begin between the look and its end.
 func (w *Worker) untouchedSince(before, waits time.Duration) (untouched, runs bool) {

@@ -102,7 +102,7 @@ func newZygote(ctx context.Context, p *Pool, heard bool) (z *zygoteEngine, err e
 		return nil, fmt.Errorf("[pool %s] cannot start the zygote: %w%s", p.cfg.Name, err, z.output.said())
 	}
 	z.wg.Go(func() {
-		<-z.child.done
+		z.child.buried()
 		z.answers.Close() // ends listen, also where a process that the zygote forked holds the pipe
 	})
 	z.wg.Go(z.listen)
@@ -300,7 +300,7 @@ func (z *zygoteEngine) spawn(ctx context.Context) (*process, error) {
 		return nil, context.Cause(ctx)
 	}
 	// SIGKILL ends also a process that SIGSTOP has stopped; listen then sees its end, and another one takes its place.
-	_ = z.child.cmd.Process.Kill() // an error means that it has ended
+	z.child.end()
 	return nil, fmt.Errorf("the zygote did not fork within %v and is ended", forkTimeout)
 }
 
@@ -316,7 +316,7 @@ func (z *zygoteEngine) nudge() {
 func (z *zygoteEngine) lost() <-chan struct{} { return z.gone }
 
 // retire ends the zygote and lets its workers be.
-func (z *zygoteEngine) retire() { _ = z.child.cmd.Process.Kill() } // an error means that it has ended
+func (z *zygoteEngine) retire() { z.child.end() }
 
 // close ends the zygote, and its workers unless they have outlived another end of it, and waits for all of them.
 func (z *zygoteEngine) close() {

@@ -23,7 +23,7 @@ func reportTo(t *testing.T) (z *zygoteEngine, says io.Writer) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ch := &child{cmd: cmd, done: make(chan struct{})}
+	ch := &child{cmd: cmd, done: make(chan struct{}), killed: make(chan struct{})}
 	answers, says := io.Pipe()
 	unread, control := io.Pipe()
 	ended := make(chan struct{})

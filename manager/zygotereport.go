@@ -21,7 +21,7 @@ func (z *zygoteEngine) listen() {
 			break
 		}
 	}
-	_ = z.child.cmd.Process.Kill() // an error means that it has ended
+	z.child.end()
 	<-z.child.done
 	z.mu.Lock()
 	z.ended = true

@@ -33,7 +33,7 @@ func FuzzZygoteReport(f *testing.F) {
 		_ = zygote.Wait()
 	})
 	f.Fuzz(func(t *testing.T, text string) {
-		z := &zygoteEngine{log: slog.New(slog.DiscardHandler), child: &child{cmd: zygote, done: make(chan struct{})}, procs: map[int]*process{}}
+		z := &zygoteEngine{log: slog.New(slog.DiscardHandler), child: &child{cmd: zygote, done: make(chan struct{}), killed: make(chan struct{})}, procs: map[int]*process{}}
 		callers := []*forking{{result: make(chan forked, 1)}, {result: make(chan forked, 1)}}
 		z.waiting = append(z.waiting, callers...)
 		for line := range strings.SplitSeq(text, "\n") {
