@@ -3,6 +3,7 @@
 package manager
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -59,8 +60,12 @@ func (c *PoolConfig) CanEnter(path string) error {
 	cmd := exec.Command("/bin/ls", "-d", path+"/.")
 	cmd.SysProcAttr = sysProcAttr(cred, 0)
 	outsideOrphans(func() { err = cmd.Run() })
-	if err != nil {
+	var refused *exec.ExitError
+	switch {
+	case errors.As(err, &refused):
 		return fmt.Errorf("user %q, whom PHP runs as, cannot enter %s", cred.name, path)
+	case err != nil: // descriptors or memory are short: that tells nothing of the folder
+		return fmt.Errorf("cannot look whether user %q, whom PHP runs as, can enter %s: %w", cred.name, path, err)
 	}
 	return nil
 }

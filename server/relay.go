@@ -189,7 +189,7 @@ func (y *relay) collect(p []byte) error {
 	}
 	y.head, y.headDone, y.bodyAt = head, true, n
 	y.takeServerFields()
-	if len(head.Dropped) > 0 && y.s.rare.due("head", y.x.script) {
+	if len(head.Dropped) > 0 { // a front controller is one script, and its pages lose different things
 		y.s.log.Warn("a part of a script's response head was left out", "lines", head.Dropped, "pool", y.x.pool,
 			"script", y.x.script, "request_id", y.x.id)
 	}

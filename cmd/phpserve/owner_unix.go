@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"strconv"
@@ -22,12 +23,21 @@ func ownerOf(dir string) (string, error) {
 			fmt.Errorf("cannot tell whom PHP is to run as: %w", err), "say it: --user USER; or name the folder itself, not by the link",
 		}
 	}
-	if err != nil || uid == 0 || gid == 0 {
-		return "", nil //nolint:nilerr // that it cannot be served is said elsewhere
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		return "", nil // that it cannot be served is said elsewhere
+	case err != nil: // nobody else must be chosen because descriptors are short
+		return "", fmt.Errorf("cannot tell whose the folder %s is, whom PHP is to run as: %w", dir, err)
+	case uid == 0 || gid == 0:
+		return "", nil
 	}
 	u, err := user.LookupId(strconv.Itoa(uid))
-	if err != nil {
-		return "", nil //nolint:nilerr // as above
+	var unknown user.UnknownUserIdError
+	switch {
+	case errors.As(err, &unknown):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("cannot look up user %d, the owner of %s: %w", uid, dir, err)
 	}
 	return u.Username, nil
 }

@@ -311,9 +311,14 @@ func (p *plan) chooseUser(m *madePool) error {
 		}
 	}
 	for _, name := range []string{"www-data", "apache", "nginx", "www", "nobody"} {
-		if _, err := user.Lookup(name); err == nil {
+		_, err := user.Lookup(name)
+		var unknown user.UnknownUserError
+		switch {
+		case err == nil:
 			m.config.User, m.planned.userWhy = name, "PHP does not run as root"
 			return nil
+		case !errors.As(err, &unknown): // the next name must not be taken because descriptors are short
+			return fmt.Errorf("cannot look up user %q: %w", name, err)
 		}
 	}
 	return nil

@@ -2,13 +2,18 @@ package spool
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"os"
 )
 
 // ErrBodiesFull is a request body for which the others leave no room in spool.bodies.
 var ErrBodiesFull = errors.New("the request bodies on disk have reached spool.bodies")
+
+// noRoomError is a lack of room that spool.bodies has nothing to do with: a full disk, or too few descriptors. It is an [ErrBodiesFull].
+type noRoomError struct{ err error }
+
+func (e noRoomError) Error() string        { return "there is no room for the request body: " + e.err.Error() }
+func (e noRoomError) Is(target error) bool { return target == ErrBodiesFull }
 
 // bodyFile is the file of one body, written from its beginning to its end. What it holds counts against the budget.
 type bodyFile struct {
@@ -21,7 +26,7 @@ type bodyFile struct {
 func (s *Spools) newFile(client netip.Addr) (*bodyFile, error) {
 	f, err := newFile(s.cfg.Dir)
 	if isFull(err) {
-		return nil, fmt.Errorf("%w: %v", ErrBodiesFull, err)
+		return nil, noRoomError{err}
 	}
 	if err != nil {
 		return nil, err
@@ -42,7 +47,7 @@ func (w bodyWriter) Write(p []byte) (int, error) {
 		w.f.spools.CountRequests.Add(float64(n))
 	}
 	if isFull(err) {
-		err = fmt.Errorf("%w: %v", ErrBodiesFull, err)
+		err = noRoomError{err}
 	}
 	return n, err
 }
