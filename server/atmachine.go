@@ -1,13 +1,15 @@
 package server
 
 import (
+	"net"
 	"net/http"
+	"net/netip"
 
 	"github.com/phpserve/phpserve/server/peer"
 )
 
-// helpful says whether this client gets the page with all that is known.
-func (s *Server) helpful(x *exchange) bool {
+// mayHelp says whether this client may get the page with all that is known.
+func (s *Server) mayHelp(x *exchange) bool {
 	switch s.cfg.ErrorPages {
 	case ErrorPagesHelpful:
 		return true
@@ -15,6 +17,20 @@ func (s *Server) helpful(x *exchange) bool {
 		return false
 	}
 	return x.atMachine
+}
+
+// helpful says whether this client gets that page: it is mayHelp with a look at whose process the client is, which is too much for each
+// request.
+func (s *Server) helpful(x *exchange, r *http.Request) bool {
+	if !s.mayHelp(x) || s.cfg.ErrorPages != ErrorPagesAuto {
+		return s.mayHelp(x)
+	}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if local == nil {
+		return true // only in tests without a connection
+	}
+	ours, err := netip.ParseAddrPort(local.String())
+	return err == nil && peer.SitsHere(x.peer, ours)
 }
 
 // isAtMachine says whether a request is from somebody who sits at this machine: the helpful page is for nobody else. A

@@ -131,7 +131,7 @@ func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step)
 		panic(http.ErrAbortHandler)
 	}
 	page := web.ErrorPage{Status: v.status, RequestID: x.id}
-	if s.helpful(x) {
+	if s.helpful(x, r) {
 		page.Detail = &web.ErrorDetail{
 			Method: r.Method, URL: r.RequestURI, Summary: v.summary, Hint: v.hint, Steps: steps,
 			Script: x.script, Pool: x.pool, PID: x.pid, Stderr: x.stderr,

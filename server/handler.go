@@ -86,7 +86,7 @@ func (s *Server) answer(x *exchange, r *http.Request) {
 	}
 	router := site.Router{Site: x.site}
 	var steps []web.Step
-	if s.helpful(x) {
+	if s.mayHelp(x) {
 		router.Notes = &steps
 	}
 	t, err := router.Route(urlPath)

@@ -96,7 +96,7 @@ func (y *relay) run(req *fastcgi.Request) error {
 		y.awaitRoom()
 		y.release(manager.Done)
 		y.x.phpTime = time.Since(y.started)
-		if y.head.Status == http.StatusInternalServerError && len(y.raw) == y.bodyAt && y.s.helpful(y.x) {
+		if y.head.Status == http.StatusInternalServerError && len(y.raw) == y.bodyAt && y.s.helpful(y.x, y.r) {
 			return errScript
 		}
 		return y.deliver()
