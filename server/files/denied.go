@@ -27,11 +27,11 @@ func defaultDenied() []deniedGroup {
 		},
 		{
 			about: "databases and their dumps",
-			files: "*.sql *.sql* *.db *.db-* *.db3 *.db3-* *.s3db *.sdb *.mdb *.accdb *.dump *.dump.* *.dmp *.rdb *.bson *.ibd *.frm *.myd backup.zip backup.tar backup.tar.* backup.tgz backup.rar backup.7z",
+			files: "*.sql *.sql* *.db *.db-* *.db3 *.db3-* *.s3db *.sdb *.mdb *.accdb *.dump *.dump.* *.dmp *.rdb *.bson *.ibd *.frm *.myd *.db.* mysqldump mysqldump.* *backup.gz *backup.zip *backup.tar *backup.tar.* *backup.tgz *backup.rar *backup.7z",
 		},
 		{
 			about: "logs and what programs write when they end",
-			files: "*.log *.log.* *.log-* error_log access_log php_errorlog nohup.out core *.stackdump *.pid",
+			files: "*.log *.log.* *.log-* error_log error_log.* error_log-* access_log access_log.* access_log-* php_errorlog php-error.* nohup.out sess_* core *.stackdump *.pid",
 		},
 		{
 			about:   "Composer's and PHP's own files",
@@ -45,7 +45,7 @@ func defaultDenied() []deniedGroup {
 		{
 			about: "configuration of applications and servers",
 			files: "phpserve.yaml phpserve.yml phpserve.toml phpserve.json web.config web.config.* appsettings.json appsettings.*.json local.xml parameters.yml parameters.yaml " +
-				"database.yml database.yaml secrets.yml secrets.yaml secrets.json credentials credentials.json credentials.xml service-account*.json *.env *.env.* " +
+				"database.yml database.yaml secrets.yml secrets.yaml secrets.json credentials credentials.json credentials.xml service-account*.json *.env *.env.* env.* _env _env.* wp-config.* www.conf " +
 				"nginx.conf nginx.conf.* httpd.conf apache2.conf php-fpm.conf my.cnf *.cnf supervisord.conf *.htaccess *.htpasswd htpasswd",
 		},
 		{
@@ -57,7 +57,7 @@ func defaultDenied() []deniedGroup {
 		},
 		{
 			about: "private keys and passwords",
-			files: "*.pem *.key *.p8 *.p12 *.pfx *.jks *.keystore *.ppk *.kdb *.kdbx *.ovpn id_rsa id_rsa* id_dsa id_dsa* id_ecdsa id_ecdsa* id_ed25519 id_ed25519*",
+			files: "*.pem *.key *.p8 *.p12 *.pfx *.jks *.keystore *.ppk *.kdb *.kdbx *.ovpn secring.gpg private*.asc wallet.dat id_rsa id_rsa* id_dsa id_dsa* id_ecdsa id_ecdsa* id_ed25519 id_ed25519*",
 		},
 		{
 			about: "projects of editors, with passwords of servers in some",

@@ -18,13 +18,13 @@ func TestWhatPeopleLeaveBehindIsDenied(t *testing.T) {
 			"LocalSettings.php.new|x.php.md|x.module|x.install|x.engine|x.profile",
 		"editors and transfers": "a.txt~|a.html~|a.swp|a.swo|a.swn|#a.txt#|a.bak|a.bak1|a.bak.zip|a.txt.bak|a.backup|a.old|a.old.tar|a.orig|a.rej|a.sav|a.save|a.save.1|a.tmp|a.temp|a.part|a.zip.filepart|a.copy|a.BAK|",
 		"databases": "a.sql|a.sql.gz|a.sql.zip|a.sql.bz2|a.sql.xz|a.sql.1|a.sql-old|a.sql_2024|a.sql~|dump.SQL|a.sqlite|a.sqlite3|a.sqlite-wal|a.sqlite-shm|a.sqlite-journal|a.sqlite3-wal|a.sqlite3-journal|" +
-			"a.sqlite.bak|a.sqlitedb|a.db|a.db-wal|a.db-shm|a.db-journal|a.db3|a.db3-wal|Thumbs.db|a.mdb|a.accdb|a.dump|a.dump.gz|a.dmp|dump.rdb|a.bson|a.ibd|backup.zip|backup.tar.gz|backup.tgz",
-		"logs":   "a.log|error.log|debug.log.1|a.log.gz|a.log-20240101|error_log|access_log|php_errorlog|nohup.out|core|a.stackdump",
-		"config": "composer.json|composer.lock|composer.phar|auth.json|symfony.lock|php.ini|a.ini|phpunit.xml|phpunit.xml.dist|phpunit.9.xml|phpstan.neon|phpstan.neon.dist|phpstan-baseline.neon|psalm.xml|web.config|web.config.bak|appsettings.json|appsettings.Production.json|parameters.yml|database.yml|secrets.yml|credentials|credentials.json|prod.env|prod.env.local|nginx.conf|nginx.conf.sample|my.cnf|old.htaccess|a.htpasswd|htpasswd|phpserve.yaml|local.xml",
+			"a.sqlite.bak|a.sqlitedb|a.db|a.db-wal|a.db-shm|a.db-journal|a.db3|a.db3-wal|Thumbs.db|a.mdb|a.accdb|a.dump|a.dump.gz|a.dmp|dump.rdb|a.bson|a.ibd|backup.zip|backup.tar.gz|backup.tgz|foo.db.gz|db_backup.gz|site-backup.zip|mysqldump.txt",
+		"logs":   "a.log|error.log|debug.log.1|a.log.gz|a.log-20240101|error_log|access_log|php_errorlog|error_log.1|error_log-2024|error_log.txt|php-error.txt|sess_abc123|nohup.out|core|a.stackdump",
+		"config": "composer.json|composer.lock|composer.phar|auth.json|symfony.lock|php.ini|a.ini|phpunit.xml|phpunit.xml.dist|phpunit.9.xml|phpstan.neon|phpstan.neon.dist|phpstan-baseline.neon|psalm.xml|web.config|web.config.bak|appsettings.json|appsettings.Production.json|parameters.yml|database.yml|secrets.yml|credentials|credentials.json|prod.env|prod.env.local|env.production|env.local|env.txt|env.json|_env|_env.bak|wp-config.txt|www.conf|nginx.conf|nginx.conf.sample|my.cnf|old.htaccess|a.htpasswd|htpasswd|phpserve.yaml|local.xml",
 		"deploy": "Makefile|GNUmakefile|Rakefile|Gemfile|Gemfile.lock|Vagrantfile|Jenkinsfile|Procfile|Capfile|fabfile.py|Taskfile.yml|build.xml|Dockerfile|dockerfile|DOCKERFILE|Dockerfile.prod|prod.Dockerfile|Containerfile|" +
 			"docker-compose.yml|docker-compose.yaml|docker-compose.prod.yml|docker-compose-dev.yml|compose.yml|compose.yaml|compose.prod.yaml|compose.override.yml|bitbucket-pipelines.yml|azure-pipelines.yml|" +
 			"kubeconfig|main.tf|terraform.tfvars|terraform.tfstate|terraform.tfstate.backup|ansible.cfg|package-lock.json|yarn.lock|pnpm-lock.yaml",
-		"keys":     "server.pem|server.key|oauth-private.key|a.p12|a.pfx|a.jks|a.keystore|a.ppk|a.kdbx|a.ovpn|a.p8|id_rsa|id_rsa.pub|id_rsa.old|id_ed25519|id_ecdsa|id_dsa",
+		"keys":     "server.pem|server.key|oauth-private.key|a.p12|a.pfx|a.jks|a.keystore|a.ppk|a.kdbx|a.ovpn|a.p8|secring.gpg|private.asc|private-key.asc|wallet.dat|id_rsa|id_rsa.pub|id_rsa.old|id_ed25519|id_ecdsa|id_dsa",
 		"projects": "a.iml|a.sublime-workspace|a.code-workspace|sftp-config.json|ftpsync.settings|ws_ftp.ini|WS_FTP.LOG|sitemanager.xml|dwsync.xml|a.mbox",
 		"dots":     ".env|.env.local|.env.bak|.git|.gitignore|.htaccess|.htpasswd|.user.ini|.DS_Store|.dockerignore|.x.php.swp|.#x.php|.x.php.kate-swp|.npmrc|.x.php.Ab12Cd",
 	} {
