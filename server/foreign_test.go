@@ -213,3 +213,30 @@ func TestBrokenSharedMemoryIsReplaced(t *testing.T) {
 	}
 	eventually(t, "the pool serves again", func() bool { return ts.get("/ok.php").body == "ok" })
 }
+
+// Where its parent is stopped, too, nobody hears that the worker has ended.
+func TestStoppedWorkerOfAStoppedZygoteDoesNotSwallowARequest(t *testing.T) {
+	t.Parallel()
+	ts := startServer(t, manager.EngineZygote, map[string]string{"pid.php": `<?php echo strlen(file_get_contents('php://input')), ' ', getmypid();`},
+		func(c *Config) { c.Pools[0].PM, c.Pools[0].MaxChildren = manager.PMStatic, 2 })
+	first := atoi(t, strings.Fields(ts.get("/pid.php").body)[1])
+	ts.idleWorkers(2)
+	for _, pid := range []int{parentOf(t, first), first} {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the process is stopped", func() bool {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			return err == nil && strings.Contains(string(stat), ") T ")
+		})
+	}
+	resp, err := newClient(t).Post(ts.url+"/pid.php", "text/plain", strings.NewReader("body"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var length, pid int
+	if _, err := fmt.Fscan(resp.Body, &length, &pid); err != nil || length != 4 || pid == first {
+		t.Errorf("%d: %d bytes by %d, %v; %d was stopped", resp.StatusCode, length, pid, err, first)
+	}
+}

@@ -48,9 +48,9 @@ func explain(err error, worker *manager.Worker) {
 		select {
 		case <-worker.Done():
 			we.how = worker.ExitText()
-			we.unsent = we.unsent || worker.Untouched()
-		case <-time.After(exitReportWait):
+		case <-time.After(exitReportWait): // its parent may be stopped, too
 		}
+		we.unsent = we.unsent || worker.Untouched()
 	}
 }
 
