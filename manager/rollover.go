@@ -37,6 +37,9 @@ func (p *Pool) rollOver() {
 		}
 	}
 	p.mu.Lock()
+	if failures > 0 {
+		p.failures, p.retryAt = 0, time.Time{}
+	}
 	retired := p.idle
 	p.idle = nil
 	var kill []*Worker

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 )
 
 // spawnEngine starts one php-cgi per worker, each with a socket of its own. The workers do not share an opcache.
@@ -75,10 +74,10 @@ func (s *spawnEngine) spawn(ctx context.Context) (*process, error) {
 	closed := s.closed
 	s.mu.Unlock()
 	if closed { // close did not see it
-		proc.signal(syscall.SIGKILL)
+		ch.end()
 	}
 	s.wg.Go(func() {
-		<-ch.done
+		ch.buried()
 		endStrangers(proc.pid, p.php.Path)
 		out.finish()
 		line.letGo()

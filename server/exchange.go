@@ -23,7 +23,7 @@ type exchange struct {
 	id     string         // request id
 	peer   netip.AddrPort // who is at the other end of the connection
 	client netip.Addr     // who asks: the peer, or whom a trusted proxy names
-	key    netip.Addr     // clientKey of client
+	key    netip.Addr     // peer.Key of client
 	https  bool
 	host   string // host of the request, without port
 	site   *site.Site

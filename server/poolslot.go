@@ -49,7 +49,7 @@ func (s *poolSlot) put(server *Server, pool *manager.Pool) {
 	s.use.Store(use)
 }
 
-// acquire takes a worker for a client (clientKey). A request that waits in the queue of a pool that is replaced goes on to the next.
+// acquire takes a worker for a client (peer.Key). A request that waits in the queue of a pool that is replaced goes on to the next.
 func (s *poolSlot) acquire(ctx context.Context, client netip.Addr) (*manager.Worker, *poolInUse, error) {
 	return s.acquireWith(ctx, client, "", "")
 }

@@ -34,7 +34,7 @@ func ownerOf(dir string) (string, error) {
 	u, err := user.LookupId(strconv.Itoa(uid))
 	var unknown user.UnknownUserIdError
 	switch {
-	case errors.As(err, &unknown):
+	case errors.As(err, &unknown), errors.Is(err, fs.ErrNotExist): // without a list of users nobody has a name
 		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("cannot look up user %d, the owner of %s: %w", uid, dir, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/user"
 	"slices"
@@ -317,7 +318,7 @@ func (p *plan) chooseUser(m *madePool) error {
 		case err == nil:
 			m.config.User, m.planned.userWhy = name, "PHP does not run as root"
 			return nil
-		case !errors.As(err, &unknown): // the next name must not be taken because descriptors are short
+		case !errors.As(err, &unknown) && !errors.Is(err, fs.ErrNotExist): // the next name must not be taken because descriptors are short
 			return fmt.Errorf("cannot look up user %q: %w", name, err)
 		}
 	}

@@ -47,7 +47,7 @@ type settings struct {
 	LogLevel        string   `mapstructure:"log.level"`
 }
 
-// siteSettings are the keys of one one.
+// siteSettings are the keys of one site.
 type siteSettings struct {
 	Hosts            []string `mapstructure:"hosts"`
 	Root             string   `mapstructure:"root"`

@@ -26,7 +26,7 @@ type FPMRecord struct {
 	Script        string        // SCRIPT_FILENAME; empty: no script was found
 	ContentLength int64         // CONTENT_LENGTH
 	Status        int           // of the answer
-	User          string        // see basicAuthUser
+	User          string        // see [BasicAuthUser]
 	Pool          string        // name of the pool
 	WorkerPID     int           // of the PHP that ran the script
 	MasterPID     int           // of phpserve

@@ -11,7 +11,7 @@ import (
 )
 
 // zapToSlog is a zapcore.Core that writes to a slog handler, for certmagic, which logs through zap alone. Its steps
-// (level info) are details here (level debug): the results are logged by tls.go.
+// (level info) are details here (level debug): the results are logged by store.go.
 type zapToSlog struct {
 	handler slog.Handler
 	prefix  string // of keys, from zap.Namespace

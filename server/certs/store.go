@@ -149,7 +149,7 @@ func (s *Store) event(_ context.Context, event string, data map[string]any) erro
 }
 
 // Start begins to obtain the certificates that are not in the storage, and to renew. It does not wait for any: the
-// listeners have to answer the challenges. ctx gives values only; stop ends what is started.
+// listeners have to answer the challenges. ctx gives values only; [Store.Stop] ends what is started.
 func (s *Store) Start(ctx context.Context) error {
 	if s.magic == nil {
 		return nil

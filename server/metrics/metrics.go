@@ -20,7 +20,7 @@ type Metrics struct {
 	bytes                *prometheus.CounterVec
 	inFlight             *prometheus.GaugeVec
 
-	byPool sync.Map // *poolMetrics by the pool's name
+	byPool sync.Map // *Pool by the pool's name
 
 	handshakesDone, handshakesFailed  prometheus.Counter
 	SpooledRequests, SpooledResponses prometheus.Counter

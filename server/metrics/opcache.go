@@ -49,7 +49,7 @@ type Opcache struct {
 // Opcaches remembers what the pools said of their opcaches.
 type Opcaches struct {
 	asking sync.Mutex // one is asked at a time
-	ByPool sync.Map   // opcacheState by the pool's name
+	ByPool sync.Map   // Opcache by the pool's name
 }
 
 // Last is what a pool said last; the zero state if nothing.

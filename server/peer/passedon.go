@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strings"
 )
 
@@ -62,15 +61,4 @@ func proxyField(name string) bool {
 		}
 	}
 	return false
-}
-
-// firstLogin is the first uid that systems give to people; below it are those of services, and above all the one of nobody (login.defs(5)).
-const firstLogin, nobody = 1000, 65534
-
-// SitsHere says whether the process at the other end of a connection within this machine is one of a person who works with phpserve: it
-// has phpserve's own user, or, where that is root, a user who can log in. A web server or a tunnel in front has a user of its own. Where
-// the system does not tell the user, it is so.
-func SitsHere(other, local netip.AddrPort) bool {
-	uid, known := UserOf(other, local)
-	return !known || uid == os.Geteuid() || os.Geteuid() == 0 && uid >= firstLogin && uid != nobody
 }

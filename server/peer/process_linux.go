@@ -1,35 +1,64 @@
 package peer
 
 import (
+	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 )
 
-// UserOf is the user whose process has the other end of a connection within this machine: peer is its address, local ours. It is known for
-// TCP of this network namespace only.
-func UserOf(peer, local netip.AddrPort) (uid int, ok bool) {
+// established is a TCP connection whose both ends are open, in the kernel's tables. Others may have no user any more and show root.
+const established = "01"
+
+// UserOf is the user whose process has the other end of a TCP connection within this machine: other is its address, local ours. The error is
+// errors.ErrUnsupported where the system does not tell, fs.ErrNotExist where there is no such connection, or what kept from looking.
+func UserOf(other, local netip.AddrPort) (uid int, err error) {
+	tables := 0
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, err := os.ReadFile(table)
-		if err != nil {
-			continue
-		}
 		wide := strings.HasSuffix(table, "6")
-		from, to := inTable(peer, wide), inTable(local, wide)
-		for line := range strings.Lines(string(text)) {
-			// sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid ... (proc_net_tcp.txt of the kernel)
-			if f := strings.Fields(line); len(f) > 7 && f[1] == from && f[2] == to {
-				if uid, err := strconv.Atoi(f[7]); err == nil {
-					return uid, true
-				}
-			}
+		uid, err := userIn(table, inTable(other, wide), inTable(local, wide))
+		switch {
+		case err == nil:
+			return uid, nil
+		case !errors.Is(err, fs.ErrNotExist):
+			return 0, err
+		case errors.Is(err, errNoRow):
+			tables++
 		}
 	}
-	return 0, false
+	if tables == 0 {
+		return 0, errors.ErrUnsupported
+	}
+	return 0, errNoRow
+}
+
+// errNoRow is a table without the connection.
+var errNoRow = fmt.Errorf("the kernel knows no such connection: %w", fs.ErrNotExist)
+
+// userIn looks through one table, whose rows are: sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid ... (proc_net_tcp.txt
+// of the kernel).
+func userIn(table, from, to string) (uid int, err error) {
+	f, err := os.Open(table)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	rows := bufio.NewScanner(f)
+	for rows.Scan() {
+		if row := strings.Fields(rows.Text()); len(row) > 7 && row[1] == from && row[2] == to && row[3] == established {
+			return strconv.Atoi(row[7])
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return 0, err
+	}
+	return 0, errNoRow
 }
 
 // inTable is an address as the kernel's tables have it: words of 32 bits in the machine's order.

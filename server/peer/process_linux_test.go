@@ -1,6 +1,8 @@
 package peer
 
 import (
+	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -19,13 +21,18 @@ func TestUserOfAConnectionWithinTheMachine(t *testing.T) {
 			t.Fatal(err)
 		}
 		other, local := netip.MustParseAddrPort(nc.LocalAddr().String()), netip.MustParseAddrPort(l.Addr().String())
-		if uid, ok := UserOf(other, local); !ok || uid != os.Getuid() {
-			t.Errorf("%s: user %d, %v", address, uid, ok)
+		if uid, err := UserOf(other, local); err != nil || uid != os.Getuid() {
+			t.Errorf("%s: user %d, %v", address, uid, err)
+		}
+		if err := nc.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		for _, from := range []netip.AddrPort{other, netip.AddrPortFrom(other.Addr(), 1)} {
+			if _, err := UserOf(from, local); !errors.Is(err, fs.ErrNotExist) || SitsHere(from, local) {
+				t.Errorf("%s: the user of what is no open connection: %v", from, err)
+			}
 		}
 		nc.Close()
 		l.Close()
-		if _, ok := UserOf(netip.AddrPortFrom(other.Addr(), 1), local); ok {
-			t.Errorf("%s: a user of no connection", address)
-		}
 	}
 }

@@ -2,7 +2,10 @@
 
 package peer
 
-import "net/netip"
+import (
+	"errors"
+	"net/netip"
+)
 
-// UserOf is known on Linux only.
-func UserOf(netip.AddrPort, netip.AddrPort) (uid int, ok bool) { return 0, false }
+// UserOf is told on Linux only: elsewhere the error is errors.ErrUnsupported.
+func UserOf(netip.AddrPort, netip.AddrPort) (uid int, err error) { return 0, errors.ErrUnsupported }

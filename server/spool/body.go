@@ -38,7 +38,7 @@ func NewBody() *Body {
 	return b
 }
 
-// Share adds a user. Each calls close once.
+// Share adds a user. Each calls Close once.
 func (b *Body) Share() *Body {
 	b.users.Add(1)
 	return b
@@ -90,7 +90,7 @@ func (s *Spools) Receive(w http.ResponseWriter, client netip.Addr, r *http.Reque
 	return b, err
 }
 
-// read is receive with a body. It leaves a read deadline behind.
+// read is Receive with a body. It leaves a read deadline behind.
 func (s *Spools) read(control *http.ResponseController, client netip.Addr, r *http.Request, limit int64, pause time.Duration) (*Body, error) {
 	if limit == 0 {
 		limit = s.Bodies.limit

@@ -218,7 +218,7 @@ func (s *Response) End(err error) {
 }
 
 // Next waits for data and returns a piece of it, valid until the following call. At the end it returns io.EOF, or the
-// error that end was called with.
+// error that End was called with.
 func (s *Response) Next() ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -281,7 +281,7 @@ func (s *Response) Leave() {
 	s.giveDisk()
 	s.memory.Give(s.client, s.memTaken)
 	s.memTaken = 0
-	// The reader is done with what next gave it, and Write refuses from now on.
+	// The reader is done with what Next gave it, and Write refuses from now on.
 	for _, b := range [][]byte{s.mem, s.spare} {
 		if cap(b) > 0 && cap(b) <= buffer.MaxPooled {
 			b = b[:0]
