@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 
 	"github.com/phpserve/phpserve/internal/patient"
 )
@@ -57,7 +57,7 @@ func TestNoTextOfARunningRequestSteersAScreenOfFPM(t *testing.T) {
 		m.Update(m.fetch())
 		mustShow(t, m, "/route/")
 		press(m, "t")
-		mustBeTame(t, "top", withoutColours(m.View()))
+		mustBeTame(t, "top", withoutColours(m.screen()))
 		mustBeTameDashboard(t, "http://"+admin)
 		eventually(t, "the slow log tells of it", func() bool { return strings.Contains(s.file("slow.log"), "waits") })
 		writeFile(t, filepath.Join(s.dir, "go"), "")

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 )
 
 // TestNoTextOfARunningRequestSteersAScreen: while requests with hostile texts run, what shows running requests shows them tamed: status,
@@ -63,7 +63,7 @@ func TestNoTextOfARunningRequestSteersAScreen(t *testing.T) {
 		m.Update(m.fetch())
 		mustShow(t, m, "/route/")
 		press(m, "t")
-		mustBeTame(t, "top", withoutColours(m.View()))
+		mustBeTame(t, "top", withoutColours(m.screen()))
 
 		mustBeTameDashboard(t, admin[1])
 		eventually(t, "the slow log tells of it", func() bool {

@@ -87,3 +87,26 @@ func openTerminal(t *testing.T) (screen, terminal *os.File) {
 	}
 	return screen, terminal
 }
+
+// TestOnlyTopAsksTheTerminal: a terminal that answers nothing, such as a serial line, gets text only, and nobody waits for its answer.
+func TestOnlyTopAsksTheTerminal(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{
+		"version": {"version"},
+		"help":    {"--help"},
+		"check":   {"check", t.TempDir()},
+		"status":  {"status", "--control=/nonexistent/control.sock"},
+		"fpm -v":  {"fpm", "-v"},
+		"mistake": {"nosuchcommand"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := startInTerminal(t, args...)
+			_ = in.cmd.Wait() // some of them fail
+			in.shows("\n")
+			if text := in.shown.String(); strings.Contains(text, "\x1b") {
+				t.Errorf("the terminal is sent %q", text)
+			}
+		})
+	}
+}

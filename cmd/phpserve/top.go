@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"github.com/spf13/cobra"
 )
 
@@ -40,7 +40,7 @@ func newTopCommand(stdout io.Writer) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = tea.NewProgram(newTopModel(found), tea.WithContext(cmd.Context()), tea.WithAltScreen(), tea.WithOutput(stdout), tea.WithInput(os.Stdin)).Run()
+			_, err = tea.NewProgram(newTopModel(found), tea.WithContext(cmd.Context()), tea.WithOutput(stdout), tea.WithInput(os.Stdin)).Run()
 			return err
 		},
 	}
@@ -184,16 +184,12 @@ func (m *topModel) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.stack = string(msg)
 	case topSaid:
 		m.said = string(msg)
-	case tea.KeyMsg:
-		if len(msg.Runes) < 2 || msg.Paste {
-			return m.key(msg.String(), msg.Runes)
+	case tea.KeyPressMsg:
+		return m.key(msg.String(), msg.Text)
+	case tea.PasteMsg:
+		if m.typing { // elsewhere a pasted text would be taken for commands
+			m.filter += msg.Content
 		}
-		var all []tea.Cmd // keys that came at once
-		for _, r := range msg.Runes {
-			_, cmd := m.key(string(r), []rune{r})
-			all = append(all, cmd)
-		}
-		return m, tea.Batch(all...)
 	}
 	return m, nil
 }
@@ -220,13 +216,13 @@ func (m *topModel) compare(pools topData, now time.Time) {
 	}
 }
 
-// key acts on a key.
-func (m *topModel) key(key string, runes []rune) (tea.Model, tea.Cmd) {
+// key acts on a key; text is what it writes, if anything.
+func (m *topModel) key(key, text string) (tea.Model, tea.Cmd) {
 	if key == "ctrl+c" {
 		return m, tea.Quit
 	}
 	if m.typing {
-		m.typed(key, runes)
+		m.typed(key, text)
 		return m, nil
 	}
 	pid := m.confirm
@@ -257,7 +253,7 @@ func (m *topModel) key(key string, runes []rune) (tea.Model, tea.Cmd) {
 }
 
 // typed takes a key of the filter.
-func (m *topModel) typed(key string, runes []rune) {
+func (m *topModel) typed(key, text string) {
 	switch key {
 	case "enter", "esc":
 		m.typing = false
@@ -266,7 +262,7 @@ func (m *topModel) typed(key string, runes []rune) {
 			m.filter = string(r[:len(r)-1])
 		}
 	default:
-		m.filter += string(runes)
+		m.filter += text
 	}
 }
 

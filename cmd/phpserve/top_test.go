@@ -8,21 +8,28 @@ import (
 	"strings"
 	"testing"
 
-	tea "github.com/charmbracelet/bubbletea"
+	tea "charm.land/bubbletea/v2"
 	"github.com/mattn/go-runewidth"
 )
 
 // press gives the screen a key and does what it asks for in return.
 func press(m *topModel, keys ...string) {
-	known := map[string]tea.KeyType{"up": tea.KeyUp, "down": tea.KeyDown, "enter": tea.KeyEnter, "esc": tea.KeyEsc, "backspace": tea.KeyBackspace}
+	known := map[string]rune{"up": tea.KeyUp, "down": tea.KeyDown, "enter": tea.KeyEnter, "esc": tea.KeyEsc, "backspace": tea.KeyBackspace}
 	for _, key := range keys {
-		msg := tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune(key)}
-		if kind, ok := known[key]; ok {
-			msg = tea.KeyMsg{Type: kind}
+		if code, ok := known[key]; ok {
+			pressKey(m, tea.Key{Code: code})
+			continue
 		}
-		if _, cmd := m.Update(msg); cmd != nil {
-			m.Update(cmd())
+		for _, r := range key {
+			pressKey(m, tea.Key{Code: r, Text: string(r)})
 		}
+	}
+}
+
+// pressKey is one key.
+func pressKey(m *topModel, key tea.Key) {
+	if _, cmd := m.Update(tea.KeyPressMsg(key)); cmd != nil {
+		m.Update(cmd())
 	}
 }
 
@@ -30,7 +37,7 @@ func press(m *topModel, keys ...string) {
 func mustShow(t *testing.T, m *topModel, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
-		if view := m.View(); !strings.Contains(view, text) {
+		if view := m.screen(); !strings.Contains(view, text) {
 			t.Errorf("no %q in\n%s", text, view)
 		}
 	}
@@ -47,10 +54,10 @@ func TestTopOfARunningPHPServe(t *testing.T) {
 	mustShow(t, m, "other            ondemand", "www              static ", "GET /pretty/waits.php", "GET /pretty/computes.php", " Idle ")
 	press(m, "/", "waits", "enter", "down", "t")
 	mustShow(t, m, "filter: waits", "Shop::query() ", "/waits.php:4", "{main}")
-	if view := m.View(); strings.Contains(view, "computes.php") {
+	if view := m.screen(); strings.Contains(view, "computes.php") {
 		t.Errorf("the filter lets through what it should not\n%s", view)
 	}
-	if lines := strings.Split(m.View(), "\n"); len(lines) != 30 {
+	if lines := strings.Split(m.screen(), "\n"); len(lines) != 30 {
 		t.Errorf("the screen has %d lines, the terminal 30", len(lines))
 	}
 	press(m, "esc")
@@ -86,7 +93,7 @@ func TestTopSurvivesWhatItShows(t *testing.T) {
 			{PID: 2, State: "Idle", Memory: 64 << 20, CPU: 99.5, Requests: 7},
 			{PID: 3, State: "Running", Micros: 9_000_000},
 		}}})
-		for line := range strings.SplitSeq(m.View(), "\n") {
+		for line := range strings.SplitSeq(m.screen(), "\n") {
 			if strings.ContainsAny(line, "\033\r\a\u202e") {
 				t.Errorf("the line can steer the terminal: %q", line)
 			}

@@ -6,12 +6,20 @@ import (
 	"strings"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/mattn/go-runewidth"
 	"github.com/phpserve/phpserve/linelog"
 )
 
 // View implements tea.Model.
-func (m *topModel) View() string {
+func (m *topModel) View() tea.View {
+	view := tea.NewView(m.screen())
+	view.AltScreen = true
+	return view
+}
+
+// screen is the text that fills the terminal.
+func (m *topModel) screen() string {
 	var lines []string
 	add := func(format string, args ...any) { lines = append(lines, m.fit(fmt.Sprintf(format, args...))) }
 	add("%-16s %-9s %7s %6s %6s %8s %9s %6s %9s", "POOL", "PM", "REQ/S", "ACTIVE", "IDLE", "WAITING", "REQUESTS", "SLOW", "MAX REACHED")
