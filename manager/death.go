@@ -3,7 +3,6 @@ package manager
 import (
 	"fmt"
 	"slices"
-	"syscall"
 	"time"
 )
 
@@ -32,7 +31,7 @@ func (p *Pool) watch(w *Worker) {
 				start.looks.Stop()
 			}
 			if kill {
-				w.proc.signal(syscall.SIGKILL)
+				w.sendKill()
 			}
 		}
 	}
@@ -52,16 +51,16 @@ func (p *Pool) unattachedAt(at *endpoint) int {
 // buried takes a dead worker out of the pool and has it replaced.
 func (p *Pool) buried(w *Worker) {
 	p.mu.Lock()
-	was, cause, running := w.state, w.killCause, w.request
-	p.stats.EndedBy[w.endReason()]++
-	stops := p.closed
-	if was != StateStopping && was != StateKilled && !stops { // else it was counted when its end was decided
+	state, end := w.state, w.howItEnded()
+	end.stops = p.closed
+	p.stats.EndedBy[end.reason]++
+	if state != StateStopping && state != StateKilled && !end.stops { // else it was counted when its end was decided
 		p.toReplace++
 	}
 	w.transition(StateDead)
 	delete(p.workers, w.proc.pid)
 	p.stats.Ended++
-	if was == StateIdle {
+	if state == StateIdle {
 		p.idle = slices.DeleteFunc(p.idle, func(o *Worker) bool { return o == w })
 	}
 	// Its greeting, or one of those that wait at the same place, may have nobody left to answer.
@@ -78,33 +77,18 @@ func (p *Pool) buried(w *Worker) {
 		spare.cancel()
 	}
 	switch {
-	case was == StateIdle:
+	case state == StateIdle:
 		conn.Close()
 	case conn != nil:
 		// Whoever reads there gets what the worker has sent and then its end, also where a program that the script left in
 		// the background has inherited the connection.
 		conn.HangUp()
 	}
-	if was == StateKilled && w.proc.status.signal != "" && w.proc.status.signal != "SIGKILL" {
-		was, cause = StateBusy, "" // it was quicker than our own signal: its end is why its connection broke
-	}
-	age := time.Since(w.proc.started).Round(time.Millisecond)
-	if was == StateStopping || cause == causeStops {
-		w.log.Debug("worker ended", "how", w.proc.status.String(), "age", age, "surplus", w.surplus, "stops", stops)
-	} else {
-		attrs := []any{"how", w.proc.status.String(), "age", age, "while", was.String()}
-		if cause != "" {
-			attrs = append(attrs, "cause", cause)
-		}
-		if running.Script != "" {
-			attrs = append(attrs, "script", running.Script, "method", running.Method, "uri", running.URI, "request_id", running.ID)
-		}
-		w.log.Warn("worker ended", attrs...)
-	}
-	if was == StateStarting || was == StateKilled && w.conn == nil && w.requests == 0 {
+	w.logEnd(end)
+	if state == StateStarting || state == StateKilled && w.conn == nil && w.requests == 0 {
 		p.badFork(w)
 	}
-	if was == StateStarting {
+	if state == StateStarting {
 		err := fmt.Errorf("[pool %s] a worker %s before it could serve%s", p.cfg.Name, w.proc.status, w.proc.said)
 		if p.kind == EngineSpawn && w.proc.output.mute {
 			err = unheardError{err}
@@ -113,6 +97,23 @@ func (p *Pool) buried(w *Worker) {
 	}
 	p.announce()
 	p.poke()
+}
+
+// logEnd logs how a worker ended: what was asked of it, or is lost with nothing, only for those who look for it.
+func (w *Worker) logEnd(end ending) {
+	age := time.Since(w.proc.started).Round(time.Millisecond)
+	if end.was == StateStopping || w.killCause == causeStops {
+		w.log.Debug("worker ended", "how", w.proc.status.String(), "age", age, "surplus", w.surplus, "stops", end.stops)
+		return
+	}
+	attrs := []any{"how", w.proc.status.String(), "age", age, "while", end.was.String()}
+	if end.cause != "" {
+		attrs = append(attrs, "cause", end.cause)
+	}
+	if r := end.running; r.Script != "" {
+		attrs = append(attrs, "script", r.Script, "method", r.Method, "uri", r.URI, "request_id", r.ID)
+	}
+	w.log.Warn("worker ended", attrs...)
 }
 
 // badForks is how many workers may end one after another before they can serve until their zygote is replaced.

@@ -116,6 +116,17 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
+// isEnding says whether the process has ended or is about to: nothing that is sent to it any more decides how. A process is marked as
+// ending before its connections close, so that whoever was told by one knows. False where the system does not tell.
+func (p *process) isEnding() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return isEnding(p.pid)
+	}
+}
+
 // exitStatus tells how a process ended.
 type exitStatus struct {
 	known    bool   // false: it was nobody's child when it ended

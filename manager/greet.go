@@ -182,7 +182,7 @@ func (p *Pool) greetingFailed(w *Worker, err error) {
 	kill := victim.unattached() && victim.markKilled(err.Error())
 	p.mu.Unlock()
 	if kill {
-		victim.proc.signal(syscall.SIGKILL)
+		victim.sendKill()
 	}
 	p.nudge()
 	p.startFailed(fmt.Errorf("[pool %s] %w", p.cfg.Name, err))

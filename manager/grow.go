@@ -166,7 +166,7 @@ func (p *Pool) startWorker() {
 	w.log.Debug("worker started", "replaces", replaces)
 	p.wg.Go(func() { p.watch(w) })
 	if stops {
-		w.proc.signal(syscall.SIGKILL)
+		w.sendKill()
 		if early {
 			a.conn.Close()
 		}

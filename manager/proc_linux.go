@@ -101,6 +101,21 @@ func isRunnable(pid int) bool {
 	return err == nil && fields[0] == "R"
 }
 
+// isEnding says whether a process has ended, buried or not, or is ending: the kernel sets that mark before it closes the process's files
+// (kernel/exit.c:do_exit).
+func isEnding(pid int) bool {
+	const (
+		flags   = 6   // of proc_pid_stat(5)
+		exiting = 0x4 // PF_EXITING of the kernel's include/linux/sched.h
+	)
+	fields, err := statOf(pid)
+	if err != nil || len(fields) <= flags {
+		return isGone(err) && !processExists(pid) // else it is hidden
+	}
+	n, err := strconv.ParseUint(fields[flags], 10, 64)
+	return fields[0] == "Z" || fields[0] == "X" || err == nil && n&exiting != 0
+}
+
 // statOf are the fields of a process from the third on, its state: proc_pid_stat(5).
 func statOf(pid int) ([]string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

@@ -18,6 +18,8 @@ func isStopped(int) (bool, error) { return false, errors.ErrUnsupported }
 
 func isRunnable(int) bool { return false }
 
+func isEnding(int) bool { return false }
+
 // checkDropped is not asked here: late drops need Linux.
 func checkDropped(int, *credential) error { return nil }
 

@@ -54,6 +54,8 @@ func isStopped(int) (bool, error) { return false, errors.ErrUnsupported }
 
 func isRunnable(int) bool { return false }
 
+func isEnding(int) bool { return false }
+
 func checkDropped(int, *credential) error { return nil }
 
 func exitStatusOf(ps *os.ProcessState) exitStatus {

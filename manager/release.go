@@ -3,7 +3,6 @@ package manager
 import (
 	"net/netip"
 	"runtime"
-	"syscall"
 	"time"
 )
 
@@ -66,8 +65,8 @@ func (w *Worker) Release(o Outcome) {
 		p.mu.Unlock()
 		conn.Close()
 		if kill {
-			// The kernel may not have told its parent yet that it is gone; whatever it is, it ends now.
-			w.proc.signal(syscall.SIGKILL)
+			// Mostly it is gone and its parent has not told yet; whatever it is, it ends now.
+			w.sendKill()
 		}
 		p.nudge()
 	default:
@@ -85,10 +84,10 @@ func (w *Worker) hasHeirs() bool {
 // expire kills a worker that still runs the request whose client left: the last of served.
 func (w *Worker) expire(served int) {
 	w.pool.mu.Lock()
-	kill := w.state == StateDetached && w.requests == served && w.markKilled("request_terminate_timeout, behind a client that left")
+	kill := w.state == StateDetached && w.requests == served && w.markKilled(causeTimeout+", behind a client that left")
 	w.pool.mu.Unlock()
 	if kill {
-		w.proc.signal(syscall.SIGKILL)
+		w.sendKill()
 	}
 }
 

@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"syscall"
 	"time"
 )
 
@@ -53,7 +52,7 @@ func (p *Pool) rollOver() {
 	}
 	p.mu.Unlock()
 	for _, w := range kill {
-		w.proc.signal(syscall.SIGKILL)
+		w.sendKill()
 	}
 	for _, w := range retired {
 		p.end(w)

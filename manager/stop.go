@@ -2,7 +2,6 @@ package manager
 
 import (
 	"context"
-	"syscall"
 	"time"
 )
 
@@ -95,7 +94,7 @@ func (p *Pool) drain(ctx context.Context) {
 		}
 		p.mu.Unlock()
 		for _, w := range kill {
-			w.proc.signal(syscall.SIGKILL)
+			w.sendKill()
 		}
 		if left == 0 {
 			return
@@ -122,6 +121,6 @@ func (p *Pool) killAll() {
 	}
 	p.mu.Unlock()
 	for _, w := range kill {
-		w.proc.signal(syscall.SIGKILL)
+		w.sendKill()
 	}
 }

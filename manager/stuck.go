@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"syscall"
 	"time"
 )
 
@@ -44,7 +43,7 @@ func (p *Pool) endStuck() {
 		p.mu.Unlock()
 		if kill {
 			s.w.log.Warn("a worker has not read its request and is ended; another gets it", "waited", s.waits.Round(time.Millisecond))
-			s.w.proc.signal(syscall.SIGKILL)
+			s.w.sendKill()
 		}
 	}
 }

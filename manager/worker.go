@@ -81,12 +81,15 @@ type Worker struct {
 	requests  int // served so far
 	limit     int // pm.max_requests with its jitter; 0: none
 	killCause string
-	surplus   bool // ended because there were too many
-	account   accounting
-	slowTimer *time.Timer // of request_slowlog_timeout
-	untouched bool        // it was killed before it had read a byte of its request
-	runs      bool        // it has been seen to run its request
-	client    netip.Addr  // whom it serves, as AcquireFor had it; still when its connection was given up
+	// killedWhile is the state before killed, and killSent says that the process was alive when it was sent SIGKILL.
+	killedWhile State
+	killSent    bool
+	surplus     bool // ended because there were too many
+	account     accounting
+	slowTimer   *time.Timer // of request_slowlog_timeout
+	untouched   bool        // it was killed before it had read a byte of its request
+	runs        bool        // it has been seen to run its request
+	client      netip.Addr  // whom it serves, as AcquireFor had it; still when its connection was given up
 
 	heirs     *heirs // what its scripts left; nil: the system does not tell
 	inherited uint64 // of orphans.count, when its connection was new
@@ -185,11 +188,21 @@ func (w *Worker) Kill(cause string) {
 	kill := w.markKilled(cause)
 	w.pool.mu.Unlock()
 	if kill {
-		w.proc.signal(syscall.SIGKILL)
+		w.sendKill()
 	}
 }
 
-// markKilled makes the state killed and says whether the process is now to be sent SIGKILL. Pool.mu must be held.
+// sendKill ends the process of a worker that has been marked as killed.
+func (w *Worker) sendKill() {
+	if !w.proc.isEnding() {
+		w.pool.mu.Lock()
+		w.killSent = true
+		w.pool.mu.Unlock()
+	}
+	w.proc.signal(syscall.SIGKILL)
+}
+
+// markKilled makes the state killed and says whether the caller is now to call sendKill. Pool.mu must be held.
 func (w *Worker) markKilled(cause string) bool {
 	switch w.state {
 	case StateKilled, StateDead:
@@ -198,6 +211,7 @@ func (w *Worker) markKilled(cause string) bool {
 	default:
 		w.pool.toReplace++
 	}
+	w.killedWhile = w.state
 	w.transition(StateKilled)
 	w.killCause = cause
 	return true
