@@ -20,20 +20,25 @@ type deserted struct {
 	conn     *fastcgi.Conn
 	worker   *manager.Worker
 	messages messageBuffer
-	deadline time.Time   // by request_terminate_timeout; zero: none
-	body     *spool.Body // its own share
-	log      func(messages []string)
+	deadline time.Time // by request_terminate_timeout; zero: none
+	// trackFinished is request_terminate_timeout_track_finished.
+	trackFinished bool
+	body          *spool.Body // its own share
+	log           func(messages []string)
 }
 
-// listen hears a script to its end, or until it has written output for a while, and gives the worker back.
+// listen hears a script to its end, or until it has written output for a while, and gives the worker back. After
+// fastcgi_finish_request() its output is nobody's, as with php-fpm, and does not end it.
 func (d *deserted) listen() {
+	var timer *time.Timer
 	if !d.deadline.IsZero() {
-		defer time.AfterFunc(time.Until(d.deadline), func() {
+		timer = time.AfterFunc(time.Until(d.deadline), func() {
 			d.worker.Kill("request_terminate_timeout, behind a client that left")
-		}).Stop()
+		})
+		defer timer.Stop()
 	}
 	outcome := manager.Done
-	writes := false
+	writes, finished := false, false
 	for {
 		rec, err := d.conn.Next()
 		if err != nil {
@@ -42,19 +47,20 @@ func (d *deserted) listen() {
 			}
 			break
 		}
-		if rec.Type == fastcgi.TypeStderr {
-			said, signals := d.messages.add(rec.Content, d.conn.Buffered())
-			if signals.peak > 0 {
-				d.worker.Peak(signals.peak)
+		if rec.Type == fastcgi.TypeStderr && d.hear(rec.Content) && !finished {
+			finished = true
+			d.worker.Finishing()
+			d.patience(time.Time{})
+			if timer != nil && !d.trackFinished {
+				timer.Stop()
 			}
-			d.log(said)
 		}
-		if rec.Type == fastcgi.TypeStdout && !writes {
+		if rec.Type == fastcgi.TypeStdout && !writes && !finished {
 			writes = true
-			_ = d.conn.NetConn().SetReadDeadline(time.Now().Add(desertedOutput)) // an error is its end, which Next tells
+			d.patience(time.Now().Add(desertedOutput))
 		}
 		if rec.Type == fastcgi.TypeEndRequest {
-			_ = d.conn.NetConn().SetReadDeadline(time.Time{}) // as above
+			d.patience(time.Time{})
 			break
 		}
 	}
@@ -64,4 +70,19 @@ func (d *deserted) listen() {
 	}
 	d.worker.Release(outcome)
 	d.body.Close()
+}
+
+// hear logs what the script says, and tells whether it has called fastcgi_finish_request().
+func (d *deserted) hear(content []byte) (finish bool) {
+	said, signals := d.messages.add(content, d.conn.Buffered())
+	if signals.peak > 0 {
+		d.worker.Peak(signals.peak)
+	}
+	d.log(said)
+	return signals.finish
+}
+
+// patience is until when the script's next record is waited for; the zero time: for ever.
+func (d *deserted) patience(until time.Time) {
+	_ = d.conn.NetConn().SetReadDeadline(until) // an error is the connection's end, which Next tells
 }

@@ -82,7 +82,7 @@ func (s *Server) relayOnce(x *exchange, r *http.Request, worker *manager.Worker,
 	raw := rawBuffers.Get().(*[]byte)
 	y := &relay{
 		s: s, x: x, r: r, worker: worker, conn: worker.Conn().(*fastcgi.Conn), messages: messageBuffer{token: pool.token}, raw: (*raw)[:0],
-		body: in.Share(), deadline: begun.Deadline,
+		body: in.Share(), deadline: begun.Deadline, trackFinished: pool.trackFinished,
 	}
 	defer func() {
 		y.keepOnly(0)

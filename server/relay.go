@@ -38,10 +38,12 @@ type relay struct {
 	said     string // the beginning of FCGI_STDERR, for the error page
 
 	deadline time.Time // by request_terminate_timeout; zero: none
-	timedOut atomic.Bool
-	timer    *time.Timer
-	abort    aborter
-	started  time.Time
+	// trackFinished is request_terminate_timeout_track_finished.
+	trackFinished bool
+	timedOut      atomic.Bool
+	timer         *time.Timer
+	abort         aborter
+	started       time.Time
 
 	gatherUntil time.Time // when streaming begins at the latest; zero before the head is there
 }
@@ -223,7 +225,7 @@ func (y *relay) desert() {
 	}
 	x := &exchange{pool: y.x.pool, pid: y.x.pid, script: y.x.script, id: y.x.id} // y.x is the handler's
 	d := &deserted{
-		conn: y.conn, worker: y.worker, messages: y.messages, deadline: y.deadline, body: y.body,
+		conn: y.conn, worker: y.worker, messages: y.messages, deadline: y.deadline, trackFinished: y.trackFinished, body: y.body,
 		log: func(messages []string) { logPHP(y.s.log, x, messages) },
 	}
 	y.s.tails.Go(d.listen)

@@ -69,7 +69,7 @@ func (q *responderRequest) desert(conn *fastcgi.Conn, body *spool.Body, deadline
 		q.timer.Stop()
 	}
 	d := &deserted{
-		conn: conn, worker: q.worker, messages: q.messages, deadline: deadline, body: body, log: q.logMessages,
+		conn: conn, worker: q.worker, messages: q.messages, deadline: deadline, trackFinished: q.pool.trackFinished, body: body, log: q.logMessages,
 	}
 	q.p.s.tails.Go(d.listen)
 }

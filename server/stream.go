@@ -109,11 +109,11 @@ func (y *relay) tail(out *spool.Response, err error) {
 	y.release(manager.Done)
 }
 
-// detach lets a script go on after its response: neither the client nor request_terminate_timeout ends it
-// (request_terminate_timeout_track_finished of php-fpm is off).
+// detach lets a script go on after its response: the client does not end it any more, nor does request_terminate_timeout unless
+// request_terminate_timeout_track_finished has it hold on.
 func (y *relay) detach() {
 	y.abort.disarm()
-	if y.timer != nil {
+	if y.timer != nil && !y.trackFinished {
 		y.timer.Stop()
 	}
 }
