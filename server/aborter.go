@@ -8,17 +8,19 @@ import (
 	"github.com/phpserve/phpserve/fastcgi"
 )
 
-// aborter breaks a connection out of its read when the client has gone.
+// aborter breaks a connection out of its read when nobody waits for the response any more: the client has gone, or phpserve ends.
 type aborter struct {
 	mu   sync.Mutex
 	conn *fastcgi.Conn
 	off  bool
 	hit  bool
+	why  func() error // of the hit
 	stop func() bool
 }
 
 func (a *aborter) arm(ctx context.Context, conn *fastcgi.Conn) {
 	a.conn = conn
+	a.why = func() error { return whyOver(ctx) }
 	a.stop = context.AfterFunc(ctx, a.fire)
 }
 

@@ -38,6 +38,7 @@ type exchange struct {
 	status int
 	bytes  int64
 	err    error // why the answer is an error, if it is
+	broken bool  // a part of the response could not be sent
 
 	// Of a request that reached PHP.
 	pool   string
@@ -67,6 +68,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 	}
 	n, err := x.ResponseWriter.Write(p)
 	x.bytes += int64(n)
+	x.broken = x.broken || err != nil
 	return n, err
 }
 
@@ -91,6 +93,7 @@ func (x *exchange) ReadFrom(r io.Reader) (total int64, err error) {
 			break // the end of the file, or of the client
 		}
 	}
+	x.broken = x.broken || err != nil
 	return total, err
 }
 

@@ -87,7 +87,7 @@ func judge(err error) verdict {
 			status: http.StatusServiceUnavailable, retryAfter: 5, summary: "No worker became free in time.",
 			hint: "pm.max_children is the number of workers, queue.timeout how long a request may wait for one. If workers cannot start, the log says why.",
 		}
-	case errors.Is(err, manager.ErrPoolClosed):
+	case errors.Is(err, manager.ErrPoolClosed), errors.Is(err, errCutOff):
 		return verdict{status: http.StatusServiceUnavailable, retryAfter: 5, summary: "The server is being stopped."}
 	case errors.Is(err, errScript):
 		return verdict{

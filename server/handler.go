@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"math/rand/v2"
@@ -26,6 +27,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if x.watch != nil && !x.watch.Begin(r.Body != http.NoBody) {
 		panic(http.ErrAbortHandler) // the connection has just been closed to make room
 	}
+	s.handlers.begin()
+	defer s.handlers.end()
 	defer func() { // also when a handler panics
 		x.end(r)
 		if x.status == 0 {
@@ -34,6 +37,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		entry := x.entry()
 		s.access.Write(&entry, r)
 		x.observe()
+		if (x.err != nil || x.broken) && context.Cause(r.Context()) == errCutOff {
+			s.handlers.cut.Add(1)
+		}
 	}()
 	// Transfer-Encoding next to Content-Length must end the connection (RFC 9112 §6.1), because a proxy in front may have
 	// seen the body end elsewhere; net/http keeps from us whether there was a Content-Length. So must Transfer-Encoding in

@@ -47,7 +47,7 @@ func (s *Server) runPHP(x *exchange, r *http.Request, t *site.Target) error {
 		x.queueTime += time.Since(queued)
 		if err != nil {
 			if errors.Is(err, context.Canceled) {
-				err = errClientGone
+				err = whyOver(r.Context())
 			}
 			return err
 		}

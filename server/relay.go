@@ -204,7 +204,7 @@ func (y *relay) readError(err error) error { return failureOf(err, y.timedOut.Lo
 // fail gives the worker back after an error and completes the error with how the worker ended.
 func (y *relay) fail(err error) error {
 	outcome := manager.Broken
-	if errors.Is(err, errClientGone) {
+	if isOver(err) {
 		if y.sent {
 			y.desert()
 			return err

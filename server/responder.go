@@ -202,7 +202,7 @@ func (p *responder) accept() {
 		p.serving.Add(1)
 		r := fastcgi.NewResponder(c)
 		r.Share(paramMemory{&p.s.spools.Memory})
-		go p.serve(c, r)
+		go p.serve(p.s.requests, c, r)
 	}
 }
 
@@ -219,7 +219,7 @@ func (p *responder) allowed(nc net.Conn) (who string, ok bool) {
 
 // serve runs the requests of one connection, one after another. It has a share of p.serving, until it ends or the connection
 // goes on without it.
-func (p *responder) serve(c *responderConn, r *fastcgi.Responder) {
+func (p *responder) serve(ctx context.Context, c *responderConn, r *fastcgi.Responder) {
 	peer := peerOf(c)
 	for {
 		in, err := r.Accept()
@@ -233,9 +233,9 @@ func (p *responder) serve(c *responderConn, r *fastcgi.Responder) {
 		q := &responderRequest{p: p, target: p.target.Load(), in: in, peer: peer}
 		q.release = func() {
 			p.s.tails.Add(1)
-			go p.next(c, r, in) // which takes over the share
+			go p.next(ctx, c, r, in) // which takes over the share
 		}
-		q.run()
+		q.run(ctx)
 		if q.released {
 			p.s.tails.Done()
 			return
@@ -248,9 +248,9 @@ func (p *responder) serve(c *responderConn, r *fastcgi.Responder) {
 }
 
 // next goes on with a connection whose last request's script still runs.
-func (p *responder) next(c *responderConn, r *fastcgi.Responder, last *fastcgi.Incoming) {
+func (p *responder) next(ctx context.Context, c *responderConn, r *fastcgi.Responder, last *fastcgi.Incoming) {
 	if p.setBusy(c, false) && last.KeepConn {
-		p.serve(c, r)
+		p.serve(ctx, c, r)
 	} else {
 		p.end(c, r)
 	}

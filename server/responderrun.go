@@ -52,7 +52,7 @@ type responderRequest struct {
 }
 
 // run answers one request.
-func (q *responderRequest) run() {
+func (q *responderRequest) run(ctx context.Context) {
 	params, err := decodeFPMParams(q.in.Params)
 	if err != nil {
 		q.target.log.Warn("connection closed: not FastCGI", "listen", q.target.cfg.Listen, "error", err)
@@ -61,9 +61,13 @@ func (q *responderRequest) run() {
 	}
 	q.params, q.method = params, params.get("REQUEST_METHOD")
 	q.count()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	err = q.answer(ctx, cancel)
+	if err != nil && !q.released && context.Cause(ctx) == errCutOff {
+		err = errCutOff
+		q.p.s.handlers.cut.Add(1)
+	}
 	defer q.logAccess()
 	defer q.observe()
 	if q.released {
@@ -113,7 +117,7 @@ func (q *responderRequest) answer(ctx context.Context, cancel context.CancelFunc
 		worker, pool, err := q.target.php.acquireWith(ctx, q.client(), q.params.get("PHP_VALUE"), q.params.get("PHP_ADMIN_VALUE"))
 		if err != nil {
 			if errors.Is(err, context.Canceled) {
-				err = errClientGone
+				err = whyOver(ctx)
 			}
 			return err
 		}
@@ -157,7 +161,9 @@ func (q *responderRequest) plain(status int, reason, text string) error {
 // it is. An error says that there is nobody to answer.
 func (q *responderRequest) fail(err error) error {
 	v := judge(err)
-	q.trace.status = v.status
+	if err != errCutOff || !q.begun || q.trace.status == 0 { // else that which is out is what the web server got
+		q.trace.status = v.status
+	}
 	if v.status != statusClientGone {
 		q.target.log.Error("request failed", "status", v.status, "error", err, "method", q.method, "script", q.script.Filename)
 	}
@@ -276,7 +282,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 		err = failureOf(err, q.timedOut.Load(), &abort)
 	}
 	abort.disarm()
-	if errors.Is(err, errClientGone) && sent {
+	if isOver(err) && sent {
 		q.desert(conn, share, begun.Deadline)
 		return err
 	}
@@ -287,7 +293,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	switch {
 	case err == nil && conn.Reusable():
 		worker.Release(manager.Done)
-	case err == nil || errors.Is(err, errClientGone):
+	case err == nil || isOver(err):
 		worker.Release(manager.Aborted)
 	default:
 		worker.Release(manager.Broken)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log"
@@ -45,6 +46,7 @@ func (s *Server) serveHTTP(l net.Listener, maxHeader int) {
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		BaseContext:       func(net.Listener) context.Context { return s.requests },
 		ConnContext:       accept.WithConn,
 		ConnState:         accept.ConnState,
 		// OPTIONS * is answered, and logged, by our own handler.

@@ -74,6 +74,10 @@ type Server struct {
 	running   context.Context // ends when Stop no longer waits
 	cancel    context.CancelFunc
 
+	requests context.Context // above those of all requests; its end cuts them off
+	cutOff   context.CancelCauseFunc
+	handlers *handlers
+
 	reloads    context.Context // ends when Stop begins
 	endReloads context.CancelFunc
 }
@@ -98,6 +102,8 @@ func New(cfg Config, php map[string]*manager.PHP, version string, logger *slog.L
 	s.emergency.set(cfg.EmergencyRestartThreshold, cfg.EmergencyRestartInterval)
 	s.reloads, s.endReloads = context.WithCancel(context.Background())
 	s.running, s.cancel = context.WithCancel(context.Background())
+	s.requests, s.cutOff = context.WithCancelCause(context.Background())
+	s.handlers = newHandlers()
 	s.spools = spool.New(s.cfg.spoolConfig())
 	if cfg.Admin != "" {
 		s.log = slog.New(&recentHandler{Handler: logger.Handler(), to: &s.recent})
@@ -321,24 +327,24 @@ func (s *Server) Reopen() error {
 	return errors.Join(errs...)
 }
 
-// Stop stops accepting, lets running requests finish until ctx ends, and then ends everything.
+// Stop stops accepting, lets running requests finish until ctx ends, cuts off those that are left, and then ends everything.
 func (s *Server) Stop(ctx context.Context) {
 	s.admin.unready()
 	s.endReloads()
 	s.reloading.Lock() // one that is under way gives up
 	s.stopped = true
 	s.reloading.Unlock()
-	defer context.AfterFunc(ctx, s.cancel)()
+	closeNow, done := s.cutOffWith(ctx)
 	var closing sync.WaitGroup
 	for _, h := range s.http {
 		closing.Go(func() {
-			if err := h.Shutdown(ctx); err != nil {
+			if err := h.Shutdown(closeNow); err != nil {
 				h.Close()
 			}
 		})
 	}
 	for _, p := range s.responders {
-		closing.Go(func() { p.stop(ctx) })
+		closing.Go(func() { p.stop(closeNow) })
 	}
 	if len(s.http) == 0 {
 		for _, l := range s.listeners {
@@ -354,11 +360,22 @@ func (s *Server) Stop(ctx context.Context) {
 	}
 	pools.Wait()
 	s.retiring.Wait()
+	done()
+	s.handlers.wait()
 	s.tails.Wait()
 	s.tls.Stop()
 	for _, site := range s.all {
 		site.Root.Close()
 	}
+	if n := s.handlers.cut.Swap(0); n > 0 {
+		s.log.Error("running requests were cut off: the time that they had to end was over", "requests", n)
+	}
+	s.closeAccessLogs()
+	s.admin.stop()
+}
+
+// closeAccessLogs writes what is left of them.
+func (s *Server) closeAccessLogs() {
 	for _, p := range s.responders {
 		if t := p.target.Load(); t != nil {
 			if err := t.access.Close(); err != nil {
@@ -369,7 +386,6 @@ func (s *Server) Stop(ctx context.Context) {
 	if err := s.access.Close(); err != nil {
 		s.log.Error("cannot close the access log", "error", err)
 	}
-	s.admin.stop()
 }
 
 // canceled is a context for stopping without waiting.

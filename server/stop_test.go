@@ -176,9 +176,10 @@ func TestProcessControlTimeoutEndsWhatRunsLonger(t *testing.T) {
 			t.Errorf("it was ended after %v already", d)
 		}
 		c.exit()
-		if text := c.access.String(); !hasLine(text, "GET /sleep.php") {
-			t.Errorf("no access line of the request that was ended in:\n%s", text)
+		if text := c.access.String(); !hasLine(text, "GET /sleep.php", `" 503 `) {
+			t.Errorf("no access line with 503 of the request that was ended in:\n%s", text)
 		}
+		c.log.waitForLine(t, "running requests were cut off", "requests=1")
 	})
 }
 
@@ -197,12 +198,13 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 		c.log.waitFor(t, "to_end_at_once") // a second signal in the first half second is taken for the first one
 		sendSignal(t, c.cmd.Process.Pid, syscall.SIGTERM)
 		c.exit()
-		if a := <-slow; a.err == nil && a.StatusCode < 500 {
+		if a := <-slow; a.err == nil && a.StatusCode != http.StatusServiceUnavailable {
 			t.Errorf("the request that was ended got %v", a.Response)
 		}
-		if text := c.access.String(); !hasLine(text, "GET /sleep.php") {
-			t.Errorf("no access line of the request that was ended in:\n%s", text)
+		if text := c.access.String(); !hasLine(text, "GET /sleep.php", `" 503 `) {
+			t.Errorf("no access line with 503 of the request that was ended in:\n%s", text)
 		}
+		c.log.waitForLine(t, "running requests were cut off", "requests=1")
 	})
 }
 

@@ -29,8 +29,8 @@ func failureOf(err error, timedOut bool, abort *aborter) error {
 	switch {
 	case timedOut:
 		return errTerminated
-	case abort.hitNow():
-		return errClientGone
+	case abort.hitNow() || abort.why() == errCutOff: // also where the end of the worker came first
+		return abort.why()
 	}
 	if protocol, ok := errors.AsType[*fastcgi.ProtocolError](err); ok && !protocol.Foreign {
 		return err // the worker did not die, and another would hardly do better

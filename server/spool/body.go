@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -101,7 +102,9 @@ func (s *Spools) read(control *http.ResponseController, client netip.Addr, r *ht
 	case r.ContentLength > s.cfg.Memory && !s.Bodies.room(client, r.ContentLength):
 		return nil, ErrBodiesFull
 	}
-	in := &pausingReader{r: r.Body, control: control, pause: pause, left: limit, start: time.Now()}
+	in := &pausingReader{r: r.Body, control: control, pause: pause, left: limit, start: time.Now(), over: r.Context().Done()}
+	// A read that waits is to end with its request, also where the connection does not.
+	defer context.AfterFunc(r.Context(), func() { _ = control.SetReadDeadline(time.Unix(1, 0)) })()
 	b := NewBody()
 	if err := s.Fill(b, in, r.ContentLength, client); err != nil {
 		b.Close()
@@ -208,10 +211,16 @@ type pausingReader struct {
 	left    int64 // 0 at the beginning: no limit; then counted down below zero
 	read    int64
 	start   time.Time
+	over    <-chan struct{} // closed at the end of the request
 }
 
 func (p *pausingReader) Read(b []byte) (int, error) {
 	_ = p.control.SetReadDeadline(time.Now().Add(p.pause)) // unsupported only in tests without a connection
+	select {
+	case <-p.over: // whose own deadline this one may have undone
+		return 0, context.Canceled
+	default:
+	}
 	n, err := p.r.Read(b)
 	p.read += int64(n)
 	if p.left > 0 && p.read > p.left {
