@@ -42,9 +42,6 @@ func (c *PoolConfig) validateChroot(euid int, bad func(string, ...any)) {
 	}
 }
 
-// MessageChroot is the message of a log record with what PHP needs and does not find in a chroot.
-const MessageChroot = "something is missing in the chroot"
-
 // zonesWarning tells that workers in a chroot lack the files of time zones, without which the PHP of some distributions crashes in
 // each call of date() (it reads the system's files in place of a table of its own); empty: they are there, or not needed.
 func (c *PoolConfig) zonesWarning(php *PHP) string {

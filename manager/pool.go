@@ -89,12 +89,6 @@ type Stats struct {
 // MessageStartup is the message of a log record with what PHP says at its start, before it runs a script. It comes once for a pool.
 const MessageStartup = "php says at its start"
 
-// MessageNoEffect is the message of a log record with what an operator wants and cannot have.
-const MessageNoEffect = "a setting has no effect"
-
-// MessageDiffers is the message of a log record with what scripts find otherwise than with php-fpm.
-const MessageDiffers = "scripts find something otherwise than with php-fpm"
-
 // NewPool checks cfg, finds out what PHP can do and prepares the pool's runtime folder. Start starts it.
 func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.Logger) (*Pool, error) {
 	own := *php // what it can do depends on the ini files, which are the pool's
@@ -108,32 +102,22 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 	if err != nil {
 		return nil, err
 	}
-	late, warning := cfg.lateDrop(kind, php, owner)
 	log = log.With("pool", cfg.Name)
 	for _, line := range php.startup {
 		if !slices.Contains(said, line) { // else another pool of this PHP has told it
 			log.Warn(MessageStartup, "text", line)
 		}
 	}
-	if warning != "" {
-		log.Warn(MessageNoEffect, "why", warning)
+	warnings, err := cfg.Warnings(php, kind)
+	if err != nil {
+		return nil, err
 	}
-	for _, unknown := range cfg.unknownSettings(php) {
-		log.Warn(MessageNoEffect, "why", unknown)
+	for _, w := range warnings {
+		log.Warn(w.Message, "why", w.Why)
 	}
-	if warning := cfg.zonesWarning(php); warning != "" {
-		log.Warn(MessageChroot, "why", warning)
-	}
+	late, _ := cfg.lateDrop(kind, php, owner)
 	if late {
-		for _, warning := range cfg.lateDropWarnings(php) {
-			log.Warn(MessageNoEffect, "why", warning)
-		}
 		cfg.withhold(php)
-	}
-	for _, differs := range []string{php.lackingWarning(&cfg), cfg.observerWarning(php)} {
-		if differs != "" {
-			log.Warn(MessageDiffers, "why", differs)
-		}
 	}
 	dir, err := newRuntimeDir(cfg.Name, owner, php.swept)
 	if err != nil {

@@ -3,10 +3,8 @@
 package manager
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"syscall"
 
@@ -49,25 +47,6 @@ func id32(s string) uint32 {
 		panic("internal error: uid or gid " + s)
 	}
 	return uint32(n)
-}
-
-// CanEnter says whether the user that the pool runs as can reach the files of a folder.
-func (c *PoolConfig) CanEnter(path string) error {
-	cred, err := findCredential(c)
-	if err != nil || cred == nil {
-		return err
-	}
-	cmd := exec.Command("/bin/ls", "-d", path+"/.")
-	cmd.SysProcAttr = sysProcAttr(cred, 0)
-	outsideOrphans(func() { err = cmd.Run() })
-	var refused *exec.ExitError
-	switch {
-	case errors.As(err, &refused):
-		return fmt.Errorf("user %q, whom PHP runs as, cannot enter %s", cred.name, path)
-	case err != nil: // descriptors or memory are short: that tells nothing of the folder
-		return fmt.Errorf("cannot look whether user %q, whom PHP runs as, can enter %s: %w", cred.name, path, err)
-	}
-	return nil
 }
 
 // sysProcAttr starts a process in a process group of its own, so that a terminal's Ctrl-C reaches only phpserve.

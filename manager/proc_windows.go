@@ -27,6 +27,9 @@ func findCredential(c *PoolConfig) (*credential, error) {
 // CanEnter says whether the user that the pool runs as can reach the files of a folder: it is the user of phpserve.
 func (c *PoolConfig) CanEnter(string) error { return nil }
 
+// CanRead says whether the user that the pool runs as can read a file: it is the user of phpserve.
+func (c *PoolConfig) CanRead(string) error { return nil }
+
 func sysProcAttr(*credential, syscall.Signal) *syscall.SysProcAttr { return &syscall.SysProcAttr{} }
 
 // maxSocketPath is the longest path of a socket in bytes.

@@ -15,6 +15,7 @@ func (y *relay) deliver() error {
 		p = p[:n]
 		y.tooMuch()
 	}
+	y.tellDenied(p)
 	status := y.writeHead(int64(len(p)))
 	if y.bodyAllowed(status) {
 		y.keepOnly(cap(y.raw))

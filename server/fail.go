@@ -115,6 +115,9 @@ func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step)
 	if link, ok := errors.AsType[*files.LinkError](err); ok {
 		x.site.Refused.Log(s.log, link)
 	}
+	if v.status == http.StatusForbidden {
+		s.tellForbidden(x, r)
+	}
 	x.err = err
 	if v.status >= 500 && !errors.Is(err, errScript) { // PHP's own message of that is in the log already
 		attrs := []any{"status", v.status, "error", err, "method", r.Method, "uri", r.RequestURI, "pool", x.pool}

@@ -46,6 +46,7 @@ type fpmRefusal struct {
 	Stderr           string // for the web server's log
 	Log              string // for our own; empty: nothing
 	Error            bool   // Log is an error
+	Unreadable       bool   // PHP's user may not open the script
 }
 
 const iis = "Microsoft-IIS"

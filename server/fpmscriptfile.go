@@ -45,7 +45,7 @@ func (c *fpmScriptConfig) refuse(script string) *fpmRefusal {
 	text := "Unable to open primary script: " + script + " (" + why + ")"
 	r := &fpmRefusal{Status: 404, StatusText: "Not Found", Body: "No input file specified.\n", Stderr: text, Log: text, Error: true}
 	if errors.Is(err, fs.ErrPermission) {
-		r.Status, r.StatusText, r.Body = 403, "Forbidden", "Access denied.\n"
+		r.Status, r.StatusText, r.Body, r.Unreadable = 403, "Forbidden", accessDenied, true
 	}
 	return r
 }

@@ -142,6 +142,10 @@ func (q *responderRequest) refused(r *fpmRefusal) error {
 		}
 		q.target.log.Log(context.Background(), level, r.Log) //nolint:sloglint // php-fpm's words, with the path in them
 	}
+	if r.Unreadable {
+		cfg := q.target.php.use.Load().Config()
+		q.p.s.tellUnreadable(q.target.log, &cfg, q.script.Filename)
+	}
 	if r.Stderr != "" {
 		if err := q.in.WriteStderr([]byte(r.Stderr)); err != nil {
 			return errClientGone

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,15 +89,46 @@ func (p *plan) canEnter(l *loader) error {
 			return &configError{l.locate(err)}
 		}
 	}
-	for _, site := range p.config.Sites {
-		if err := p.poolOf(&site).CanEnter(site.Root); err != nil {
-			return &hintError{
-				fmt.Errorf("cannot serve %s: %w", site.Root, err),
-				"make the folder readable for that user, name another with --user, or insist on root with --allow-root",
+	for i := range p.config.Sites {
+		site := &p.config.Sites[i]
+		pool := p.poolOf(site)
+		if err := pool.CanEnter(site.Root); err != nil {
+			err = fmt.Errorf("cannot serve %s: %w", site.Root, err)
+			if where := p.whereRoot(i, l); where != "" {
+				err = fmt.Errorf("%s: %w", where, err)
 			}
+			return &configError{&hintError{
+				err, "make that folder one that this user can enter (chmod, chgrp), name another user with --user, or insist on root with --allow-root",
+			}}
 		}
+		p.warnings = append(p.warnings, unreadable(site, pool)...)
 	}
 	return nil
+}
+
+// whereRoot says which source the document root of a site came from; empty if it was guessed or is the argument of the command.
+func (p *plan) whereRoot(i int, l *loader) string {
+	switch {
+	case i > 0:
+		return l.where(fmt.Sprintf("sites[%d].", i-1), "root")
+	case p.rootWhy == rootConfigured:
+		return l.where("", "root")
+	}
+	return ""
+}
+
+// unreadable says which of a site's index files and its front controller PHP's user cannot read: they get 403.
+func unreadable(s *site.Config, pool *manager.PoolConfig) (warnings []string) {
+	names := append([]string{s.FrontController}, s.Index...)
+	for i, name := range names {
+		if name == "" || slices.Contains(names[:i], name) {
+			continue
+		}
+		if err := pool.CanRead(filepath.Join(s.Root, name)); err != nil {
+			warnings = append(warnings, fmt.Sprintf("%s gets 403: %v", name, err))
+		}
+	}
+	return warnings
 }
 
 // wantedPHP is what the setting php, set by key, says: a version, a path, or a name to be found on PATH.
@@ -175,12 +207,7 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 		all = append(all, site)
 	}
 	for i, site := range all {
-		where := ""
-		if i > 0 {
-			where = l.where(fmt.Sprintf("sites[%d].", i-1), "root")
-		} else if p.rootWhy == rootConfigured {
-			where = l.where("", "root")
-		}
+		where := p.whereRoot(i, l)
 		if err := checkRoot(&site); err != nil && where != "" {
 			hint := hintFor(err)
 			if !exists(site.Root) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -35,11 +36,9 @@ Exit code 0: it can work; 78: the configuration cannot; 70: something else is mi
 			if err != nil {
 				return err
 			}
-			engines := make([]engine, len(p.pools))
-			for i := range p.pools {
-				if engines[i].kind, engines[i].why, err = p.config.Pools[i].Check(cmd.Context(), p.pools[i].php); err != nil {
-					return &configError{l.locate(err)}
-				}
+			engines, err := p.check(cmd.Context(), l)
+			if err != nil {
+				return err
 			}
 			source := "the defaults"
 			if p.file != "" {
@@ -57,4 +56,35 @@ Exit code 0: it can work; 78: the configuration cannot; 70: something else is mi
 	}
 	addFlags(cmd.Flags())
 	return cmd
+}
+
+// check asks PHP about each pool, as the start does, and adds what the start would warn of.
+func (p *plan) check(ctx context.Context, l *loader) ([]engine, error) {
+	engines := make([]engine, len(p.pools))
+	said := map[string]bool{}
+	warn := func(text string) {
+		if !said[text] {
+			p.warnings = append(p.warnings, text)
+		}
+		said[text] = true
+	}
+	for i := range p.pools {
+		pool, php := &p.config.Pools[i], *p.pools[i].php // what PHP can do depends on the ini files, which are the pool's
+		kind, why, err := pool.Check(ctx, &php)
+		if err != nil {
+			return nil, &configError{l.locate(err)}
+		}
+		engines[i] = engine{kind, why}
+		warnings, err := pool.Warnings(&php, kind)
+		if err != nil {
+			return nil, &configError{l.locate(err)}
+		}
+		for _, line := range php.Startup() {
+			warn("PHP says at its start: " + line)
+		}
+		for _, w := range warnings {
+			warn(fmt.Sprintf("[pool %s] %s: %s", pool.Name, w.Message, w.Why))
+		}
+	}
+	return engines, nil
 }

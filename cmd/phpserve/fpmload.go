@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/linelog"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/accesslog"
 )
@@ -116,22 +117,27 @@ func (o *fpmOptions) testPHP(ctx context.Context, conf *fpmconf.Config, file str
 		return err
 	}
 	// Many pools are alike in what Check asks PHP, which takes some hundredths of a second.
-	alike := map[string]*manager.PHP{}
+	type asked struct {
+		php    *manager.PHP
+		engine string
+	}
+	alike, of := map[string]*asked{}, make([]*asked, len(config.Pools))
 	errs := make([]error, len(config.Pools))
 	room := make(chan struct{}, 2*runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
 	for i, pool := range config.Pools {
 		key := fmt.Sprint(pool.User, pool.Group, pool.Chroot != "", pool.Dumpable != nil && *pool.Dumpable, pool.PHPValue, pool.PHPAdminValue)
-		if alike[key] != nil {
+		if of[i] = alike[key]; of[i] != nil {
 			errs[i] = pool.Validate()
 			continue
 		}
 		own := *php
-		alike[key] = &own
+		of[i] = &asked{php: &own}
+		alike[key] = of[i]
 		wg.Go(func() {
 			room <- struct{}{}
 			defer func() { <-room }()
-			_, _, errs[i] = pool.Check(ctx, &own)
+			of[i].engine, _, errs[i] = pool.Check(ctx, &own)
 		})
 	}
 	wg.Wait()
@@ -142,11 +148,20 @@ func (o *fpmOptions) testPHP(ctx context.Context, conf *fpmconf.Config, file str
 	}
 	said := map[string]bool{}
 	for _, key := range slices.Sorted(maps.Keys(alike)) {
-		for _, line := range alike[key].Startup() {
+		for _, line := range alike[key].php.Startup() {
 			if !said[line] {
 				early.line(fpmconf.LevelNotice, "PHP message: "+line)
 			}
 			said[line] = true
+		}
+	}
+	for i, pool := range config.Pools {
+		warnings, err := pool.Warnings(of[i].php, of[i].engine)
+		if err != nil {
+			return err
+		}
+		for _, w := range warnings {
+			early.line(fpmconf.LevelWarning, linelog.Visible("[pool "+pool.Name+"] "+w.Why))
 		}
 	}
 	return nil
