@@ -62,7 +62,7 @@ func newWithPHP(t *testing.T, engine string, files map[string]string, php func(d
 	one, pool := site.DefaultConfig(), manager.DefaultPoolConfig(2)
 	one.Root = ts.root
 	pool.Engine, pool.User = engine, testUser()
-	pool.PM, pool.MaxChildren, pool.QueueTimeout = manager.PMStatic, 2, 300*time.Millisecond
+	pool.PM, pool.MaxChildren, pool.QueueTimeout = manager.PMStatic, 2, time.Hour
 	c.Sites, c.Pools = []site.Config{one}, []manager.PoolConfig{pool}
 	if change != nil {
 		change(&c)
@@ -185,7 +185,7 @@ func TestStartThatHangsEndsWithItsContext(t *testing.T) {
 func TestPoolThatCannotStartWorkersBacksOffAndRecovers(t *testing.T) {
 	t.Parallel()
 	eachEngine(t, func(t *testing.T, engine string) {
-		ts := newFragile(t, engine, map[string]string{"pid.php": `<?php echo getmypid();`}, nil)
+		ts := newFragile(t, engine, map[string]string{"pid.php": `<?php echo getmypid();`}, func(c *Config) { c.Pools[0].QueueTimeout = 300 * time.Millisecond })
 		ts.start()
 		defer ts.stopQuietly()
 		if got := ts.get("/pid.php"); got.StatusCode != 200 {
@@ -197,9 +197,7 @@ func TestPoolThatCannotStartWorkersBacksOffAndRecovers(t *testing.T) {
 			victims = append([]int{parentOf(t, victims[0])}, victims...)
 		}
 		begin := time.Now()
-		for _, pid := range victims {
-			killProcess(t, pid)
-		}
+		killAll(t, victims...)
 		// It tries again and again, ever more slowly. That a worker cannot start because the zygote ends is not what is counted here.
 		failures := func() (n int) {
 			for line := range strings.Lines(ts.log.String()) {

@@ -20,7 +20,24 @@ import (
 // killProcess sends SIGKILL to a process of this test.
 func killProcess(t *testing.T, pid int) { sendSignal(t, pid, syscall.SIGKILL) }
 
+// killAll sends SIGKILL to processes that end each other: with the first of them the others may be gone.
+func killAll(t *testing.T, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		if err := trySignal(t, pid, syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatalf("cannot kill %d: %v", pid, err)
+		}
+	}
+}
+
 func sendSignal(t *testing.T, pid int, sig os.Signal) {
+	t.Helper()
+	if err := trySignal(t, pid, sig); err != nil {
+		t.Fatalf("cannot send %v to %d: %v", sig, pid, err)
+	}
+}
+
+func trySignal(t *testing.T, pid int, sig os.Signal) error {
 	t.Helper()
 	if pid <= 1 || pid == os.Getpid() {
 		t.Fatalf("process %d is not one of this test", pid)
@@ -30,14 +47,13 @@ func sendSignal(t *testing.T, pid int, sig os.Signal) {
 		t.Fatal(err)
 	}
 	defer p.Release()
-	if err := p.Signal(sig); err != nil {
-		t.Fatalf("cannot send %v to %d: %v", sig, pid, err)
-	}
+	return p.Signal(sig)
 }
 
 // crashScripts count their runs in a file beside the document root and then do what they are named for.
 var crashScripts = func() map[string]string {
-	const count = `<?php file_put_contents(dirname(__DIR__) . '/' . $_GET['count'], 'x', FILE_APPEND); `
+	const count = `<?php file_put_contents(dirname(__DIR__) . '/' . $_GET['count'] . '.pids', getmypid() . "\n", FILE_APPEND);
+		file_put_contents(dirname(__DIR__) . '/' . $_GET['count'], 'x', FILE_APPEND); `
 	return map[string]string{
 		"pid.php":  `<?php echo getmypid();`,
 		"hold.php": holdScript,
@@ -72,6 +88,19 @@ func (ts *testServer) runs(count string) int {
 	return len(text)
 }
 
+// ranOn are the workers that a script of crashScripts ran on, in this order.
+func (ts *testServer) ranOn(count string) (pids []int) {
+	ts.t.Helper()
+	text, err := os.ReadFile(ts.beside(count + ".pids"))
+	if err != nil {
+		ts.t.Fatal(err)
+	}
+	for pid := range strings.FieldsSeq(string(text)) {
+		pids = append(pids, atoi(ts.t, pid))
+	}
+	return pids
+}
+
 // replaced waits until the pool has its n workers again, none of them among the dead.
 func (ts *testServer) replaced(n int, dead ...int) {
 	ts.t.Helper()
@@ -96,7 +125,7 @@ func TestCrashOfASafeRequestIsRepeatedOnceThen502(t *testing.T) {
 			t.Parallel()
 			eachEngine(t, func(t *testing.T, engine string) {
 				ts := startServer(t, engine, crashScripts, plainPages)
-				before := ts.idleWorkers(2)
+				ts.idleWorkers(2)
 				got := ts.get("/" + script + "?count=n")
 				if script == "deep.php" && got.StatusCode == http.StatusInternalServerError && ts.runs("n") == 1 {
 					return // this PHP guards its stack (zend.max_allowed_stack_size of PHP 8.3)
@@ -104,10 +133,14 @@ func TestCrashOfASafeRequestIsRepeatedOnceThen502(t *testing.T) {
 				if got.StatusCode != http.StatusBadGateway || ts.runs("n") != 2 {
 					t.Fatalf("got %d after %d runs: %s", got.StatusCode, ts.runs("n"), got.body)
 				}
-				ts.replaced(2, before...)
+				dead := ts.ranOn("n") // the second may be the one in the first one's place
+				if len(dead) != 2 || dead[0] == dead[1] {
+					t.Fatalf("it ran on %v", dead)
+				}
+				ts.replaced(2, dead...)
 				ts.log.waitFor(t, "worker lost, request repeated on another")
 				ts.log.waitFor(t, "request failed")
-				for _, pid := range before {
+				for _, pid := range dead {
 					ts.log.waitForLine(t, "worker ended", "pid="+strconv.Itoa(pid), script, how, "uri=")
 				}
 				ts.access.waitFor(t, `"GET /`+script+`?count=n HTTP/1.1" 502 `)

@@ -171,23 +171,27 @@ func TestOpcacheIsAskedWithoutARequest(t *testing.T) {
 			c.Pools[0].PHPAdminValue = append(c.Pools[0].PHPAdminValue, "opcache.file_update_protection=0")
 			c.Pools[0].PM, c.Pools[0].MaxChildren, c.Pools[0].MaxRequests = manager.PMStatic, 1, 3
 		})
-		ts.get("/ok.php")
-		pids := ts.idleWorkers(1)
-		before, _ := ts.pool().Status(true), ts.pool().Stats()
-		for range 5 { // more often than pm.max_requests
-			state, ok := metrics.AskOpcache(t.Context(), ts.pool())
-			if !ok || state.Problem != "" || state.Used == 0 || state.Scripts == 0 || state.Misses == 0 || state.MaxKeys == 0 {
-				t.Fatalf("opcache is %+v, %v", state, ok)
+		// An answer that takes too long is none, and costs the worker its life.
+		eventually(t, "the worker answers each time", func() bool {
+			ts.get("/ok.php")
+			pids, before := ts.idleWorkers(1), ts.pool().Status(true)
+			for range 5 { // more often than pm.max_requests
+				state, ok := metrics.AskOpcache(t.Context(), ts.pool())
+				if !ok {
+					return false
+				}
+				if state.Problem != "" || state.Used == 0 || state.Scripts == 0 || state.Misses == 0 || state.MaxKeys == 0 {
+					t.Fatalf("opcache is %+v", state)
+				}
 			}
-		}
-		after := ts.pool().Status(true)
-		if !slices.Equal(ts.idleWorkers(1), pids) || after.Accepted != before.Accepted || after.MaxActive != before.MaxActive ||
-			after.Processes[0].Requests != before.Processes[0].Requests || after.Processes[0].Request != before.Processes[0].Request {
-			t.Errorf("it counts as a request: %+v, before %+v", after, before)
-		}
-		if got := ts.scrape().value("phpserve_opcache_scripts{pool=www}"); got < 1 {
-			t.Errorf("the metrics have %v scripts", got)
-		}
+			after := ts.pool().Status(true)
+			if !slices.Equal(ts.idleWorkers(1), pids) || after.Accepted != before.Accepted || after.MaxActive != before.MaxActive ||
+				after.Processes[0].Requests != before.Processes[0].Requests || after.Processes[0].Request != before.Processes[0].Request {
+				t.Errorf("it counts as a request: %+v, before %+v", after, before)
+			}
+			return true
+		})
+		eventually(t, "the metrics have scripts", func() bool { return ts.scrape().value("phpserve_opcache_scripts{pool=www}") >= 1 })
 	})
 }
 
@@ -312,7 +316,7 @@ func TestDashboardProfiles(t *testing.T) {
 		if id++; status != 200 || !strings.HasPrefix(text, fmt.Sprintf(`{"id":%d,"samples":`, id)) {
 			t.Fatalf("%d %s", status, text)
 		}
-		return strings.Contains(text, `"samples":0`)
+		return !strings.Contains(ts.askAdmin(fmt.Sprintf("/api/profiles/%d.svg", id)).body, "usleep") // one of few samples may be of elsewhere
 	})
 	for path, want := range map[string]int{
 		"N.svg": 200, "N.pprof": 200, "N.folded": 200, "N.html": 404, "99.svg": 404, "x.svg": 404, "..%2fN.svg": 404, "N": 404,

@@ -160,9 +160,8 @@ func atoi(t *testing.T, s string) int {
 	return n
 }
 
-// Alone, because orphans of other servers in this process cost workers their connections.
 func TestIdleWorkersAreTakenLastInFirstOut(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
+	eachEngineAlone(t, func(t *testing.T, engine string) {
 		ts := startServer(t, engine, map[string]string{"pid.php": `<?php echo getmypid();`, "hold.php": holdScript}, func(c *Config) {
 			c.Pools[0].MaxChildren = 4
 		})
@@ -368,8 +367,7 @@ func TestMaxRequestsReplacesWorkersWithoutALostRequest(t *testing.T) {
 }
 
 func TestWorkersTellsWhatEachWorkerDoes(t *testing.T) {
-	t.Parallel()
-	eachEngine(t, func(t *testing.T, engine string) {
+	eachEngineAlone(t, func(t *testing.T, engine string) {
 		before := time.Now()
 		ts := startServer(t, engine, map[string]string{"hold.php": holdScript, "pid.php": `<?php echo getmypid();`}, nil)
 		ts.get("/pid.php")
@@ -472,16 +470,19 @@ func TestForkedWorkerIsLikeAFreshlyStartedOne(t *testing.T) {
 		pids[engine] = atoi(t, ts.get("/pid.php").body)
 
 	}
-	fresh := processFacts(t, pids[manager.EngineSpawn], manager.EngineSpawn)
-	forked := processFacts(t, pids[manager.EngineZygote], manager.EngineZygote)
-	if len(fresh) < 20 {
+	var fresh, forked map[string]string
+	look := func() {
+		fresh = processFacts(t, pids[manager.EngineSpawn], manager.EngineSpawn)
+		forked = processFacts(t, pids[manager.EngineZygote], manager.EngineZygote)
+	}
+	if look(); len(fresh) < 20 {
 		t.Fatalf("too little is known of a worker: %v", fresh)
 	}
 	// PHP may have files open for a moment behind a response.
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for end := patient.LastMoment(); !maps.Equal(fresh, forked) && time.Now().Before(end); <-tick.C {
-		forked = processFacts(t, pids[manager.EngineZygote], manager.EngineZygote)
+		look()
 	}
 	for name := range fresh {
 		if fresh[name] != forked[name] {

@@ -46,13 +46,12 @@ func TestForeignWriterOnAConnectionNeverReachesAVisitor(t *testing.T) {
 	})
 }
 
-// The worker goes on, on a connection that the program has not. Alone, because orphans of other servers in this process cost workers
-// their connections, too.
+// The worker goes on, on a connection that the program has not.
 func TestBackgroundProgramCostsAWorkerItsConnectionAndNothingElse(t *testing.T) {
-	eachEngine(t, func(t *testing.T, engine string) {
+	eachEngineAlone(t, func(t *testing.T, engine string) {
 		const sockets = `$sockets = implode(' ', array_unique(array_filter(array_map('readlink', glob('/proc/self/fd/*')), static function ($to) { return strncmp((string) $to, 'socket:', 7) === 0; })));`
 		ts := startServer(t, engine, map[string]string{
-			"start.php": `<?php ` + sockets + ` exec('sleep 60 >/dev/null 2>&1 & echo $!', $out); echo getmypid(), ' ', $out[0], "\n", $sockets;`,
+			"start.php": `<?php ` + sockets + ` exec('sleep 100000 >/dev/null 2>&1 & echo $!', $out); echo getmypid(), ' ', $out[0], "\n", $sockets;`,
 			"list.php":  `<?php ` + sockets + ` echo $sockets;`,
 		}, func(c *Config) { c.Pools[0].PM, c.Pools[0].MaxChildren = manager.PMStatic, 1 })
 		var worker, program int

@@ -99,7 +99,11 @@ func watchTotal(ctx context.Context, ts *testServer) <-chan int {
 	go func() {
 		n := 0
 		for ctx.Err() == nil {
-			n = max(n, ts.pool().Status(false).Idle+ts.pool().Status(false).Active, ts.pool().Stats().Total)
+			// The sets are looked at one after another: the sum is of one moment only where no worker came or went meanwhile.
+			before, status := ts.pool().Stats(), ts.pool().Status(false)
+			if after := ts.pool().Stats(); after.Started == before.Started && after.Ended == before.Ended {
+				n = max(n, before.Total, status.Idle+status.Active)
+			}
 			time.Sleep(time.Millisecond)
 		}
 		most <- n

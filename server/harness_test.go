@@ -34,6 +34,15 @@ func eachEngine(t *testing.T, test func(t *testing.T, engine string)) {
 	}
 }
 
+// eachEngineAlone is eachEngine for a test that is not parallel and in which requests meet the workers that they are expected to: where
+// another server of this process leaves processes behind, a worker gets a new connection at the end of its request, and meanwhile
+// another one takes the next.
+func eachEngineAlone(t *testing.T, test func(t *testing.T, engine string)) {
+	for _, engine := range engines {
+		t.Run(engine, func(t *testing.T) { test(t, engine) })
+	}
+}
+
 // testServer is a real server with real php-cgi on a loopback port.
 type testServer struct {
 	*Server

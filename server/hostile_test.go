@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -157,11 +156,7 @@ func TestHostileStopOfTheZygoteIsOvercome(t *testing.T) {
 		"ok.php":   `<?php echo getmypid();`,
 	}, nil)
 	zygote := ts.get("/stop.php").body
-	for _, pid := range ts.pids() {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-			t.Fatal(err)
-		}
-	}
+	killAll(t, ts.pids()...)
 	if got := ts.get("/ok.php"); got.StatusCode != http.StatusOK {
 		t.Errorf("got %d %q", got.StatusCode, got.body)
 	}

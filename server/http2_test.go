@@ -3,9 +3,14 @@ package server
 import (
 	"bytes"
 	"io"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/phpserve/phpserve/internal/patient"
 	"github.com/phpserve/phpserve/internal/testcerts"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -118,11 +123,8 @@ func manyFields(n int) (fields [][2]string) {
 
 func TestRequestHeadThatIsNotCompleteInTimeGets408(t *testing.T) {
 	t.Parallel()
-	short := func(c *Config) { c.HeaderTimeout, c.IdleTimeout = 300e6, 300e6 }
-	plain := startServer(t, engines[1], map[string]string{"a.txt": "text"}, short)
-	secure, ca := startTLS(t, map[string]string{"a.txt": "text"}, short)
 	const whole = "GET /a.txt HTTP/1.1\r\nHost: a.test\r\n\r\n"
-	for _, tt := range []struct{ name, sent, late, line string }{
+	tests := []struct{ name, sent, late, line string }{
 		{"half a request line", "GET /n1", "408", `"GET /n1 -" 408 0`},
 		{"half a head", "GET /n2?a=b HTTP/1.1\r\nHost: a.te", "408", `"GET /n2?a=b HTTP/1.1" 408 0`},
 		{"half a head behind a request", whole + "PUT /n3 HTTP/1.1\r\nX-A", "408", `"PUT /n3 HTTP/1.1" 408 0`},
@@ -130,41 +132,44 @@ func TestRequestHeadThatIsNotCompleteInTimeGets408(t *testing.T) {
 		{"nothing", "", "", ""},
 		{"nothing behind a request", whole, "", ""},
 		{"an empty line behind a request", whole + "\r\n", "", ""},
-	} {
-		check := func(t *testing.T, ts *testServer, text string) {
-			t.Helper()
-			if strings.HasPrefix(tt.sent, whole) {
-				if !strings.HasPrefix(text, "HTTP/1.1 200 OK\r\n") {
-					t.Errorf("got %q", text)
-				}
-				_, text, _ = strings.Cut(text, "\r\n\r\ntext")
-			}
-			if (tt.late == "") != (text == "") || tt.late != "" && !strings.HasPrefix(text, "HTTP/1.1 "+tt.late+" ") {
-				t.Errorf("got %q", text)
-			}
-			if tt.line != "" {
-				ts.access.waitFor(t, tt.line)
+	}
+	// The limit is also that of a TLS handshake, and of the first byte.
+	patient.UnderLimit(t, 300*time.Millisecond, func(limit time.Duration) (tooSlow bool) {
+		short := func(c *Config) { c.HeaderTimeout, c.IdleTimeout = limit, limit }
+		plain := startServer(t, engines[1], map[string]string{"a.txt": "text"}, short)
+		secure, ca := startTLS(t, map[string]string{"a.txt": "text"}, short)
+		var wrong atomic.Int64
+		var all sync.WaitGroup
+		for _, tt := range tests {
+			for name, conn := range map[string]net.Conn{"": connect(t, plain), " TLS": tlsClient(connect(t, secure), ca, "http/1.1")} {
+				all.Go(func() {
+					_, err := io.WriteString(conn, tt.sent)
+					got := closedBy(t, conn)
+					text := got
+					if strings.HasPrefix(tt.sent, whole) {
+						_, text, _ = strings.Cut(got, "\r\n\r\ntext")
+					}
+					if err != nil || strings.HasPrefix(tt.sent, whole) != strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") ||
+						(tt.late == "") != (text == "") || tt.late != "" && !strings.HasPrefix(text, "HTTP/1.1 "+tt.late+" ") {
+						t.Logf("limit %v, %s%s: got %q, %v", limit, tt.name, name, got, err)
+						wrong.Add(1)
+					}
+				})
 			}
 		}
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			conn := connect(t, plain)
-			send(t, conn, tt.sent)
-			check(t, plain, closedBy(t, conn))
-		})
-		t.Run(tt.name+" TLS", func(t *testing.T) {
-			t.Parallel()
-			conn := connectTLS(t, secure, ca, "http/1.1")
-			send(t, conn, tt.sent)
-			check(t, secure, closedBy(t, conn))
-		})
-	}
-	t.Cleanup(func() {
+		all.Wait()
+		if wrong.Load() > 0 {
+			return true
+		}
 		for _, ts := range []*testServer{plain, secure} {
+			for _, tt := range tests {
+				ts.access.waitFor(t, tt.line)
+			}
 			if log := ts.access.String(); strings.Count(log, " 408 ") > 4 {
 				t.Errorf("the log has requests that nobody began:\n%s", log)
 			}
 		}
+		return false
 	})
 }
 

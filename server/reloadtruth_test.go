@@ -25,9 +25,7 @@ func TestReloadKeepsNoPoolThatCannotServe(t *testing.T) {
 		if engine == manager.EngineZygote {
 			victims = append([]int{parentOf(t, victims[0])}, victims...)
 		}
-		for _, pid := range victims {
-			killProcess(t, pid)
-		}
+		killAll(t, victims...)
 		eventually(t, "the pool cannot serve", func() bool { return !ts.pool().Ready() })
 		if c, err := reload(); err == nil || !strings.Contains(err.Error(), "no memory for example") {
 			t.Errorf("one that cannot serve: %+v, %v", c, err)

@@ -95,10 +95,7 @@ func TestScriptHeadThatNoClientMayBeSentLosesItsBadLinesAndTheScriptGoesOn(t *te
 						}
 					}
 					if tt.logged != "" {
-						ts.log.waitFor(t, tt.logged)
-						if log := ts.log.String(); !strings.Contains(log, name) {
-							t.Errorf("the log does not name %s:\n%s", name, log)
-						}
+						ts.log.waitForLine(t, tt.logged, "/"+name)
 					}
 					if kind == "" {
 						eventually(t, "the script comes to its end", func() bool {

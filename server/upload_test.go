@@ -304,9 +304,7 @@ func TestUploadsShareTheRoomOnDisk(t *testing.T) {
 				t.Errorf("%s: got %d, Retry-After %q, connection closed: %v", head, got.StatusCode, got.Header.Get("Retry-After"), got.Close)
 			}
 		}
-		if log := ts.log.waitFor(t, "spool.bodies"); !hasLine(log, "request failed", "level=ERROR", "status=503", "reached spool.bodies") {
-			t.Errorf("log:\n%s", log)
-		}
+		ts.log.waitForLine(t, "request failed", "level=ERROR", "status=503", "reached spool.bodies")
 		if got := ts.do("POST", "/in.php", bytes.NewReader(second[:4096])); got.StatusCode != 200 {
 			t.Errorf("a body that stays in memory: %d", got.StatusCode)
 		}

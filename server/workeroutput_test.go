@@ -58,12 +58,16 @@ func TestOutputWithoutAnEndBelongsToItsRequest(t *testing.T) {
 func TestOutputOfProgramsBearsThePIDOfTheirWorker(t *testing.T) {
 	eachEngine(t, func(t *testing.T, engine string) {
 		ts := startServer(t, engine, map[string]string{
-			"index.php": `<?php shell_exec("sh -c 'echo from a program >&2; printf no-end >&2; cat' < /dev/null"); echo getmypid();`,
+			"index.php": `<?php shell_exec("sh -c 'echo from a program >&2; until [ -e heard ]; do sleep 0.01; done; printf no-end >&2'"); echo getmypid();`,
 		}, func(c *Config) { c.Pools[0].MaxChildren = 2 })
-		pid := ts.get("/").body
+		answered := make(chan answer, 1)
+		go func() { answered <- ts.get("/") }()
+		// A program that has ended when its first text is read is told by its own pid.
+		ts.log.waitFor(t, `text="from a program"`)
+		testfiles.Put(t, ts.root, map[string]string{"heard": ""})
+		pid := (<-answered).body
 		for _, text := range []string{`"from a program"`, "no-end"} {
 			got := ts.log.waitFor(t, "text="+text)
-			// A program that has ended when its text is read is told by its own pid.
 			if !regexp.MustCompile(`pid=` + pid + ` text=` + text + "\n").MatchString(got) {
 				t.Errorf("no %s of worker %s in:\n%s", text, pid, got)
 			}

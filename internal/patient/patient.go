@@ -56,6 +56,18 @@ func UnderLimit(t testing.TB, limit time.Duration, try func(limit time.Duration)
 	t.Errorf("even a limit of %v ended something else", limit/2)
 }
 
+// WithinLimit runs a test whose steps have to be done before a time limit of the program's own is over, which is no setting. On a slow
+// machine they may not be: then try says so, and runs again.
+func WithinLimit(t testing.TB, try func() (tooSlow bool)) {
+	t.Helper()
+	for range 9 {
+		if !try() {
+			return
+		}
+	}
+	t.Error("the limit was over each time before the test was")
+}
+
 // Port is a TCP port for a program that cannot inherit a socket. Nobody else gets it before the test's end: it lies below the ports
 // that the system gives to whoever asks for any, and the UDP port of the same number is taken meanwhile, by which the tests that
 // run at the same time, in other processes too, know that it is in use.
