@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/phpserve/phpserve/server"
@@ -31,12 +30,15 @@ type controlled struct {
 	reload func(ctx context.Context, pool string) (reloadResult, error) // of all pools, or of one
 	reopen func(context.Context) error
 	stop   func()
+	serves []string // for controlStatus
 }
 
 // controlStatus answers GET /status.
 type controlStatus struct {
 	PID     int           `json:"pid"`
 	Version string        `json:"version"`
+	Serves  []string      `json:"serves"` // URLs, or the configuration of php-fpm
+	Folder  string        `json:"folder"` // in which it was started
 	Pools   []controlPool `json:"pools"`
 }
 
@@ -210,7 +212,8 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 func (c controlled) status() controlStatus {
-	status := controlStatus{PID: os.Getpid(), Version: versionText(), Pools: []controlPool{}}
+	status := controlStatus{PID: os.Getpid(), Version: versionText(), Serves: c.serves, Pools: []controlPool{}}
+	status.Folder, _ = os.Getwd() // none where it is gone
 	for _, p := range c.server.Pools() {
 		cfg, stats := p.Config(), p.Stats()
 		engine, _ := p.Engine()
@@ -222,32 +225,6 @@ func (c controlled) status() controlStatus {
 	return status
 }
 
-// findControl finds the socket of the phpserve that runs: path, or the only one there is.
-func findControl(path string) (string, error) {
-	if path != "" {
-		return path, nil
-	}
-	dir := controlDir()
-	found, err := filepath.Glob(filepath.Join(dir, "control-*.sock"))
-	if err != nil {
-		panic("internal error: " + err.Error()) // the pattern is ours
-	}
-	var live []string
-	for _, file := range found {
-		if nc, err := net.Dial("unix", file); err == nil {
-			nc.Close()
-			live = append(live, file)
-		}
-	}
-	switch len(live) {
-	case 0:
-		return "", &hintError{fmt.Errorf("no phpserve of this user is running: no control socket in %s", dir), "name another's socket with --control"}
-	case 1:
-		return live[0], nil
-	}
-	return "", &hintError{fmt.Errorf("several phpserves are running:\n%s", strings.Join(live, "\n")), "name one of these sockets with --control"}
-}
-
 // askControl sends a request to a running phpserve and decodes its answer.
 func askControl(ctx context.Context, path, method, target string, into any) error {
 	return askControlFor(ctx, path, method, target, nil, func(resp *http.Response) error {
@@ -257,7 +234,7 @@ func askControl(ctx context.Context, path, method, target string, into any) erro
 
 // askControlFor sends a request, with a body if there is one, to a running phpserve and has take read its answer.
 func askControlFor(ctx context.Context, path, method, target string, body io.Reader, take func(*http.Response) error) error {
-	path, err := findControl(path)
+	path, err := findControl(ctx, path)
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ func newControlCommands(stdout io.Writer) []*cobra.Command {
 		})
 	stop := command("stop", "end a running phpserve", "End a running phpserve, and wait until it has ended. Its running requests finish, for process_control_timeout at most.",
 		"  phpserve stop", func(cmd *cobra.Command) error {
-			socket, err := findControl(path)
+			socket, err := findControl(cmd.Context(), path)
 			if err != nil {
 				return err
 			}
@@ -83,7 +83,7 @@ func awaitEnd(ctx context.Context, socket string) error {
 
 // controlFlag adds the flag --control.
 func controlFlag(cmd *cobra.Command, path *string) {
-	cmd.Flags().StringVar(path, "control", "", "control `SOCKET` of the phpserve that is meant (default: the only one of this user)")
+	cmd.Flags().StringVar(path, "control", "", "control `SOCKET` of the phpserve that is meant (default: the only one of this user, wherever its socket is)")
 }
 
 // print shows what a reload did.

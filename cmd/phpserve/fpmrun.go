@@ -386,7 +386,8 @@ func (m *fpmMaster) controlled(ctx context.Context, signals chan<- os.Signal) co
 			}
 			return <-result
 		},
-		stop: func() { signals <- os.Interrupt },
+		stop:   func() { signals <- os.Interrupt },
+		serves: []string{absolute(m.file)},
 	}
 }
 

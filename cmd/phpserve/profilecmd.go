@@ -45,7 +45,7 @@ func newProfileCommand(stdout io.Writer) *cobra.Command {
 			if cpu {
 				query.Set("cpu", "1")
 			}
-			socket, err := findControl(path)
+			socket, err := findControl(cmd.Context(), path)
 			if err != nil {
 				return err
 			}

@@ -132,7 +132,7 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 	again.server, again.logger = s, logger
 	control := openControlOr(logger, controlled{
 		server: s, reopen: func(context.Context) error { return s.Reopen() }, stop: func() { signals <- os.Interrupt },
-		reload: again.reload,
+		reload: again.reload, serves: s.URLs(),
 	})
 	defer control.close()
 	err = untilStopped(ctx, again, p, asked)

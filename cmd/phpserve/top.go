@@ -36,7 +36,7 @@ func newTopCommand(stdout io.Writer) *cobra.Command {
 			if !isTerminal(stdout) {
 				return &hintError{errors.New("phpserve top needs a terminal"), "phpserve status --full prints the same once"}
 			}
-			found, err := findControl(path)
+			found, err := findControl(cmd.Context(), path)
 			if err != nil {
 				return err
 			}

@@ -33,3 +33,11 @@ func Of(info fs.FileInfo) string {
 	}
 	return "it " + mode
 }
+
+// Owner is whom a file belongs to; empty where the system has no such owners.
+func Owner(info fs.FileInfo) string {
+	if uid, _, ok := ids(info); ok {
+		return User(uid)
+	}
+	return ""
+}
