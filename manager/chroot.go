@@ -52,6 +52,7 @@ func (c *PoolConfig) zonesWarning(php *PHP) string {
 	zone := path.Join(folder, path.Join("/", cmp.Or(php.iniAfter(c, "date.timezone"), "UTC")))
 	root, err := safefile.OpenRoot(c.Chroot)
 	if err == nil {
+		defer root.Close()
 		_, err = root.Stat(zone)
 	}
 	if err == nil {
@@ -66,6 +67,7 @@ func isFolderIn(chroot, name string) bool {
 	if err != nil {
 		return false
 	}
+	defer root.Close()
 	info, err := root.Stat(name)
 	return err == nil && info.IsDir()
 }

@@ -18,7 +18,7 @@ type Root struct {
 	byHand atomic.Bool
 }
 
-// OpenRoot opens a folder as a root. It is closed when nobody has it any more.
+// OpenRoot opens a folder as a root. One that is not closed is when nobody has it any more.
 func OpenRoot(path string) (*Root, error) {
 	fd, err := openat(unix.AT_FDCWD, path, unix.O_PATH|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -26,6 +26,9 @@ func OpenRoot(path string) (*Root, error) {
 	}
 	return &Root{folder: os.NewFile(uintptr(fd), path)}, nil
 }
+
+// Close gives the folder up.
+func (r *Root) Close() error { return r.folder.Close() }
 
 // Stat looks at what a path inside leads to.
 func (r *Root) Stat(path string) (os.FileInfo, error) {

@@ -31,6 +31,9 @@ type Root struct{}
 // OpenRoot is for Linux only.
 func OpenRoot(string) (*Root, error) { return nil, errors.ErrUnsupported }
 
+// Close does nothing.
+func (*Root) Close() error { return nil }
+
 // Stat is for Linux only.
 func (*Root) Stat(string) (os.FileInfo, error) { return nil, errors.ErrUnsupported }
 

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/phpserve/phpserve/manager"
-	"github.com/phpserve/phpserve/server/accesslog"
 	"github.com/phpserve/phpserve/server/boot"
 	"github.com/phpserve/phpserve/server/listen"
 )
@@ -124,7 +123,7 @@ type nextPools struct {
 	made       map[string]*manager.Pool // those of pools that are new
 	responders []*responder             // in the order of cfg.Responders
 	opened     []*responder
-	accesses   []*accesslog.FPMLog // in the order of cfg.Responders
+	accesses   accessLogs
 }
 
 // prepare starts what is new, beside what runs; also what did not change, where force says so.
@@ -137,6 +136,7 @@ func (s *Server) prepare(ctx context.Context, cfg *Config, php map[string]*manag
 		func() error { return startPools(ctx, n.made) },
 	} {
 		if err := step(); err != nil {
+			n.accesses.release()
 			closePools(canceled(), n.made)
 			for _, p := range n.opened {
 				p.listener.Close()
@@ -216,7 +216,10 @@ func (n *nextPools) take() (c Changes) {
 		s.retire(n.cfg.ProcessControlTimeout, use.stop)
 	}
 	for _, p := range gone {
-		s.retire(n.cfg.ProcessControlTimeout, p.stop)
+		s.retire(n.cfg.ProcessControlTimeout, func(ctx context.Context) {
+			p.stop(ctx)
+			p.close()
+		})
 	}
 	n.compare(old, &c)
 	return c
@@ -230,7 +233,7 @@ func (n *nextPools) aimResponders() {
 		if old := p.target.Load(); old != nil && !reflect.DeepEqual(old.cfg, cfg) {
 			err = listen.ReopenFastCGI(p.listener, cfg.socket())
 		}
-		err = errors.Join(err, p.aim(cfg, n.accesses[i]))
+		err = errors.Join(err, p.aim(cfg, n.accesses.take(i)))
 		if err != nil {
 			n.s.log.Error("cannot change a FastCGI address", "pool", cfg.Pool, "listen", cfg.Listen, "error", err)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -74,15 +73,6 @@ type responder struct {
 	closing bool
 }
 
-// responderTarget is what the requests of an address are run with. A reload replaces it.
-type responderTarget struct {
-	log    *slog.Logger
-	cfg    ResponderConfig
-	php    *poolSlot
-	script fpmScriptConfig
-	access *accesslog.FPMLog // nil: none
-}
-
 // responderConn is a connection of a web server.
 type responderConn struct {
 	net.Conn
@@ -137,22 +127,24 @@ func (s *Server) openResponder(cfg ResponderConfig) (*responder, error) {
 	return &responder{s: s, listener: l, conns: map[*responderConn]struct{}{}, stopping: make(chan struct{})}, nil
 }
 
-// aim has the requests that come from now on run as cfg says.
-func (p *responder) aim(cfg ResponderConfig, access *accesslog.FPMLog) error {
+// aim has the requests that come from now on run as cfg says. The log is the target's from then on, also after an error.
+func (p *responder) aim(cfg ResponderConfig, access *sharedAccessLog) error {
 	php := p.s.slots[cfg.Pool]
 	pool := php.use.Load()
 	cfgPool := pool.Config()
 	as, err := cfgPool.Identity()
 	if err != nil {
+		access.release()
 		return err
 	}
 	var root *safefile.Root
 	if cfgPool.Chroot != "" {
 		if root, err = safefile.OpenRoot(cfgPool.Chroot); err != nil {
+			access.release()
 			return fmt.Errorf("[pool %s] cannot look into the chroot: %w", cfg.Pool, err)
 		}
 	}
-	p.target.Store(&responderTarget{log: p.s.log.With("pool", cfg.Pool), cfg: cfg, php: php, access: access, script: fpmScriptConfig{
+	p.replace(&responderTarget{log: p.s.log.With("pool", cfg.Pool), cfg: cfg, php: php, access: access, root: root, script: fpmScriptConfig{
 		FixPathinfo: manager.INIBool(pool.INI("cgi.fix_pathinfo")), DiscardPath: manager.INIBool(pool.INI("cgi.discard_path")),
 		DocRoot: pool.INI("doc_root"), LimitExtensions: cfg.LimitExtensions, Chdir: cfg.Chdir, Root: root, As: as,
 		Pool: &cfgPool, Admin: len(cfgPool.PHPAdminValue) > 0, Cache: &scriptCache{},
@@ -230,12 +222,13 @@ func (p *responder) serve(ctx context.Context, c *responderConn, r *fastcgi.Resp
 		if !p.setBusy(c, true) {
 			break
 		}
-		q := &responderRequest{p: p, target: p.target.Load(), in: in, peer: peer}
+		q := &responderRequest{p: p, target: p.enter(), in: in, peer: peer}
 		q.release = func() {
 			p.s.tails.Add(1)
 			go p.next(ctx, c, r, in) // which takes over the share
 		}
 		q.run(ctx)
+		q.target.leave()
 		if q.released {
 			p.s.tails.Done()
 			return

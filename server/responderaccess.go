@@ -1,33 +1,14 @@
 package server
 
 import (
-	"log/slog"
 	"net"
 	"os"
-	"reflect"
 	"strconv"
 	"time"
 
 	"github.com/phpserve/phpserve/fastcgi"
 	"github.com/phpserve/phpserve/server/accesslog"
 )
-
-// openAccessLogs opens the logs of addresses for new configurations, in their order. One that does not change goes on; one that is
-// replaced is closed by the garbage collector, when the last request has written its line.
-func openAccessLogs(responders []*responder, cfgs []ResponderConfig, log *slog.Logger) (logs []*accesslog.FPMLog, err error) {
-	for i, p := range responders {
-		if t := p.target.Load(); t != nil && reflect.DeepEqual(t.cfg.Access, cfgs[i].Access) {
-			logs = append(logs, t.access)
-			continue
-		}
-		l, err := accesslog.OpenFPM(cfgs[i].Pool, cfgs[i].Access, log)
-		if err != nil {
-			return nil, err
-		}
-		logs = append(logs, l)
-	}
-	return logs, nil
-}
 
 // fpmTrace is what is learned of a request for its access line.
 type fpmTrace struct {
@@ -60,7 +41,7 @@ func (t *fpmTrace) see(p []byte) {
 
 // logAccess writes the request's line.
 func (q *responderRequest) logAccess() {
-	log := q.target.access
+	log := q.target.access.log()
 	if _, asked := q.params.lookup("REQUEST_METHOD"); !asked || log == nil {
 		return
 	}

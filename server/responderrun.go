@@ -262,7 +262,7 @@ func (q *responderRequest) relay(ctx context.Context, worker *manager.Worker, bo
 	q.worker, q.errors = worker, newErrorHeader(q.pool)
 	worker.Begin(begun)
 	q.trace.began, q.trace.pid = time.Now(), worker.PID()
-	if q.target.access.NeedsCPU() {
+	if q.target.access.log().NeedsCPU() {
 		q.trace.user, q.trace.system = cpuTime(q.trace.pid)
 	}
 	var abort aborter

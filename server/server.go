@@ -189,6 +189,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	defer func() { accesses.release() }() // those that were not taken
 	if s.access, err = accesslog.Open(s.cfg.AccessLog, s.cfg.AccessFormat, s.stdout, s.log); err != nil {
 		return err
 	}
@@ -209,7 +210,7 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		s.serve(l, s.addrs[i].TLS)
 	}
 	for i, p := range s.responders {
-		if err := p.aim(s.cfg.Responders[i], accesses[i]); err != nil {
+		if err := p.aim(s.cfg.Responders[i], accesses.take(i)); err != nil {
 			return err
 		}
 		p.start()
@@ -319,7 +320,7 @@ func (s *Server) Reopen() error {
 	}
 	errs := []error{s.access.Reopen()}
 	for _, p := range s.responders {
-		errs = append(errs, p.target.Load().access.Reopen())
+		errs = append(errs, p.target.Load().access.log().Reopen())
 	}
 	for _, slot := range s.slots {
 		errs = append(errs, slot.use.Load().reopenSlowlogs())
@@ -377,11 +378,7 @@ func (s *Server) Stop(ctx context.Context) {
 // closeAccessLogs writes what is left of them.
 func (s *Server) closeAccessLogs() {
 	for _, p := range s.responders {
-		if t := p.target.Load(); t != nil {
-			if err := t.access.Close(); err != nil {
-				s.log.Error("cannot close the access log", "pool", t.cfg.Pool, "error", err)
-			}
-		}
+		p.close()
 	}
 	if err := s.access.Close(); err != nil {
 		s.log.Error("cannot close the access log", "error", err)
