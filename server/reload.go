@@ -8,10 +8,10 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/phpserve/phpserve/internal/spelling"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server/boot"
 	"github.com/phpserve/phpserve/server/listen"
@@ -94,7 +94,7 @@ func (s *Server) withPool(cfg Config, php map[string]*manager.PHP, name string) 
 		for i := range cfg.Pools {
 			names = append(names, cfg.Pools[i].Name)
 		}
-		return Config{}, nil, fmt.Errorf("there is no pool %q; the pools are: %s", name, strings.Join(names, ", "))
+		return Config{}, nil, fmt.Errorf("there is no pool %q; the pools are: %s", name, spelling.Some(names))
 	}
 	isIt := func(p manager.PoolConfig) bool { return p.Name == name }
 	isOther := func(p manager.PoolConfig) bool { return p.Name != name }

@@ -217,7 +217,7 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 		}
 		c, err := siteConfig(&site)
 		if err != nil {
-			return err
+			return l.locate(err)
 		}
 		if odd, hint, grave := oddRoot(&site); grave && where == "" {
 			return &hintError{fmt.Errorf("cannot serve %s: %s", site.Root, odd), hint}
@@ -239,6 +239,9 @@ func siteConfig(s *siteSettings) (site.Config, error) {
 		ResolveSymlinks: s.ResolveSymlinks, FollowSymlinks: string(s.FollowSymlinks), Deny: s.Deny,
 		Charset: s.Charset, Types: s.Types, MaxBodySize: int64(s.MaxBodySize), Env: s.FastCGIParam, Pool: strings.ToLower(s.Pool),
 	}
+	bad := func(format string, args ...any) error {
+		return fmt.Errorf("[site %s] "+format, append([]any{c.Name()}, args...)...)
+	}
 	if err := checkRoot(s); err != nil {
 		return c, err
 	}
@@ -257,12 +260,12 @@ func siteConfig(s *siteSettings) (site.Config, error) {
 		rel := s.FrontController
 		if filepath.IsAbs(rel) {
 			if rel, err = filepath.Rel(root, rel); err != nil {
-				return c, fmt.Errorf("cannot use front controller %q: %v", s.FrontController, err)
+				return c, bad("front_controller: cannot use %q: %v", s.FrontController, err)
 			}
 		}
 		if !filepath.IsLocal(rel) || !exists(filepath.Join(root, rel)) {
 			return c, &hintError{
-				fmt.Errorf("cannot use front controller %q: there is no such file in %s", s.FrontController, root),
+				bad("front_controller: cannot use %q: there is no such file in %s", s.FrontController, root),
 				"front_controller is a script inside the document root, auto, or off",
 			}
 		}
@@ -277,7 +280,7 @@ func siteConfig(s *siteSettings) (site.Config, error) {
 		}
 	case missingFront:
 	default:
-		return c, fmt.Errorf("missing_files must be one of %s, %s, %s, not %q", missingAuto, missingFront, missingNotFound, s.MissingFiles)
+		return c, bad("missing_files must be one of %s, %s, %s, not %q", missingAuto, missingFront, missingNotFound, s.MissingFiles)
 	}
 	return c, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -247,13 +248,36 @@ func numberText(data any) (string, error) {
 	switch n := data.(type) {
 	case float64:
 		if math.Abs(n) > maxExact {
-			return "", fmt.Errorf("%v is too large for a number of this file to be exact: write its digits in quotes", n)
+			return "", fmt.Errorf("%s is too large for a number of this file to be exact: write its digits in quotes", valueText(n))
 		}
-		return strconv.FormatFloat(n, 'f', -1, 64), nil
+		return valueText(n), nil
 	case bool:
 		return "", fmt.Errorf("%v is yes or no, and not a number", n)
 	}
 	return fmt.Sprint(data), nil
+}
+
+// valueText is a value of a file in a message, and as it would be quoted in one: a number as people write it, not 1e+06.
+func valueText(data any) string {
+	switch v := data.(type) {
+	case float64:
+		if math.Abs(v) <= maxExact { // of larger ones not all digits were written
+			return strconv.FormatFloat(v, 'f', -1, 64)
+		}
+	case []any:
+		texts := make([]string, len(v))
+		for i := range v {
+			texts[i] = valueText(v[i])
+		}
+		return "[" + strings.Join(texts, " ") + "]"
+	case map[string]any:
+		texts := make([]string, 0, len(v))
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			texts = append(texts, key+":"+valueText(v[key]))
+		}
+		return "map[" + strings.Join(texts, " ") + "]"
+	}
+	return fmt.Sprint(data)
 }
 
 // isWhole says whether a number of a file is one that an int holds.
@@ -297,12 +321,12 @@ func strictHook(from, to reflect.Type, data any) (any, error) {
 		}
 		return frontOff, nil
 	case to == reflect.TypeFor[fileMode]() && from.Kind() != reflect.String:
-		return nil, fmt.Errorf("%v is a number: write the octal digits of a mode in quotes, such as \"0660\"", data)
+		return nil, fmt.Errorf("%s is a number: write the octal digits of a mode in quotes, such as \"0660\"", valueText(data))
 	case to.Kind() == reflect.Bool && from.Kind() != reflect.Bool && from.Kind() != reflect.String,
 		to.Kind() == reflect.Int && !isWhole(data):
-		return nil, fmt.Errorf("%v is not %s", data, kindName(to))
+		return nil, fmt.Errorf("%s is not %s", valueText(data), kindName(to))
 	case to.Kind() == reflect.Slice && from.Kind() != reflect.Slice && from.Kind() != reflect.String:
-		return nil, fmt.Errorf("%v is not a list; for a list of one write [%v]", data, data)
+		return nil, fmt.Errorf("%s is not a list; for a list of one write [%[1]s]", valueText(data))
 	case to.Kind() == reflect.Bool && from.Kind() == reflect.String:
 		switch strings.ToLower(data.(string)) {
 		case "1", "yes", "true", "on":

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/phpserve/phpserve/internal/spelling"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/manager/phpstack"
 )
@@ -40,7 +41,7 @@ func (c controlled) pools(r *http.Request) ([]*manager.Pool, error) {
 		}
 		names = append(names, p.Config().Name)
 	}
-	return nil, fmt.Errorf("%w: %q; the pools are: %s", errNoPool, name, strings.Join(names, ", "))
+	return nil, fmt.Errorf("%w: %q; the pools are: %s", errNoPool, name, spelling.Some(names))
 }
 
 // page answers GET /page: php-fpm's status page of pools, with what phpserve knows besides.

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/phpserve/phpserve/cmd/phpserve/fpmconf"
+	"github.com/phpserve/phpserve/internal/spelling"
 	"github.com/phpserve/phpserve/manager"
 	"github.com/phpserve/phpserve/server"
 	"github.com/phpserve/phpserve/server/site"
@@ -108,7 +109,7 @@ func (p *plan) knownPools(names []string, l *loader) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return &hintError{errors.Join(errs...), "the pools are: " + strings.Join(names, ", ")}
+	return &hintError{errors.Join(errs...), "the pools are: " + spelling.Some(names)}
 }
 
 // makePool makes a pool and its FastCGI addresses, and holds them to php-fpm's rules. What the pool itself checks is not said.

@@ -137,6 +137,6 @@ func quotesValue(text string, value any) bool {
 	if list, ok := value.([]any); ok {
 		return slices.ContainsFunc(list, func(v any) bool { return quotesValue(text, v) })
 	}
-	v := fmt.Sprint(value)
+	v := valueText(value)
 	return value != nil && v != "" && (strings.Contains(text, v+"'") || strings.Contains(text, v+`"`) || strings.Contains(text, v+")"))
 }

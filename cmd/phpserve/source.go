@@ -162,16 +162,23 @@ func (l *loader) locate(err error) error {
 }
 
 // whoSays is the source of key in an error's text; empty if nothing sets it. Of several sites that set it, it is the one
-// whose value is in the text.
+// that the text names, or else the one whose value is in the text.
 func (l *loader) whoSays(key, text string) string {
 	sites, _ := l.v.Get("sites").([]any) // another kind of value has been refused
+	named := namedSite.FindStringSubmatch(text)
 	for i, entry := range sites {
 		site, _ := entry.(map[string]any)
 		value, set := site[key]
+		if named != nil {
+			if set && firstHost(site) == named[1] {
+				return l.where(fmt.Sprintf("sites[%d].", i), key)
+			}
+			continue
+		}
 		if list, ok := value.([]any); ok && set {
-			set = slices.ContainsFunc(list, func(v any) bool { return strings.Contains(text, fmt.Sprintf("%q", fmt.Sprint(v))) })
+			set = slices.ContainsFunc(list, func(v any) bool { return strings.Contains(text, fmt.Sprintf("%q", valueText(v))) })
 		} else if set {
-			set = strings.Contains(text, fmt.Sprintf("%q", fmt.Sprint(value)))
+			set = strings.Contains(text, fmt.Sprintf("%q", valueText(value)))
 		}
 		if set {
 			return l.where(fmt.Sprintf("sites[%d].", i), key)
@@ -179,6 +186,20 @@ func (l *loader) whoSays(key, text string) string {
 	}
 	if l.isSet(key) || l.isSet(strings.Replace(key, ".", delimiter, 1)) {
 		return l.where("", key)
+	}
+	return ""
+}
+
+// firstHost is the name of a site in messages, see [site.Config.Name].
+func firstHost(entry map[string]any) string {
+	switch hosts := entry["hosts"].(type) {
+	case []any:
+		if len(hosts) > 0 {
+			return valueText(hosts[0])
+		}
+	case string:
+		first, _, _ := strings.Cut(hosts, ",")
+		return strings.TrimSpace(first)
 	}
 	return ""
 }
@@ -201,9 +222,11 @@ func (l *loader) explain(err error, prefix string) error {
 	}
 	cause := decode.Unwrap().Error()
 	if parse, ok := errors.AsType[*mapstructure.ParseError](err); ok {
-		cause = fmt.Sprintf("%q is not %s", fmt.Sprint(parse.Value), kindName(parse.Expected.Type()))
+		cause = fmt.Sprintf("%q is not %s", valueText(parse.Value), kindName(parse.Expected.Type()))
 	} else if kind, ok := errors.AsType[*mapstructure.UnconvertibleTypeError](err); ok {
-		cause = fmt.Sprintf("%v is not %s", kind.Value, kindName(kind.Expected.Type()))
+		cause = fmt.Sprintf("%s is not %s", valueText(kind.Value), kindName(kind.Expected.Type()))
+	} else if strings.HasPrefix(cause, "expected a map") {
+		cause = "it is not a mapping"
 	}
 	return fmt.Errorf("%s: %s%s: %s", l.where(prefix, decode.Name()), prefix, decode.Name(), cause)
 }
@@ -248,18 +271,36 @@ func (l *loader) unknownKeys(prefix string, keys []string, settings reflect.Type
 	slices.Sort(allowed)
 	slices.Sort(keys)
 	var errs []error
+	unlike := false // some key is like none
 	for _, key := range keys {
 		if list := below(key, lists); list != "" {
 			errs = append(errs, fmt.Errorf("%s: %s is a list, not a mapping: write [NAME=VALUE, ...]", l.where(prefix, list), prefix+list))
 			continue
 		}
-		guess := ""
-		if near := nearest(key, allowed); near != "" {
-			guess = fmt.Sprintf(", did you mean %q?", near)
-		}
-		errs = append(errs, fmt.Errorf("%s: unknown key %q%s", l.where(prefix, key), prefix+key, guess))
+		near := nearestKeys(key, allowed)
+		unlike = unlike || len(near) == 0
+		errs = append(errs, fmt.Errorf("%s: unknown key %q%s", l.where(prefix, key), prefix+key, didYouMean(near)))
 	}
-	return &hintError{errors.Join(errs...), "allowed keys are: " + strings.Join(allowed, ", ")}
+	if unlike {
+		return &hintError{errors.Join(errs...), "docs/configuration.md explains the keys, docs/phpserve.example.yaml has all of them with their defaults"}
+	}
+	return errors.Join(errs...)
+}
+
+// didYouMean asks for one of some words; empty if there are none.
+func didYouMean(words []string) string {
+	if len(words) == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(", did you mean %q", words[0])
+	for i, word := range words[1:] {
+		if i == len(words)-2 {
+			text += fmt.Sprintf(" or %q", word)
+		} else {
+			text += fmt.Sprintf(", %q", word)
+		}
+	}
+	return text + "?"
 }
 
 // below is the key that has a mapping where a list is meant: {memory_limit: 512M} below php_value; empty if it is another
@@ -273,24 +314,44 @@ func below(key string, lists []string) string {
 	return ""
 }
 
-// nearest finds what was probably meant: the key of a flag of that name, a key with that last part, or the key that
-// takes the fewest changes, at most a third of its letters.
+// nearest is the first of [nearestKeys]; empty if there is none.
 func nearest(word string, keys []string) string {
+	if near := nearestKeys(word, keys); len(near) > 0 {
+		return near[0]
+	}
+	return ""
+}
+
+// mostNear is how many words a message offers in place of a wrong one.
+const mostNear = 3
+
+// nearestKeys finds what was probably meant: the key of a flag of that name, keys with that last part, or the keys that
+// take the fewest changes, at most a third of the word's letters.
+func nearestKeys(word string, keys []string) []string {
 	plain := func(s string) string { return strings.NewReplacer("_", "", "-", "", ".", "").Replace(s) }
 	for flag, key := range flagKeys {
 		if plain(flag) == plain(word) && slices.Contains(keys, key) {
-			return key
+			return []string{key}
 		}
 	}
-	best, least := "", len(word)/3+1
+	var same, best []string
+	least := len(word)/3 + 1
 	for _, key := range keys {
 		leaf := key[strings.LastIndex(key, ".")+1:]
-		if plain(key) == plain(word) || leaf == word {
-			return key
+		if plain(key) == plain(word) {
+			return []string{key}
+		}
+		if leaf == word {
+			same = append(same, key)
 		}
 		if d := spelling.Distance(plain(word), plain(key)); d < least {
-			best, least = key, d
+			best, least = []string{key}, d
+		} else if d == least && len(best) > 0 {
+			best = append(best, key)
 		}
 	}
-	return best
+	if len(same) > 0 {
+		best = same
+	}
+	return best[:min(len(best), mostNear)]
 }

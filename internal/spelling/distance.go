@@ -34,3 +34,14 @@ func OneOf(errs *[]error, key, value string, allowed ...string) {
 		*errs = append(*errs, fmt.Errorf("%s must be one of %s, not %q", key, strings.Join(allowed, ", "), value))
 	}
 }
+
+// mostNames is how many names a message lists.
+const mostNames = 10
+
+// Some lists names for a message: the first ten, and how many more there are.
+func Some(names []string) string {
+	if len(names) <= mostNames {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:mostNames], ", "), len(names)-mostNames)
+}

@@ -77,12 +77,19 @@ func (s *Config) Validate(spoolBodies int64, hasPool func(string) bool) (errs []
 	bad := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("[site %s] "+format, append([]any{s.Name()}, args...)...))
 	}
+	oneOf := func(key, value string, allowed ...string) {
+		var wrong []error
+		spelling.OneOf(&wrong, key, value, allowed...)
+		for _, err := range wrong {
+			bad("%w", err)
+		}
+	}
 	if s.Root == "" {
 		bad("root is not set")
 	}
-	spelling.OneOf(&errs, "path_info", s.PathInfo, PathInfoAuto, PathInfoOff, PathInfoRequired)
-	spelling.OneOf(&errs, "follow_symlinks", s.FollowSymlinks, files.FollowOwner, files.FollowYes, files.FollowNo)
-	spelling.OneOf(&errs, "cgi", s.CGI, CGIPHP, CGIRFC3875)
+	oneOf("path_info", s.PathInfo, PathInfoAuto, PathInfoOff, PathInfoRequired)
+	oneOf("follow_symlinks", s.FollowSymlinks, files.FollowOwner, files.FollowYes, files.FollowNo)
+	oneOf("cgi", s.CGI, CGIPHP, CGIRFC3875)
 	if s.MaxBodySize < 0 {
 		bad("max_body_size must be 0 (no limit) or greater, not %d", s.MaxBodySize)
 	}
