@@ -69,7 +69,7 @@ func judge(err error) verdict {
 	case errors.Is(err, errMethod):
 		return verdict{status: http.StatusMethodNotAllowed, summary: "This method is not allowed."}
 	case errors.As(err, &link):
-		return verdict{status: http.StatusNotFound, summary: "Nothing answers this URL, because " + link.Error() + ".", hint: link.Hint}
+		return verdict{status: http.StatusNotFound, hint: link.Hint()} // its summary looks up users, so only who reads it has it made
 	case errors.Is(err, site.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return verdict{status: http.StatusNotFound, summary: "No file, script or front controller answers this URL."}
 	case errors.Is(err, fs.ErrPermission):
@@ -112,7 +112,8 @@ func judge(err error) verdict {
 // fail answers a request with an error.
 func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step) {
 	v := judge(err)
-	if link, ok := errors.AsType[*files.LinkError](err); ok {
+	link, ok := errors.AsType[*files.LinkError](err)
+	if ok {
 		x.site.Refused.Log(s.log, link)
 	}
 	if v.status == http.StatusForbidden {
@@ -135,6 +136,9 @@ func (s *Server) fail(x *exchange, r *http.Request, err error, steps []web.Step)
 	}
 	page := web.ErrorPage{Status: v.status, RequestID: x.id}
 	if s.helpful(x, r) {
+		if link != nil {
+			v.summary = "Nothing answers this URL, because " + link.Error() + "."
+		}
 		page.Detail = &web.ErrorDetail{
 			Method: r.Method, URL: r.RequestURI, Summary: v.summary, Hint: v.hint, Steps: steps,
 			Script: x.script, Pool: x.pool, PID: x.pid, Stderr: x.stderr,

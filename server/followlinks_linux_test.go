@@ -31,7 +31,7 @@ func TestLinksAreFollowedToWhatBelongsToTheirOwnerOrToRoot(t *testing.T) {
 				ts := startServer(t, engine, map[string]string{"index.php": tellScript, ".env": "SECRET", "..data/a.txt": "data"}, func(c *Config) {
 					root := c.Sites[0].Root
 					base := filepath.Dir(root)
-					c.Sites[0].FollowSymlinks = follow
+					c.Sites[0].FollowSymlinks, c.Sites[0].FrontController = follow, "index.php"
 					testfiles.Put(t, base, map[string]string{
 						"storage/app/public/a.txt": "public", "storage/app/public/page.php": tellScript, "storage/app/public/index.html": "index",
 						"storage/.env": "SECRET", "storage/id_rsa": "SECRET", "storage/.git/config": "SECRET", "storage/nest/x": "",
@@ -65,6 +65,10 @@ func TestLinksAreFollowedToWhatBelongsToTheirOwnerOrToRoot(t *testing.T) {
 					{"/app/", "index", "index", never},
 					{"/tenant-other.txt", never, "others", never},
 					{"/tenant-otherdir/a.txt", never, "others", never},
+					{"/tenant-otherdir/", never, "RAN /index.php INFO -", never},
+					{"/tenant-otherdir/none", never, "RAN /index.php INFO -", never},
+					{"/tenant-all/etc/", never, "RAN /index.php INFO -", never},
+					{"/tenant-passwd/", never, "RAN /index.php INFO -", never},
 					{"/tenant-root.txt", "roots", "roots", never},
 					{"/tenant-rootdir/a.txt", "roots", "roots", never},
 					{"/tenant-rootdir/sub/others.txt", never, "others", never},
@@ -109,7 +113,13 @@ func TestLinksAreFollowedToWhatBelongsToTheirOwnerOrToRoot(t *testing.T) {
 						t.Errorf("the page does not say %q:\n%s", want, page)
 					}
 				}
-				ts.log.waitForLines(t, 1, "link="+link+" ")
+				if n := strings.Count(page, "symbolic link "+link); n != 1 {
+					t.Errorf("the page says it %d times:\n%s", n, page)
+				}
+				if want := "it belongs to " + tenant + " and what it leads to belongs to " + other; follow == files.FollowOwner && !strings.Contains(page, want) {
+					t.Errorf("the page does not say %q:\n%s", want, page)
+				}
+				ts.log.waitForLines(t, 1, "link="+link+" ", "target="+filepath.Join(filepath.Dir(ts.root), "other/a.txt")+" ")
 			})
 		}
 	})

@@ -5,9 +5,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/phpserve/phpserve/internal/ownership"
 )
 
 // How symbolic links that lead out of a document root are treated (site.Config).
@@ -33,46 +36,88 @@ func LinksOf(follow string) LinkPolicy {
 
 // LinkError is a symbolic link that is not followed. It is an ErrOutsideRoot.
 type LinkError struct {
-	link, target string // target is a real path, empty where it is not known
-	why          string
-	Hint         string // what to do about it
+	link, target string // target is a real path
+	why          linkRefusal
+	owner, other uint32 // whom the link and what it leads to belong to, for some refusals
+	rule         string // of names that are never served, for one
 }
 
+// linkRefusal is why a link is not followed.
+type linkRefusal int
+
+const (
+	refusedLeavesRoot linkRefusal = iota
+	refusedName
+	refusedOwners
+	refusedSystem
+)
+
 func (e *LinkError) Error() string {
-	if e.target == "" {
-		return fmt.Sprintf("the symbolic link %s is not followed: %s", e.link, e.why)
-	}
-	return fmt.Sprintf("the symbolic link %s to %s is not followed: %s", e.link, e.target, e.why)
+	return fmt.Sprintf("the symbolic link %s to %s is not followed: %s", e.link, e.target, e.reason())
 }
 
 func (e *LinkError) Unwrap() error { return ErrOutsideRoot }
 
-// firstLink is the first symbolic link on the way from the folder root to rel, for messages.
-func firstLink(root, rel string) string {
+// reason is a sentence. Owners are looked up here, and not for each request of a link.
+func (e *LinkError) reason() string {
+	switch e.why {
+	case refusedName:
+		return "it leads to a name that is never served (" + e.rule + ")"
+	case refusedOwners:
+		return fmt.Sprintf("it belongs to %s and what it leads to belongs to %s", ownership.User(e.owner), ownership.User(e.other))
+	case refusedSystem:
+		return fmt.Sprintf("it belongs to %s and leads to what is root's in a folder of the system", ownership.User(e.owner))
+	}
+	return "it leads out of the document root"
+}
+
+// Hint is what to do about it.
+func (e *LinkError) Hint() string {
+	switch e.why {
+	case refusedName:
+		return "deny has the names that are never served; a name that begins with a dot and the source of a script never are."
+	case refusedOwners:
+		return "follow_symlinks: owner follows links to what belongs to their owner or to root: make it belong to that user (chown -h for the link). follow_symlinks: yes follows all."
+	case refusedSystem:
+		return "follow_symlinks: owner follows such a link if it is root's, too (chown -h root), follow_symlinks: yes follows all."
+	}
+	return "follow_symlinks: owner follows links to what belongs to their owner or to root, follow_symlinks: yes follows all."
+}
+
+// firstLink is the first symbolic link on the way from the folder root to rel, for messages; with outside the first whose target is not
+// below that real path.
+func firstLink(root, rel, outside string) (link, target string) {
 	path := root
-	for name := range strings.SplitSeq(rel, "/") {
+	for name := range strings.SplitSeq(strings.TrimSuffix(rel, "/"), "/") {
 		path = joinRoot(path, name)
-		if info, err := os.Lstat(path); err != nil || info.Mode()&fs.ModeSymlink != 0 {
+		info, err := os.Lstat(path)
+		if err != nil {
+			break
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			continue
+		}
+		target, err = filepath.EvalSymlinks(path)
+		if err != nil || outside == "" || !below(outside, target) {
 			break
 		}
 	}
-	return path
+	return path, target
 }
 
-// refusedInside is the error of linksInside.
-func refusedInside(link, target string) error {
-	return &LinkError{
-		link: link, target: target, why: "it leads out of the document root",
-		Hint: "follow_symlinks: owner follows links to what belongs to their owner or to root, follow_symlinks: yes follows all.",
+// refusedInside is the error of linksInside for rel, which leads to real.
+func refusedInside(path, rel, root, real string) error {
+	e := &LinkError{why: refusedLeavesRoot}
+	if e.link, e.target = firstLink(path, rel, root); e.target == "" {
+		e.target = real // it has just been changed
 	}
+	return e
 }
 
 // refusedTarget is the error of a link to a protected name.
-func refusedTarget(link, target, rule string) error {
-	return &LinkError{
-		link: link, target: target, why: "it leads to a name that is never served (" + rule + ")",
-		Hint: "deny has the names that are never served; a name that begins with a dot and the source of a script never are.",
-	}
+func refusedTarget(path, rel, real, rule string) error {
+	link, _ := firstLink(path, rel, "")
+	return &LinkError{link: link, target: real, why: refusedName, rule: rule}
 }
 
 // systemFolders hold what is root's and of no site: passwords, keys, devices, processes, logs.
@@ -89,9 +134,10 @@ func inSystemFolder(path string) bool {
 // somebody else to what is root's (a user's to a library in /usr/share) is followed as well, but what it leads to in the end
 // must be root's or the user's own, and in no folder of the system: an archive that a script unpacks may hold such a link.
 type linkRule struct {
-	root  string // real path of the document root
-	link  string // the last link of somebody else to what is root's, empty if there was none
-	owner uint32 // of that link
+	root string // real path of the document root
+	// The last link of somebody else to what is root's, empty if there was none.
+	link, target string
+	owner        uint32 // of that link
 }
 
 // follow says whether a link may be followed; target is the real path of what it leads to, through all further links.
@@ -100,7 +146,7 @@ func (l *linkRule) follow(link string, owner uint32, target string, targetOwner 
 	case below(l.root, target), owner == targetOwner:
 		return nil
 	case targetOwner == 0:
-		l.link, l.owner = link, owner
+		l.link, l.target, l.owner = link, target, owner
 		return nil
 	}
 	return refusedOwner(link, owner, target, targetOwner)
@@ -114,19 +160,13 @@ func (l *linkRule) end(real string, owner uint32) error {
 	case owner != 0 && owner != l.owner:
 		return refusedOwner(l.link, l.owner, real, owner)
 	case owner == 0 && inSystemFolder(real):
-		return &LinkError{
-			link: l.link, target: real, why: fmt.Sprintf("it belongs to user %d and leads to what is root's in a folder of the system", l.owner),
-			Hint: "follow_symlinks: owner follows such a link if it is root's, too (chown -h root), follow_symlinks: yes follows all.",
-		}
+		return &LinkError{link: l.link, target: l.target, why: refusedSystem, owner: l.owner}
 	}
 	return nil
 }
 
 func refusedOwner(link string, owner uint32, target string, targetOwner uint32) error {
-	return &LinkError{
-		link: link, target: target, why: fmt.Sprintf("it belongs to user %d and what it leads to belongs to user %d", owner, targetOwner),
-		Hint: "follow_symlinks: owner follows links to what belongs to their owner or to root: make it belong to that user (chown -h for the link). follow_symlinks: yes follows all.",
-	}
+	return &LinkError{link: link, target: target, why: refusedOwners, owner: owner, other: targetOwner}
 }
 
 // maxRefusedLinks bounds how many links of a site the log tells of.
@@ -150,6 +190,6 @@ func (l *RefusedLinks) Log(log *slog.Logger, err *LinkError) {
 	}
 	l.mu.Unlock()
 	if news {
-		log.Warn("symbolic link not followed", "link", err.link, "target", err.target, "why", err.why, "hint", err.Hint)
+		log.Warn("symbolic link not followed", "link", err.link, "target", err.target, "why", err.reason(), "hint", err.Hint())
 	}
 }

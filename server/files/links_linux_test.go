@@ -147,6 +147,52 @@ func TestLinksInALoopOrWithoutEndAreNotFound(t *testing.T) {
 	})
 }
 
+// TestNothingBehindALinkThatIsNotFollowedIsFound: not with a slash behind it, and neither what exists nor what does not. The error names
+// the link and its real target.
+func TestNothingBehindALinkThatIsNotFollowedIsFound(t *testing.T) {
+	t.Parallel()
+	top := testfiles.TempDir(t)
+	dir := filepath.Join(top, "www")
+	testfiles.PutNames(t, top, "www/in/side/", "out/a.txt", "out/x.php", "out/sub/b.txt", "hidden/.git/config")
+	for link, target := range map[string]string{
+		"www/folder": "../out", "www/absolute": top + "/out", "www/chain": "folder", "www/in/side/up": "../../../out", "www/file.txt": "../out/a.txt",
+		"www/step": "in/side/up/sub", "www/alias": "in/side", "www/git": "../hidden/.git", "www/climbs": "in/../../out", "www/dangling": "../none",
+	} {
+		testfiles.Symlink(t, target, filepath.Join(top, link))
+	}
+	refused := map[string][2]string{ // by URL: link and target
+		"/folder": {"www/folder", "out"}, "/absolute": {"www/absolute", "out"}, "/chain": {"www/chain", "out"}, "/in/side/up": {"www/in/side/up", "out"},
+		"/alias/up": {"www/alias/up", "out"}, "/climbs": {"www/climbs", "out"}, "/step": {"www/step", "out/sub"}, "/git": {"www/git", "hidden/.git"},
+	}
+	eachRoot(t, dir, Options{Links: linksInside, Protect: NewProtection([]string{DenyDefault}, []string{".php"})}, func(t *testing.T, d lookerUpper) {
+		for url, want := range refused {
+			for _, behind := range []string{"", "/", "/a.txt", "/a.txt/", "/x.php", "/x.php/info", "/sub", "/sub/b.txt", "/none", "/none/", "/none/more/of/it", "/index.php"} {
+				_, err := d.Lookup(url + behind)
+				var link *LinkError
+				if !errors.As(err, &link) || link.link != filepath.Join(top, want[0]) || link.target != filepath.Join(top, want[1]) {
+					t.Errorf("lookup(%q) = %v, want the link %s to %s", url+behind, err, want[0], want[1])
+				}
+			}
+		}
+		var link *LinkError
+		if _, err := d.Lookup("/file.txt/"); !errors.As(err, &link) || link.target != filepath.Join(top, "out/a.txt") {
+			t.Errorf("lookup(/file.txt/) = %v", err)
+		}
+		for _, url := range []string{"/in/side/none", "/alias/none", "/none/x", "/dangling", "/dangling/x"} {
+			if _, err := d.Lookup(url); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("lookup(%q) = %v, want not found", url, err)
+			}
+		}
+	})
+	eachRoot(t, dir, Options{Links: linksAll}, func(t *testing.T, d lookerUpper) {
+		for url := range refused {
+			if _, err := d.Lookup(url + "/none"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("lookup(%q) = %v, want not found", url+"/none", err)
+			}
+		}
+	})
+}
+
 // TestLinkSwappedMeanwhileNeverLeadsToAnothersFile is the race between check and use.
 func TestLinkSwappedMeanwhileNeverLeadsToAnothersFile(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -21,13 +22,16 @@ func (d *Root) openThroughLinks(r *rootDir, rel, url string, flags int) (int, er
 	// it the kernel still checks what it always does, such as fs.protected_symlinks.
 	fd, err := openAt(r.fd, rel, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
 	if err != nil {
+		if link := d.refusedOnTheWay(r, rel); link != nil {
+			err = link
+		}
 		return -1, err
 	}
 	real, err := realPathOf(fd)
 	if err == nil && !below(root, real) && d.opts.Links != linksAll {
 		_ = unix.Close(fd)
 		if d.opts.Links == linksInside {
-			return -1, refusedInside(firstLink(d.path, rel), real)
+			return -1, refusedInside(d.path, rel, root, real)
 		}
 		if fd, real, err = walkLinks(r, root, rel, d.path); err != nil {
 			return -1, err
@@ -39,7 +43,7 @@ func (d *Root) openThroughLinks(r *rootDir, rel, url string, flags int) (int, er
 	}
 	if err == nil {
 		if rule, denied := d.opts.Protect.deniedTarget(root, real, url, info.Dir); denied {
-			err = refusedTarget(firstLink(d.path, rel), real, rule)
+			err = refusedTarget(d.path, rel, real, rule)
 		}
 	}
 	if err == nil && flags&unix.O_PATH != 0 {
@@ -50,6 +54,30 @@ func (d *Root) openThroughLinks(r *rootDir, rel, url string, flags int) (int, er
 		return -1, err
 	}
 	return openAt(unix.AT_FDCWD, procFD+strconv.Itoa(fd), flags, 0)
+}
+
+// refusedOnTheWay is the error of a link on the way to what does not exist; nil if there is none. Whoever asks must not learn what exists
+// behind a link that is not followed, nor reach the front controller by it.
+func (d *Root) refusedOnTheWay(r *rootDir, rel string) error {
+	prefix := existing(rel, func(prefix string) bool {
+		fd, err := openAt(r.fd, prefix, unix.O_PATH, unix.RESOLVE_NO_MAGICLINKS)
+		if err == nil {
+			_ = unix.Close(fd)
+		}
+		return err == nil
+	})
+	if prefix == "" {
+		return nil
+	}
+	var link *LinkError
+	fd, err := d.openThroughLinks(r, prefix, "/"+prefix, unix.O_PATH)
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	if errors.As(err, &link) {
+		return link
+	}
+	return nil
 }
 
 // walkLinks opens rel below the root with O_PATH, link by link, and checks the owner of each.
@@ -151,11 +179,21 @@ func (w *linkWalk) step(dir int, name, shown string) (int, error) {
 		err = unix.Fstat(to, &target)
 	}
 	if err == nil {
-		err = w.rule.follow(shown, st.Uid, real, target.Uid)
+		err = w.rule.follow(linkPath(dir, name, shown), st.Uid, real, target.Uid)
 	}
 	if err != nil {
 		_ = unix.Close(to)
 		return -1, err
 	}
 	return to, nil
+}
+
+// linkPath is the path of a link in the folder dir for messages: shown, if that goes only down.
+func linkPath(dir int, name, shown string) string {
+	if strings.Contains(shown, "/../") {
+		if folder, err := realPathOf(dir); err == nil {
+			return joinRoot(folder, name)
+		}
+	}
+	return shown
 }

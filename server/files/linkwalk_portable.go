@@ -22,7 +22,7 @@ func (p *portableRoot) checkLinks(realRoot, rel string) error {
 	}
 	owner, ok := fileOwner(info)
 	if !ok {
-		return refusedInside(firstLink(p.path, rel), real) // no owners here to compare
+		return refusedInside(p.path, rel, realRoot, real) // no owners here to compare
 	}
 	return w.rule.end(real, owner)
 }
@@ -80,7 +80,7 @@ func (w *portableWalk) follow(dir, link string, info fs.FileInfo) (string, error
 		if below(w.rule.root, real) {
 			return real, nil
 		}
-		return "", refusedInside(link, real)
+		return "", &LinkError{link: link, target: real, why: refusedLeavesRoot}
 	}
 	return real, w.rule.follow(link, owner, real, targetOwner)
 }

@@ -31,6 +31,9 @@ func (p *portableRoot) resolve(urlPath string) (fnd Found, real string, inside b
 	}
 	real, err = filepath.EvalSymlinks(joinRoot(realRoot, rel))
 	if err != nil {
+		if link := p.refusedOnTheWay(realRoot, rel); link != nil {
+			return Found{}, "", false, link
+		}
 		// EvalSymlinks has no typed error for a loop of links; stat(2) has.
 		if _, statErr := os.Stat(joinRoot(realRoot, rel)); statErr != nil {
 			err = statErr
@@ -39,7 +42,7 @@ func (p *portableRoot) resolve(urlPath string) (fnd Found, real string, inside b
 	}
 	inside = below(realRoot, real)
 	if !inside && p.opts.Links == linksInside {
-		return Found{}, "", false, refusedInside(firstLink(p.path, rel), real)
+		return Found{}, "", false, refusedInside(p.path, rel, realRoot, real)
 	}
 	if !inside && p.opts.Links == linksOwner {
 		if err := p.checkLinks(realRoot, rel); err != nil {
@@ -52,7 +55,7 @@ func (p *portableRoot) resolve(urlPath string) (fnd Found, real string, inside b
 	if real != joinRoot(realRoot, rel) {
 		info, err := os.Stat(real)
 		if rule, denied := p.opts.Protect.deniedTarget(realRoot, real, urlPath, err == nil && info.IsDir()); denied {
-			return Found{}, "", false, refusedTarget(firstLink(p.path, rel), real, rule)
+			return Found{}, "", false, refusedTarget(p.path, rel, real, rule)
 		}
 	}
 	fnd = Found{Path: joinRoot(p.path, rel), Root: p.path, url: urlPath}
@@ -60,6 +63,36 @@ func (p *portableRoot) resolve(urlPath string) (fnd Found, real string, inside b
 		fnd.Path, fnd.Root = real, realRoot
 	}
 	return fnd, real, inside, nil
+}
+
+// refusedOnTheWay is the error of a link on the way to what does not exist; nil if there is none.
+func (p *portableRoot) refusedOnTheWay(realRoot, rel string) error {
+	prefix := existing(rel, func(prefix string) bool {
+		_, err := os.Stat(joinRoot(realRoot, prefix))
+		return err == nil
+	})
+	if prefix == "" {
+		return nil
+	}
+	var link *LinkError
+	if _, _, _, err := p.resolve("/" + prefix); errors.As(err, &link) {
+		return link
+	}
+	return nil
+}
+
+// existing is the longest part of a path that exists, without a slash at its end; empty if there is none but the whole path.
+func existing(rel string, exists func(prefix string) bool) (longest string) {
+	for i := range rel {
+		if rel[i] != '/' {
+			continue
+		}
+		if !exists(rel[:i]) {
+			break
+		}
+		longest = rel[:i]
+	}
+	return longest
 }
 
 func (p *portableRoot) Lookup(urlPath string) (Found, error) {

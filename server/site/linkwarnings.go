@@ -22,7 +22,7 @@ func (c *Config) LinkWarnings() (texts []string) {
 		}
 		var link *files.LinkError
 		if _, err := root.Lookup("/" + name); errors.As(err, &link) {
-			texts = append(texts, fmt.Sprintf("%s is not found: %v. %s", name, link, link.Hint))
+			texts = append(texts, fmt.Sprintf("%s is not found: %v. %s", name, link, link.Hint()))
 		}
 	}
 	return texts

@@ -35,6 +35,15 @@ func (t *Router) note(path, result string, ok bool) {
 	}
 }
 
+// noteError notes what ends the search. Which link it is that is not followed, and why, is what the answer says as a whole.
+func (t *Router) noteError(path string, err error) {
+	if errors.Is(err, files.ErrOutsideRoot) {
+		t.note(path, "behind a symbolic link that is not followed", false)
+		return
+	}
+	t.note(path, err.Error(), false)
+}
+
 // Route decides, in this order: static file, script, folder, script with PATH_INFO, front controller. What exists but is
 // protected is not found; the names of what does not exist are the application's own.
 func (t *Router) Route(urlPath string) (*Target, error) {
@@ -52,7 +61,7 @@ func (t *Router) Route(urlPath string) (*Target, error) {
 	case err == nil:
 		t.note(urlPath, "neither a file nor a folder", false)
 	case !isNotFound(err):
-		t.note(urlPath, err.Error(), false)
+		t.noteError(urlPath, err)
 		return nil, err
 	default:
 		t.note(urlPath, "not found", false)
@@ -114,7 +123,7 @@ func (t *Router) index(urlPath string) (*Target, error) {
 		case err == nil && f.Regular:
 			return t.file(urlPath+name, f)
 		case err != nil && !isNotFound(err):
-			t.note(urlPath+name, err.Error(), false)
+			t.noteError(urlPath+name, err)
 			return nil, err
 		}
 		t.note(urlPath+name, "not found", false)
@@ -138,7 +147,7 @@ func (t *Router) elsewhere(urlPath string) (*Target, error) {
 				return &Target{Script: f, ScriptName: cleanSlashes(script), PathInfo: pathInfo}, nil
 			}
 			if errors.Is(err, files.ErrOutsideRoot) {
-				t.note(script, err.Error(), false)
+				t.noteError(script, err)
 				return nil, err
 			}
 			if err != nil || !f.Dir {
@@ -159,7 +168,7 @@ func (t *Router) elsewhere(urlPath string) (*Target, error) {
 	name := "/" + s.Config.FrontController
 	f, err := s.Root.Lookup(name)
 	if errors.Is(err, files.ErrOutsideRoot) {
-		t.note(name, err.Error(), false)
+		t.noteError(name, err)
 		return nil, err
 	}
 	if err != nil || !f.Regular {
