@@ -46,10 +46,7 @@ func (p *Pool) startEngine(ctx context.Context) (current, error) {
 	p.mu.Unlock()
 	var e engine
 	if p.kind == EngineZygote {
-		z, err := newZygote(ctx, p, !p.cfg.DiscardOutput)
-		if err != nil && p.cfg.DiscardOutput && ctx.Err() == nil {
-			z, err = newZygote(ctx, p, true) // so that it says why
-		}
+		z, err := p.startZygote(ctx)
 		if err != nil {
 			return current{}, err
 		}
@@ -67,6 +64,20 @@ func (p *Pool) startEngine(ctx context.Context) (current, error) {
 	p.mu.Unlock()
 	p.openTracer()
 	return current{e, generation}, nil
+}
+
+// startZygote starts a zygote. Where nobody is to hear it, one that could not start is followed by one that is heard, which says why;
+// if that one can, it has nothing to say, and gives its place to another that nobody hears.
+func (p *Pool) startZygote(ctx context.Context) (*zygoteEngine, error) {
+	z, err := newZygote(ctx, p, !p.cfg.DiscardOutput)
+	if err == nil || !p.cfg.DiscardOutput || ctx.Err() != nil {
+		return z, err
+	}
+	if z, err = newZygote(ctx, p, true); err != nil {
+		return nil, err
+	}
+	z.close()
+	return newZygote(ctx, p, false)
 }
 
 // openTracer has the tracer ready for the first slow request, which does not wait for it.

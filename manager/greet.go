@@ -113,11 +113,24 @@ func (p *Pool) met(w *Worker, pid int, a attached) {
 func (p *Pool) attach(w *Worker, a attached) {
 	w.conn, w.wire, w.inherited = a.conn, a.wire, p.orphans.count()
 	w.wire.stranger = w.answeredBy
+	if w.proc.output != nil && w.proc.output.trial {
+		p.dismissTrial(w) // unlocks
+		return
+	}
 	p.failures, p.retryAt = 0, time.Time{}
 	if w.state == StateStarting && w.generation == p.generation {
 		p.badForks, p.served = 0, true
 	}
 	p.settle(w) // unlocks
+}
+
+// dismissTrial ends a worker that was heard to learn why another could not start, and that could: the next ones are not heard again.
+// Whether they can start it does not tell, so that failures still count. p.mu must be held; it unlocks.
+func (p *Pool) dismissTrial(w *Worker) {
+	w.surplus = true
+	w.transition(StateStopping)
+	p.mu.Unlock()
+	p.end(w)
 }
 
 // expel ends a php-cgi that nobody asked for and that answered a worker's greeting: what a script forked takes itself for a

@@ -196,19 +196,6 @@ func (p *Pool) requestLimit() int {
 	return n
 }
 
-// unheardError is why a php-cgi of the spawn engine could not start whose output nobody read, so that the next one's is.
-type unheardError struct{ error }
-
-func (e unheardError) Unwrap() error { return e.error }
-
-// hears says whether what the next php-cgi of the spawn engine writes is read: also where it is to be discarded, if the last one could
-// not start.
-func (p *Pool) hears() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return !p.cfg.DiscardOutput || p.failures > 0
-}
-
 // startFailed delays the next start, longer with every failure in a row. Those that began side by side count as one.
 func (p *Pool) startFailed(err error) {
 	p.mu.Lock()
@@ -217,7 +204,12 @@ func (p *Pool) startFailed(err error) {
 		p.retryAt = now.Add(backoff(p.failures))
 	}
 	delay := time.Until(p.retryAt)
-	p.lastErr = err
+	if isUnheard(err) {
+		p.hearing.wanted = true
+	}
+	if !isUnheard(err) || p.failures == 1 || isUnheard(p.lastErr) { // the one before says better why
+		p.lastErr = err
+	}
 	closed := p.closed
 	p.mu.Unlock()
 	p.announce()

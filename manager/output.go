@@ -22,6 +22,7 @@ type output struct {
 	log   *slog.Logger
 	known []string      // what PHP says at each start, which has been logged
 	own   bool          // of one worker alone
+	trial bool          // of a worker that is to serve nobody, see hearing
 	mute  bool          // nobody reads
 	from  *outputReader // nil: nobody reads, with mute
 	read  chan struct{} // closed when nothing more is read

@@ -2,7 +2,6 @@ package manager
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -65,8 +64,9 @@ type Pool struct {
 	failures   int              // failed starts in a row
 	retryAt    time.Time        // no start before it
 	lastErr    error            // of the last failed start
-	badForks   int              // workers in a row that ended before they could serve
-	served     bool             // a worker of this generation could serve
+	hearing    hearing
+	badForks   int  // workers in a row that ended before they could serve
+	served     bool // a worker of this generation could serve
 	stats      Stats
 	memoryPeak uint64
 	crowded    bool          // requests wait and there are pm.max_children workers
@@ -189,7 +189,7 @@ func (p *Pool) Start(ctx context.Context) error {
 		ready := p.count[StateIdle] + p.count[StateBusy]
 		failed, err, changed := p.failures > 0, p.lastErr, p.changed
 		p.mu.Unlock()
-		if _, unheard := errors.AsType[unheardError](err); failed && !unheard { // the next one says why
+		if failed && !isUnheard(err) { // else the next one says why
 			p.Stop(ctx)
 			return err
 		}

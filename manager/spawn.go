@@ -31,64 +31,91 @@ func (s *spawnEngine) spawn(ctx context.Context) (*process, error) {
 	s.wg.Add(1)
 	defer s.wg.Done()
 	s.mu.Unlock()
-	folder, err := p.dir.newProcessFolder(p.dir.owner)
-	if err != nil {
+	w := &spawned{pool: p, out: p.listen()}
+	if err := w.start(&s.wg); err != nil {
+		w.release()
 		return nil, err
 	}
-	out := p.newOutput(p.hears())
-	out.own = true
-	line, err := newLifeline()
+	proc, err := w.takeHold()
 	if err != nil {
-		folder.remove()
+		w.release()
 		return nil, err
 	}
-	ch, err := out.start(func(f *os.File) (*child, error) {
-		return startChild(p, folder.socket(), f, line.inherited()...)
-	}, &s.wg)
-	if err != nil {
-		line.close()
-		folder.remove()
-		return nil, err
-	}
-	proc, err := newProcess(ch.pid(), newEndpoint(folder, ch.pid()))
-	if err == nil {
-		if err = line.hold(ch.pid()); err != nil { // what its scripts start ends with phpserve, too
-			proc.letGo()
-		}
-	}
-	if err != nil {
-		ch.kill()
-		out.finish()
-		if isGone(err) { // it has ended already, and says better why
-			if err = fmt.Errorf("php-cgi %v%s", ch.exit, out.said()); out.mute {
-				err = unheardError{err}
-			}
-		}
-		line.close()
-		folder.remove()
-		return nil, err
-	}
-	proc.output = out
 	s.mu.Lock()
-	s.procs[proc] = ch
+	s.procs[proc] = w.child
 	closed := s.closed
 	s.mu.Unlock()
 	if closed { // close did not see it
-		ch.end()
+		w.child.end()
 	}
 	s.wg.Go(func() {
-		ch.buried()
+		w.child.buried()
 		endStrangers(proc.pid, p.php.Path)
-		out.finish()
-		line.letGo()
-		folder.remove()
+		w.out.finish()
+		w.line.letGo()
+		w.line = nil
+		w.release()
 		s.mu.Lock()
 		delete(s.procs, proc)
 		s.mu.Unlock()
-		proc.said = out.said()
-		proc.exited(ch.exit)
+		proc.said = w.out.said()
+		proc.exited(w.child.exit)
 	})
 	return proc, nil
+}
+
+// spawned is what belongs to one php-cgi.
+type spawned struct {
+	pool   *Pool
+	out    *output
+	folder *processFolder
+	line   *lifeline
+	child  *child
+}
+
+// start starts the php-cgi. Who reads its output is counted in wg.
+func (w *spawned) start(wg *sync.WaitGroup) (err error) {
+	if w.folder, err = w.pool.dir.newProcessFolder(w.pool.dir.owner); err != nil {
+		return err
+	}
+	if w.line, err = newLifeline(); err != nil {
+		return err
+	}
+	w.child, err = w.out.start(func(f *os.File) (*child, error) {
+		return startChild(w.pool, w.folder.socket(), f, w.line.inherited()...)
+	}, wg)
+	return err
+}
+
+// takeHold takes hold of the php-cgi that was started, or ends it.
+func (w *spawned) takeHold() (*process, error) {
+	proc, err := newProcess(w.child.pid(), newEndpoint(w.folder, w.child.pid()))
+	if err == nil {
+		if err = w.line.hold(w.child.pid()); err == nil { // what its scripts start ends with phpserve, too
+			proc.output = w.out
+			return proc, nil
+		}
+		proc.letGo()
+	}
+	w.child.kill()
+	w.out.finish()
+	if isGone(err) { // it has ended already, and says better why
+		if err = fmt.Errorf("php-cgi %v%s", w.child.exit, w.out.said()); w.out.mute {
+			err = unheardError{err}
+		}
+	}
+	return nil, err
+}
+
+// release gives back what the php-cgi had.
+func (w *spawned) release() {
+	if w.line != nil {
+		w.line.close()
+	}
+	if w.folder != nil {
+		w.folder.remove()
+	}
+	w.pool.stopListening(w.out)
 }
 
 func (s *spawnEngine) owns(proc *process) bool {
