@@ -25,21 +25,25 @@ func (o *ownTime) of(interval time.Duration) time.Duration {
 	if err != nil || len(fields) <= majorFaults {
 		return interval // it has ended, or is hidden
 	}
-	ran, queued, err := scheduled(o.pid)
-	if err != nil {
-		return interval // this kernel does not count it
+	seen := ownTime{faults: fields[majorFaults]}
+	if seen.ran, seen.queued, err = scheduled(o.pid); err != nil {
+		seen.ran, seen.queued = 0, 0 // this kernel does not count it; others say zero then
 	}
+	return o.since(interval, fields[0] == "R", seen)
+}
+
+// since is of with what this look saw. Where the kernel counts nothing, the time in which the process was not ready to run is its own: one
+// that runs for ever is left to the clock.
+func (o *ownTime) since(interval time.Duration, ready bool, seen ownTime) time.Duration {
 	before := *o
-	o.looked, o.ran, o.queued, o.faults = true, ran, queued, fields[majorFaults]
+	o.looked, o.ran, o.queued, o.faults = true, seen.ran, seen.queued, seen.faults
 	switch {
-	case !before.looked:
-		return interval - min(interval, queued)
-	case o.faults != before.faults:
+	case before.looked && seen.faults != before.faults:
 		return 0
-	case ran == before.ran && fields[0] == "R": // what waits is counted when it is over
+	case ready && seen.ran == before.ran: // what waits is counted when it is over
 		return 0
 	}
-	return max(0, interval-(queued-before.queued))
+	return max(0, interval-(seen.queued-before.queued))
 }
 
 // scheduled is how long a process has run, and how long it has waited for a processor: /proc/PID/schedstat (sched-stats of the

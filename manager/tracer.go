@@ -56,13 +56,18 @@ func (p *Pool) selfTest(r *phpstack.Reader) (err error) {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("cannot run the tracer's self-test: %w", err)
 	}
-	defer endHanging(cmd, selfTestTimeout)() // after cmd.Wait
+	ended := endHanging(cmd, selfTestTimeout)
+	defer ended() // after cmd.Wait
 	defer func() {
 		stdin.Close() // ends it
 		_ = cmd.Wait()
 	}()
 	said, err := bufio.NewReader(stdout).ReadString('\n')
 	if said != "waiting\n" {
+		if ended() {
+			return fmt.Errorf("cannot run the tracer's self-test: PHP did not answer within %v", selfTestTimeout)
+		}
+		_ = cmd.Process.Kill() // nobody looks any more whether it hangs; an error means that it has ended
 		return fmt.Errorf("cannot run the tracer's self-test: PHP says %q (%v)", strings.TrimSpace(said), err)
 	}
 	const innermost, recursion, outermost = 12, 7, 15
