@@ -1,11 +1,7 @@
 package manager
 
 import (
-	"errors"
-	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -166,103 +162,6 @@ func (c *PoolConfig) complete() {
 	}
 	if c.MaxSpareServers == 0 {
 		c.MaxSpareServers = max(c.MinSpareServers, c.MaxChildren/2)
-	}
-}
-
-// Validate fills in what follows from other fields and reports every value that cannot work, with what is allowed.
-func (c *PoolConfig) Validate() error {
-	c.complete()
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("[pool %s] "+format, append([]any{c.Name}, args...)...))
-	}
-	switch c.Engine {
-	case EngineAuto, EngineZygote, EngineSpawn:
-	default:
-		bad("engine must be auto, zygote or spawn, not %q", c.Engine)
-	}
-	if c.MaxChildren < 1 {
-		bad("pm.max_children must be a positive value, not %d", c.MaxChildren)
-	}
-	switch c.PM {
-	case PMStatic:
-	case PMDynamic:
-		c.validateDynamic(bad)
-	case PMOndemand:
-		if c.ProcessIdleTimeout <= 0 {
-			bad("pm.process_idle_timeout must be greater than 0s, not %v", c.ProcessIdleTimeout)
-		}
-	default:
-		bad("pm must be static, dynamic or ondemand, not %q", c.PM)
-	}
-	c.validateChroot(os.Geteuid(), bad)
-	c.validateLimits(bad)
-	if c.MaxRequests < 0 {
-		bad("pm.max_requests must be 0 (never) or greater, not %d", c.MaxRequests)
-	}
-	if c.QueueSize < 0 {
-		bad("queue.size must be 0 (nothing waits) or greater, not %d", c.QueueSize)
-	}
-	if c.QueueTimeout <= 0 {
-		bad("queue.timeout must be greater than 0s, not %v", c.QueueTimeout)
-	}
-	if c.RequestTerminateTimeout < 0 {
-		bad("request_terminate_timeout must be 0 (no limit) or greater, not %v", c.RequestTerminateTimeout)
-	}
-	if c.RequestSlowlogTimeout < 0 || c.RequestSlowlogTraceDepth < 0 {
-		bad("request_slowlog_timeout and request_slowlog_trace_depth must be 0 (off, and 20) or greater")
-	}
-	if c.RequestTerminateTimeout > 0 && c.RequestSlowlogTimeout > c.RequestTerminateTimeout {
-		bad("'request_slowlog_timeout' (%v) can't be greater than 'request_terminate_timeout' (%v)", c.RequestSlowlogTimeout, c.RequestTerminateTimeout)
-	}
-	for _, kv := range c.Env {
-		name, _, hasValue := strings.Cut(kv, "=")
-		if name == "" || strings.ContainsRune(kv, 0) {
-			bad("env %q must be NAME=VALUE or NAME", kv)
-		} else if _, set := os.LookupEnv(name); !hasValue && !set {
-			bad("env %q: phpserve itself has no such variable to pass on", kv)
-		}
-	}
-	for _, kv := range c.PHPValue {
-		if err := CheckINI(kv); err != nil {
-			bad("php_value %q: %v", kv, err)
-		}
-	}
-	for _, kv := range c.PHPAdminValue {
-		if err := CheckINI(kv); err != nil {
-			bad("php_admin_value %q: %v", kv, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// validateLimits checks what the kernel holds workers to.
-func (c *PoolConfig) validateLimits(bad func(string, ...any)) {
-	if c.Priority != nil && (*c.Priority < -19 || *c.Priority > 20) {
-		bad("process.priority must be included into [-19,20], not %d", *c.Priority)
-	}
-	if c.RlimitFiles < 0 {
-		bad("rlimit_files must be 0 (as it is) or greater, not %d", c.RlimitFiles)
-	}
-	if c.RlimitCore < RlimitUnlimited {
-		bad("rlimit_core must be unlimited, 0 (as it is) or greater, not %d", c.RlimitCore)
-	}
-}
-
-// validateDynamic holds php-fpm's rules between the sizes (fpm_conf.c:fpm_conf_process_all_pools).
-func (c *PoolConfig) validateDynamic(bad func(string, ...any)) {
-	switch {
-	case c.MaxChildren < 1: // said already; what follows from it would hide that
-	case c.MinSpareServers < 1:
-		bad("pm.min_spare_servers(%d) must be a positive value", c.MinSpareServers)
-	case c.MaxSpareServers < c.MinSpareServers:
-		bad("pm.max_spare_servers(%d) must not be less than pm.min_spare_servers(%d)", c.MaxSpareServers, c.MinSpareServers)
-	case c.MinSpareServers > c.MaxChildren || c.MaxSpareServers > c.MaxChildren:
-		bad("pm.min_spare_servers(%d) and pm.max_spare_servers(%d) cannot be greater than pm.max_children(%d)",
-			c.MinSpareServers, c.MaxSpareServers, c.MaxChildren)
-	case c.StartServers != 0 && (c.StartServers < c.MinSpareServers || c.StartServers > c.MaxSpareServers):
-		bad("pm.start_servers(%d) must not be less than pm.min_spare_servers(%d) and not greater than pm.max_spare_servers(%d)",
-			c.StartServers, c.MinSpareServers, c.MaxSpareServers)
 	}
 }
 

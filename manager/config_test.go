@@ -54,6 +54,34 @@ func TestPoolConfigSaysWhatIsWrongAndWhatIsAllowed(t *testing.T) {
 	}
 }
 
+func TestPoolConfigTellsEverythingThatIsWrongInTheOrderOfItsSettings(t *testing.T) {
+	c := DefaultPoolConfig(2)
+	priority := 21
+	c.Engine, c.MaxChildren, c.PM, c.ProcessIdleTimeout = "fork", 0, PMOndemand, -time.Second
+	c.Priority, c.RlimitFiles, c.RlimitCore = &priority, -1, RlimitUnlimited-1
+	c.MaxRequests, c.QueueSize, c.QueueTimeout, c.RequestTerminateTimeout = -1, -2, -time.Second, -time.Minute
+	c.RequestSlowlogTimeout, c.RequestSlowlogTraceDepth = -1, -1
+	c.Env, c.PHPValue, c.PHPAdminValue = []string{"=x", "PHPSERVE_TEST_UNSET"}, []string{"memory_limit"}, []string{"a=b\x00c=d"}
+	want := `[pool www] engine must be auto, zygote or spawn, not "fork"
+[pool www] pm.max_children must be a positive value, not 0
+[pool www] pm.process_idle_timeout must be greater than 0s, not -1s
+[pool www] process.priority must be included into [-19,20], not 21
+[pool www] rlimit_files must be 0 (as it is) or greater, not -1
+[pool www] rlimit_core must be unlimited, 0 (as it is) or greater, not -2
+[pool www] pm.max_requests must be 0 (never) or greater, not -1
+[pool www] queue.size must be 0 (nothing waits) or greater, not -2
+[pool www] queue.timeout must be greater than 0s, not -1s
+[pool www] request_terminate_timeout must be 0 (no limit) or greater, not -1m0s
+[pool www] request_slowlog_timeout and request_slowlog_trace_depth must be 0 (off, and 20) or greater
+[pool www] env "=x" must be NAME=VALUE or NAME
+[pool www] env "PHPSERVE_TEST_UNSET": phpserve itself has no such variable to pass on
+[pool www] php_value "memory_limit": must be NAME=VALUE
+[pool www] php_admin_value "a=b\x00c=d": must not contain a NUL`
+	if err := c.Validate(); err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
 func TestPoolStartsWithAsManyWorkersAsItsManagerSays(t *testing.T) {
 	for _, c := range []struct {
 		cfg  PoolConfig

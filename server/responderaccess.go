@@ -10,6 +10,16 @@ import (
 	"github.com/phpserve/phpserve/server/accesslog"
 )
 
+// closeAccessLogs writes what is left of them.
+func (s *Server) closeAccessLogs() {
+	for _, p := range s.responders {
+		p.close()
+	}
+	if err := s.access.Close(); err != nil {
+		s.log.Error("cannot close the access log", "error", err)
+	}
+}
+
 // fpmTrace is what is learned of a request for its access line.
 type fpmTrace struct {
 	began  time.Time // when a worker had it

@@ -375,16 +375,6 @@ func (s *Server) Stop(ctx context.Context) {
 	s.admin.stop()
 }
 
-// closeAccessLogs writes what is left of them.
-func (s *Server) closeAccessLogs() {
-	for _, p := range s.responders {
-		p.close()
-	}
-	if err := s.access.Close(); err != nil {
-		s.log.Error("cannot close the access log", "error", err)
-	}
-}
-
 // canceled is a context for stopping without waiting.
 func canceled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())

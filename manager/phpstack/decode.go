@@ -50,48 +50,76 @@ func (d *decoder) decode(raw []rawFrame) (*decoded, error) {
 	if err != nil {
 		return nil, err
 	}
-	known, unknown := make([]*recalled, len(raw)), make([]*function, len(raw))
+	t := &frameTexts{known: make([]*recalled, len(raw)), unknown: make([]*function, len(raw))}
 	for i, f := range functions {
-		if known[i] = d.recall.find(raw[i].function, f); known[i] == nil {
-			unknown[i] = f
+		if t.known[i] = d.recall.find(raw[i].function, f); t.known[i] == nil {
+			t.unknown[i] = f
 		}
 	}
-	ops, err := d.instructions(raw, functions, known)
+	ops, err := d.instructions(raw, functions, t.known)
 	if err != nil {
 		return nil, err
 	}
-	classes, err := d.classNames(unknown)
-	if err != nil {
+	if t.classes, err = d.classNames(t.unknown); err != nil {
 		return nil, err
 	}
-	texts, err := d.names(unknown, classes)
-	if err != nil {
+	if t.texts, err = d.names(t.unknown, t.classes); err != nil {
 		return nil, err
 	}
 	frames := make([]Frame, len(raw))
-	for i, r := range raw {
-		f := functions[i]
-		frames[i] = Frame{Address: r.address}
-		if f == nil {
-			frames[i].bare = true
-			continue
-		}
-		name, class, file := texts[f.name], texts[classes[f.scope]], texts[f.file]
-		if k := known[i]; k != nil {
-			name, class, file = k.name, k.class, k.file
-		}
-		frames[i].Function, frames[i].Class = name, class
-		frames[i].Static = r.typeInfo&0xff != typeObject
-		if f.flags&flagStatic != 0 && !frames[i].Static {
-			return nil, errTorn
-		}
-		if f.kind != functionInternal {
-			frames[i].File, frames[i].Line = file, ops[i].line
-		}
-		if frames[i].Call, err = callKind(r, f, frames[i].Function); err != nil {
+	for i, f := range functions {
+		if frames[i], err = t.frame(i, raw[i], f, ops[i]); err != nil {
 			return nil, err
 		}
 	}
+	findCallers(frames, ops)
+	for i, f := range t.unknown {
+		if f != nil {
+			name, class, file := t.of(i, f)
+			d.recall.learn(raw[i].function, f, name, class, file)
+		}
+	}
+	return &decoded{raw, functions, ops, frames}, nil
+}
+
+// frameTexts are what the functions of frames are called.
+type frameTexts struct {
+	known   []*recalled // of each frame; nil: it is not remembered
+	unknown []*function // of each frame; nil: it is remembered, or there is none
+	classes map[uint64]uint64
+	texts   map[uint64]string
+}
+
+// of is what the function of the i-th frame is called.
+func (t *frameTexts) of(i int, f *function) (name, class, file string) {
+	if k := t.known[i]; k != nil {
+		return k.name, k.class, k.file
+	}
+	return t.texts[f.name], t.texts[t.classes[f.scope]], t.texts[f.file]
+}
+
+// frame is the i-th frame, but for what depends on others. f is its function; nil: none.
+func (t *frameTexts) frame(i int, r rawFrame, f *function, op instruction) (frame Frame, err error) {
+	frame.Address = r.address
+	if f == nil {
+		frame.bare = true
+		return frame, nil
+	}
+	name, class, file := t.of(i, f)
+	frame.Function, frame.Class = name, class
+	frame.Static = r.typeInfo&0xff != typeObject
+	if f.flags&flagStatic != 0 && !frame.Static {
+		return frame, errTorn
+	}
+	if f.kind != functionInternal {
+		frame.File, frame.Line = file, op.line
+	}
+	frame.Call, err = callKind(r, f, name)
+	return frame, err
+}
+
+// findCallers fills in what each frame has from those outwards: where it was called, and how a file was included.
+func findCallers(frames []Frame, ops []instruction) {
 	for i := range frames {
 		including := i+1 < len(frames) && ops[i+1].code == opcodeIncludeOrEval
 		if frames[i].Call == CallInclude && including {
@@ -103,12 +131,6 @@ func (d *decoder) decode(raw []rawFrame) (*decoded, error) {
 			frames[i].CallFile, frames[i].CallLine = f.File, f.Line
 		}
 	}
-	for i, f := range unknown {
-		if f != nil {
-			d.recall.learn(raw[i].function, f, texts[f.name], texts[classes[f.scope]], texts[f.file])
-		}
-	}
-	return &decoded{raw, functions, ops, frames}, nil
 }
 
 // callKind tells a frame's kind by its function and how it was entered (ZEND_CALL_KIND).
