@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,10 +26,7 @@ type Changes struct {
 	Removed  []string // pools that are gone
 }
 
-// errReloadSites is a change that needs a restart.
-var errReloadSites = errors.New("a reload changes pools and their FastCGI addresses; sites, listen and all else need a restart")
-
-// errReloadUser is another such change: files are opened as that user.
+// errReloadUser is a change that needs a restart: files are opened as that user.
 var errReloadUser = errors.New("another user or group for the pool of a site needs a restart")
 
 // errStopped is a request to a server that ends.
@@ -67,9 +65,8 @@ func (s *Server) reload(ctx context.Context, cfg Config, php map[string]*manager
 	if err := cfg.Validate(); err != nil {
 		return Changes{}, err
 	}
-	if !reflect.DeepEqual(cfg.Sites, s.cfg.Sites) || !slices.Equal(cfg.Listen, s.cfg.Listen) ||
-		cfg.Admin != s.cfg.Admin || cfg.AdminToken != s.cfg.AdminToken {
-		return Changes{}, errReloadSites
+	if keys := needRestart(s.cfg, &cfg); len(keys) > 0 {
+		return Changes{}, fmt.Errorf("a change of %s needs a restart; a reload changes pools and their FastCGI addresses", strings.Join(keys, ", "))
 	}
 	for _, site := range cfg.Sites {
 		if s.now.cfg.user(site.Pool) != cfg.user(site.Pool) {

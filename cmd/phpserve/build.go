@@ -45,15 +45,15 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 	}
 	first := s.Site
 	if dir != "" {
-		first.Root, p.rootWhy = dir, "as asked for"
+		first.Root, p.rootWhy = named(dir), "as asked for"
 	} else if first.Root != "" {
-		first.Root, p.rootWhy = l.relative("root", first.Root), rootConfigured
+		first.Root, p.rootWhy = named(l.relative("root", first.Root)), rootConfigured
 	} else {
 		root, why, err := guessRoot(".", first.Index)
 		if err != nil {
 			return nil, &configError{err}
 		}
-		first.Root, p.rootWhy = root, why
+		first.Root, p.rootWhy = named(root), why
 	}
 	if err := p.addSites(&s, first, l); err != nil {
 		return nil, &configError{err}
@@ -72,6 +72,14 @@ func makePlan(ctx context.Context, s settings, l *loader, dir string, findPHP ph
 		return nil, err
 	}
 	return p, nil
+}
+
+// named is a folder with a name that tells which it is: of "." or "../.." a message would say nothing.
+func named(dir string) string {
+	if clean := filepath.Clean(dir); clean == "." || clean == ".." || strings.HasPrefix(clean, ".."+string(filepath.Separator)) {
+		return absolute(dir)
+	}
+	return dir
 }
 
 // warn logs what is odd about the pools.
@@ -203,7 +211,7 @@ func (p *plan) addSites(s *settings, first siteSettings, l *loader) error {
 		if site.Root == "" || len(site.Hosts) == 0 {
 			return fmt.Errorf("%s: sites[%d] needs root and hosts", l.where("", "sites"), i)
 		}
-		site.Root = l.relative("sites", site.Root)
+		site.Root = named(l.relative("sites", site.Root))
 		all = append(all, site)
 	}
 	for i, site := range all {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/phpserve/phpserve/internal/ownership"
 	"github.com/phpserve/phpserve/server"
 )
 
@@ -86,16 +88,37 @@ func controlDir() string {
 }
 
 // usableRuntime says whether XDG_RUNTIME_DIR is a folder that only this user can change, and short enough for the name of a socket.
-func usableRuntime(dir string) bool {
+func usableRuntime(dir string) bool { return runtimeProblem(dir) == "" }
+
+// runtimeProblem says what keeps a control socket from being in XDG_RUNTIME_DIR; empty if nothing does.
+func runtimeProblem(dir string) string {
 	const longest = 70 // bytes: a socket's name has at most 107 (unix(7)), of which phpserve/control-PID.sock needs the rest
 	info, err := os.Stat(dir)
-	return err == nil && info.IsDir() && info.Mode().Perm()&0o022 == 0 && info.Mode().Perm()&0o300 == 0o300 && ownedByMe(info) && filepath.IsAbs(dir) && len(dir) <= longest
+	switch {
+	case !filepath.IsAbs(dir):
+		return "it is not an absolute path"
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no such folder"
+	case err != nil:
+		return errors.Unwrap(err).Error() // the path is told beside it
+	case !info.IsDir():
+		return "it is not a folder"
+	case !ownedByMe(info):
+		return "it is not this user's: " + ownership.Of(info)
+	case info.Mode().Perm()&0o022 != 0:
+		return "others can change it: " + ownership.Of(info)
+	case info.Mode().Perm()&0o300 != 0o300:
+		return "this user cannot write to it: " + ownership.Of(info)
+	case len(dir) > longest:
+		return fmt.Sprintf("its name has %d bytes, and a socket's leaves room for %d", len(dir), longest)
+	}
+	return ""
 }
 
 // openControlOr opens the socket. Who cannot have one goes without, with a warning: it is no reason not to serve.
 func openControlOr(logger *slog.Logger, c controlled) *control {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); os.Geteuid() != 0 && dir != "" && !usableRuntime(dir) {
-		logger.Warn("XDG_RUNTIME_DIR cannot be used: it must be a folder that belongs to this user alone, with a short name", "folder", dir, "instead", controlDir())
+		logger.Warn("XDG_RUNTIME_DIR cannot be used", "folder", dir, "why", runtimeProblem(dir), "instead", controlDir())
 	}
 	s, err := openControl(c)
 	if err != nil {

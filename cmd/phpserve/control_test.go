@@ -183,3 +183,74 @@ func TestControlOfRun(t *testing.T) {
 	}
 	v.get(200, "/").mustContain(t, "precision 5")
 }
+
+// TestARefusedReloadNamesWhatNeedsARestart: what a reload cannot change is not ignored without a word.
+func TestARefusedReloadNamesWhatNeedsARestart(t *testing.T) {
+	t.Parallel()
+	dir := openFolder(t, "phpserve-restart-")
+	writeFile(t, filepath.Join(dir, "index.php"), "<?php")
+	writeFile(t, filepath.Join(dir, "two", "index.php"), "<?php")
+	file := filepath.Join(dir, "phpserve.yaml")
+	const same = "root: .\nhosts: [one.test]\npm: static\npm.max_children: 1\n"
+	const second = "sites: [{root: two, hosts: [two.test]}]\n"
+	writeFile(t, file, same+second)
+	s, err := launch(dir, cleanEnviron(), "run", "--listen", "127.0.0.1:0", "--config", file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(syscall.SIGTERM); err != nil {
+			t.Errorf("exit: %v", err)
+		}
+	})
+	at := "--control=" + controlOf(t, s.cmd.Process.Pid)
+	var all []string
+	for _, tt := range []struct{ config, keys string }{
+		{same + second + "timeouts.idle: 7\n", "timeouts.idle"},
+		{same + second + "max_header_size: 8K\nspool.dir: /tmp\naccess.format: json\n", "max_header_size, spool.dir, access.format"},
+		{same + second + "trusted_proxies: [10.0.0.1]\nerror_pages: plain\n", "trusted_proxies, error_pages"},
+		{same + second + "admin: 127.0.0.1:0\n", "admin"},
+		{same + second + "tls.redirect: no\n", "tls"},
+		{same + second + "log.level: debug\n", "log.level"},
+		{same + second + "cgi: rfc3875\n", "cgi of site one.test, cgi of site two.test"},
+		{same + "sites: [{root: two, hosts: [two.test], path_info: off}]\n", "path_info of site two.test"},
+		{same, "sites"},
+	} {
+		writeFile(t, file, tt.config)
+		want := "a change of " + tt.keys + " needs a restart"
+		if code, _, errs := phpserve(t, "reload", at); code != exitConfig || !strings.Contains(errs, want) {
+			t.Errorf("%s: %d %s", tt.keys, code, errs)
+		}
+		all = append(all, want)
+	}
+	writeFile(t, file, same+second+"php_value: [precision=3]\n")
+	if code, out, errs := phpserve(t, "reload", at); code != 0 || out != "replaced www\n" {
+		t.Errorf("the pool alone: %d %s%s", code, out, errs)
+	}
+	eventually(t, "the log has it all", func() bool { return strings.Contains(s.stderr.String(), "msg=reloaded") })
+	for _, want := range all {
+		if n := strings.Count(s.stderr.String(), want); n != 1 {
+			t.Errorf("the log tells %d times: %s\n%s", n, want, s.stderr)
+		}
+	}
+}
+
+// TestFPMTellsOnceWhyAReloadIsRefused: php-fpm's words are enough, and they are not told again behind "reload failed".
+func TestFPMTellsOnceWhyAReloadIsRefused(t *testing.T) {
+	t.Parallel()
+	s := startOwn(t, poolWith(), nil)
+	for i, bad := range []string{"nonsense = 3", "pm.max_children = x", "php_admin_value[zend_extension] = /nowhere.so\nlisten.mode = 9"} {
+		s.rewrite(poolWith(bad))
+		before := len(s.out.String())
+		s.reload(i+1, "reload failed, the old configuration goes on")
+		lines := strings.Split(strings.TrimSpace(s.out.String()[before:]), "\n")
+		for j, line := range lines {
+			_, text, _ := strings.Cut(line, "ERROR: ")
+			for k, other := range lines {
+				if text != "" && j != k && strings.Contains(other, strings.TrimSpace(text)) {
+					t.Errorf("%s: told twice: %s", bad, line)
+				}
+			}
+		}
+	}
+}

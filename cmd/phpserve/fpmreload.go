@@ -67,9 +67,18 @@ func (m *fpmMaster) nextReload(ctx context.Context) {
 	})
 }
 
+// toldError is an error that is in the log already, line by line.
+type toldError struct{ text string }
+
+func (e *toldError) Error() string { return e.text }
+
 // tellReload says what came of a reload, to those who know php-fpm's log too: there the process executes itself, which is said behind
 // "reloading:", takes over the sockets that were open before, and starts. One that cannot work has changed nothing.
 func (m *fpmMaster) tellReload(sockets []server.Listening, changes server.Changes, err error) {
+	if _, told := errors.AsType[*toldError](err); told {
+		m.log.Print(fpmconf.LevelError, "reload failed, the old configuration goes on")
+		return
+	}
 	if err != nil {
 		m.log.Print(fpmconf.LevelError, fmt.Sprintf("reload failed, the old configuration goes on: %v", err))
 		return
@@ -116,7 +125,7 @@ func (m *fpmMaster) tryReload(ctx context.Context, pool string) (*fpmconf.Config
 		}
 	})
 	if err != nil {
-		return nil, server.Config{}, server.Changes{}, errors.New(strings.Join(said, "; "))
+		return nil, server.Config{}, server.Changes{}, &toldError{strings.Join(said, "; ")}
 	}
 	php, err := findFPMPHP(ctx, m.file, m.findPHP)
 	if err != nil {

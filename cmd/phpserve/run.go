@@ -106,7 +106,7 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 		return err
 	}
 	p.warn(logger)
-	again := &runReloader{old: p, flags: flags, dir: dir, findPHP: findPHP}
+	again := &runReloader{old: p, log: [2]string{settings.LogLevel, settings.LogFormat}, flags: flags, dir: dir, findPHP: findPHP}
 	again.output.Store(&p.output)
 	counting, tellRepeats := countRepeats(logger.Handler())
 	defer tellRepeats()
@@ -143,7 +143,8 @@ func runServer(ctx context.Context, flags *pflag.FlagSet, args []string, stdout,
 // runReloader reads the configuration of phpserve run again.
 type runReloader struct {
 	server  *server.Server
-	old     *plan // as phpserve was started
+	old     *plan     // as phpserve was started
+	log     [2]string // log.level and log.format by then
 	flags   *pflag.FlagSet
 	dir     string
 	findPHP phpFinder
@@ -170,6 +171,11 @@ func (r *runReloader) replace(ctx context.Context, pool string) (changes server.
 	p, err := makePlan(ctx, settings, l, r.dir, r.findPHP)
 	if err != nil {
 		return changes, err
+	}
+	for i, key := range []string{"log.level", "log.format"} {
+		if now := [2]string{settings.LogLevel, settings.LogFormat}; now[i] != r.log[i] {
+			return changes, fmt.Errorf("a change of %s needs a restart; a reload changes pools and their FastCGI addresses", key)
+		}
 	}
 	p.warn(r.logger)
 	if !l.isSet("listen") {

@@ -65,19 +65,21 @@ func TestRunWithoutAUsableRuntimeFolder(t *testing.T) {
 	fallback := filepath.Join(temp, "phpserve-65534")
 	for _, tt := range []struct {
 		dir, temp string
-		told      bool
+		why       string // the warning; empty: there is none
 		control   string // the folder of the control socket; empty: there is none, which is said
 	}{
-		{own, temp, false, filepath.Join(own, "phpserve")},
-		{own, taken, false, filepath.Join(own, "phpserve")},
-		{"", temp, false, fallback},
-		{"/nonexistent", temp, true, fallback},
-		{"/root", temp, true, fallback},
-		{filepath.Join(site, "readonly"), temp, true, fallback},
-		{filepath.Join(site, "open"), temp, true, fallback},
-		{long, temp, true, fallback},
-		{"", taken, false, ""},
-		{"/nonexistent", taken, true, ""},
+		{own, temp, "", filepath.Join(own, "phpserve")},
+		{own, taken, "", filepath.Join(own, "phpserve")},
+		{"", temp, "", fallback},
+		{"/nonexistent", temp, "there is no such folder", fallback},
+		{"/root", temp, "it is not this user's: it belongs to root:root and has mode 0", fallback},
+		{filepath.Join(site, "index.php"), temp, "it is not a folder", fallback},
+		{"own", temp, "it is not an absolute path", fallback},
+		{filepath.Join(site, "readonly"), temp, "this user cannot write to it: it belongs to nobody:nogroup and has mode 0500", fallback},
+		{filepath.Join(site, "open"), temp, "others can change it: it belongs to nobody:nogroup and has mode 0777", fallback},
+		{long, temp, "and a socket's leaves room for 70", fallback},
+		{"", taken, "", ""},
+		{"/nonexistent", taken, "there is no such folder", ""},
 	} {
 		out := &output{changed: make(chan struct{})}
 		cmd := exec.Command(program, "run", "--listen", "127.0.0.1:0", ".")
@@ -104,8 +106,8 @@ func TestRunWithoutAUsableRuntimeFolder(t *testing.T) {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		<-done
 		text := out.String()
-		if !urlLine.MatchString(text) || strings.Contains(text, "XDG_RUNTIME_DIR cannot be used") != tt.told {
-			t.Errorf("%+v: it serves, and told: %v\n%s", tt, tt.told, text)
+		if !urlLine.MatchString(text) || strings.Contains(text, "XDG_RUNTIME_DIR cannot be used") != (tt.why != "") || !strings.Contains(text, tt.why) {
+			t.Errorf("%+v: it serves, and tells why\n%s", tt, text)
 		}
 		if missing := strings.Contains(text, "there is no control socket"); missing != (tt.control == "") || opened == missing {
 			t.Errorf("%+v: control socket: %v\n%s", tt, opened, text)

@@ -231,8 +231,20 @@ func (l *loader) explain(err error, prefix string) error {
 	return fmt.Errorf("%s: %s%s: %s", l.where(prefix, decode.Name()), prefix, decode.Name(), cause)
 }
 
-// parseError says where a file is no YAML, TOML or JSON.
+// parseError says where a file is no YAML, TOML or JSON, and how to write what these know no way for: pm is a value, and the beginning of
+// other keys.
 func parseError(file string, err error) error {
+	text := syntaxError(file, err)
+	if valueAndTable.MatchString(err.Error()) {
+		return &hintError{text, `a key that has a value cannot have others below it: write their whole names, in TOML in quotes: "pm.max_children" = 8`}
+	}
+	return text
+}
+
+var valueAndTable = regexp.MustCompile(`to be a table, not a |mapping key "(pm|access|log|slowlog)" already defined|key \S+ (is already defined|should be a table)`)
+
+// syntaxError is what parseError says first.
+func syntaxError(file string, err error) error {
 	line := 0
 	if toml, ok := errors.AsType[interface {
 		error
