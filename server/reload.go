@@ -205,7 +205,7 @@ func (n *nextPools) take() (c Changes) {
 			replaced[name] = s.slots[name].use.Load()
 			delete(s.slots, name)
 			s.metrics.Forget(name)
-			s.opcaches.ByPool.Delete(name)
+			s.opcaches.Forget(name)
 			c.Removed = append(c.Removed, name)
 		}
 	}

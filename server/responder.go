@@ -163,11 +163,11 @@ func (p *responder) accept() {
 		}
 		if err != nil {
 			t := p.target.Load()
-			if listen.RetryAccept(err) {
+			if accept.Retry(err) {
 				if p.s.rare.due("accept", t.cfg.Listen) {
 					t.log.Warn("cannot accept a connection", "listen", t.cfg.Listen, "error", err)
 				}
-				time.Sleep(listen.AcceptPause)
+				time.Sleep(accept.Pause)
 				continue
 			}
 			p.s.broke(fmt.Errorf("[pool %s] cannot go on listening on %s: %v", t.cfg.Pool, t.cfg.Listen, err))

@@ -145,10 +145,12 @@ func (s *Server) openSites() error {
 		}
 		s.all, s.php[site] = append(s.all, site), slot
 	}
-	if len(s.all) > 0 {
-		s.sites = site.NewSites(s.all)
+	if len(s.all) == 0 {
+		return nil // it serves FastCGI alone
 	}
-	return nil
+	sites, err := site.NewSites(s.all)
+	s.sites = sites
+	return err
 }
 
 // spoolConfig is what the server's spools may take.
@@ -216,7 +218,8 @@ func (s *Server) Start(ctx context.Context) (err error) {
 		p.start()
 	}
 	s.startAdmin()
-	return s.tls.Start(ctx)
+	s.tls.Start(ctx)
+	return nil
 }
 
 // openListeners binds every address before anything else is started: a busy port is the most common failure.

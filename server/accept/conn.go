@@ -21,10 +21,13 @@ type Conn struct {
 	held    net.Buffers // in order; long pieces are the handler's own and stay valid until Release
 }
 
-// HTTPBuffer is the size of net/http's buffer: shorter pieces come from it.
+// HTTPBuffer is the size of net/http's write buffer in bytes. A piece that is written and not longer may be that buffer, which is used
+// again, so it is copied; a longer one is the handler's own.
 const HTTPBuffer = 4 << 10
 
-// Handle tells that a request has reached a handler. Before the first one there is nothing to write that could block.
+// Handle tells that a request has reached a handler: from now on each write to the client has writeTimeout (timeouts.write); zero: no
+// limit. Before the first request there is nothing to write that could block. A nil Conn, one with TLS, does nothing: there it is
+// net/http that sets deadlines.
 func (c *Conn) Handle(writeTimeout time.Duration) {
 	if c != nil {
 		c.writeTimeout = writeTimeout

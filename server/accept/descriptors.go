@@ -19,7 +19,8 @@ const (
 
 // MaxConnections is how many connections may be open: asked, or with 0 as many as the limit on open files has room for. Each may have
 // a file of its own, static or of a spool. listeners each have one more connection in hand, and workers is how many there may be, of
-// which no more are counted than half of what there is: with many pools, they never all run.
+// which no more are counted than half of what there is: with many pools, they never all run. Where the system has no such limit it is what was
+// asked for, 0 being none. To ask for more than there is room for is an error, which names the limit and how to raise it.
 func MaxConnections(asked, listeners, workers int) (int, error) {
 	limit := OpenFilesLimit()
 	if limit == 0 {

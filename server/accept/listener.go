@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/phpserve/phpserve/server/listen"
 	"github.com/phpserve/phpserve/server/peer"
 )
 
@@ -34,10 +33,10 @@ func NewListener(l net.Listener, limit *Limit, trusted peer.Proxies, short func(
 func (l *Listener) acceptTCP() (*net.TCPConn, *Slot, error) {
 	for {
 		conn, err := l.Accept()
-		if err != nil && listen.RetryAccept(err) && !errors.Is(err, net.ErrClosed) {
+		if err != nil && Retry(err) && !errors.Is(err, net.ErrClosed) {
 			l.short(err)
 			select {
-			case <-time.After(listen.AcceptPause):
+			case <-time.After(Pause):
 			case <-l.done:
 			}
 			continue
@@ -92,7 +91,9 @@ func (l *slotListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Refusal is told of a request that net/http refuses before a handler has it: who sent it, the status, and how its head begins.
+// Refusal is told of a request that net/http refuses before a handler has it: who sent it, the status of the answer (400, 408, 431, 501
+// and the like), and how its head begins, as it came; empty where nothing of it did. It may be called by several connections at once and
+// must not keep head, which is used again. It must not be nil.
 type Refusal func(peer net.Addr, status int, head []byte)
 
 // plainListener makes Conns.

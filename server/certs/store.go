@@ -149,10 +149,11 @@ func (s *Store) event(_ context.Context, event string, data map[string]any) erro
 }
 
 // Start begins to obtain the certificates that are not in the storage, and to renew. It does not wait for any: the
-// listeners have to answer the challenges. ctx gives values only; [Store.Stop] ends what is started.
-func (s *Store) Start(ctx context.Context) error {
+// listeners have to answer the challenges. What cannot be obtained is in the log, and tried again. ctx gives values only; [Store.Stop]
+// ends what is started.
+func (s *Store) Start(ctx context.Context) {
 	if s.magic == nil {
-		return nil
+		return
 	}
 	ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	for name, m := range s.managed {
@@ -162,7 +163,6 @@ func (s *Store) Start(ctx context.Context) error {
 			}
 		})
 	}
-	return nil
 }
 
 // manage loads a certificate, obtains it if there is none, and renews it if its time has come; certmagic's maintenance

@@ -10,23 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
-
-// AcceptPause is how long accepting rests after an error that may go away, such as too many open files.
-const AcceptPause = 100 * time.Millisecond
-
-// RetryAccept says whether accepting can go on after err: descriptors or memory are short, or the client left early.
-func RetryAccept(err error) bool {
-	for _, e := range []error{
-		syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.ECONNABORTED, syscall.EPROTO, syscall.EINTR,
-	} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
 
 // FastCGI is the address of a pool, as php-fpm's directives describe it.
 type FastCGI struct {

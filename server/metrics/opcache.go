@@ -49,15 +49,18 @@ type Opcache struct {
 // Opcaches remembers what the pools said of their opcaches.
 type Opcaches struct {
 	asking sync.Mutex // one is asked at a time
-	ByPool sync.Map   // Opcache by the pool's name
+	last   sync.Map   // Opcache by the pool's name
 }
 
 // Last is what a pool said last; the zero state if nothing.
 func (o *Opcaches) Last(pool string) Opcache {
-	state, _ := o.ByPool.Load(pool)
+	state, _ := o.last.Load(pool)
 	known, _ := state.(Opcache)
 	return known
 }
+
+// Forget drops what a pool said, because the pool is gone.
+func (o *Opcaches) Forget(pool string) { o.last.Delete(pool) }
 
 // Renew asks the pools whose last answer is too old and that have an idle worker, until ctx ends.
 func (o *Opcaches) Renew(ctx context.Context, pools []*manager.Pool, fresh time.Duration) {
@@ -69,7 +72,7 @@ func (o *Opcaches) Renew(ctx context.Context, pools []*manager.Pool, fresh time.
 			continue
 		}
 		if state, ok := AskOpcache(ctx, p); ok {
-			o.ByPool.Store(name, state)
+			o.last.Store(name, state)
 		}
 	}
 }

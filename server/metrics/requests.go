@@ -16,10 +16,13 @@ const (
 // StatusClasses are the values of the label code.
 var StatusClasses = [...]string{"1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// Pool are those of the requests of one pool. What is not used has no series.
+// Pool are the metrics of the requests of one pool. What is not used has no series.
 type Pool struct {
+	// HTTP, Static and FastCGI are those with the values of via of the same names. The first call of each makes its series; all return
+	// the same, and may be called at once.
 	HTTP, Static, FastCGI func() *Requests
-	Latency               Latency // of requests that PHP was to answer
+	// Latency counts the requests that PHP was to answer, by how long they took. Its zero value is ready.
+	Latency Latency
 }
 
 // Requests are those of requests with the same pool and via, found once so that requests need not look for them.
@@ -29,7 +32,8 @@ type Requests struct {
 	classes  [len(StatusClasses)]func() *Class
 }
 
-// Class are those with the same class of status, too.
+// Class are the metrics of requests that have pool, via and class of status in common. All are in seconds; Queue and PHP are nil where via
+// is [ViaStatic], whose requests wait for no worker.
 type Class struct{ Duration, Queue, PHP prometheus.Observer }
 
 // Pool prepares the metrics of a pool.
@@ -45,7 +49,7 @@ func (m *Metrics) Pool(name string) *Pool {
 	return pool
 }
 
-// LatencyOf finds the times of a pool's requests.
+// LatencyOf finds the times of a pool's requests by the pool's name; nil if no pool of that name was prepared, or it was forgotten.
 func (m *Metrics) LatencyOf(pool string) *Latency {
 	found, ok := m.byPool.Load(pool)
 	if !ok {

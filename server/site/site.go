@@ -1,6 +1,7 @@
 package site
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -11,11 +12,15 @@ import (
 
 // Site is a [Config] at work.
 type Site struct {
-	Config  Config
-	Root    *files.Root
-	protect *files.Protection
-	Static  *files.Static
+	// Config is what the site was opened with, its Root made absolute.
+	Config Config
+	// Root is the open document root, in which URLs are looked up; never nil.
+	Root *files.Root
+	// Static answers requests for its files that are no scripts; never nil.
+	Static *files.Static
+	// Refused are the symbolic links of the site that the log has told of. The zero value is ready.
 	Refused files.RefusedLinks
+	protect *files.Protection
 	missing map[string]bool // Config.MissingFiles, in lower case; empty: the front controller answers for every URL
 }
 
@@ -76,8 +81,15 @@ type Sites struct {
 	first    *Site
 }
 
-// NewSites are the sites that a host name may mean. The first also answers for names that none of them claims.
-func NewSites(all []*Site) *Sites {
+// ErrNoSites is the error of [NewSites] without any.
+var ErrNoSites = errors.New("there must be at least one site")
+
+// NewSites are the sites that a host name may mean. The first also answers for names that none of them claims, so there must be one:
+// without any the error is [ErrNoSites].
+func NewSites(all []*Site) (*Sites, error) {
+	if len(all) == 0 {
+		return nil, ErrNoSites
+	}
 	m := &Sites{exact: map[string]*Site{}, wildcard: map[string]*Site{}, first: all[0]}
 	for _, s := range all {
 		for _, h := range s.Config.Hosts {
@@ -89,7 +101,7 @@ func NewSites(all []*Site) *Sites {
 			}
 		}
 	}
-	return m
+	return m, nil
 }
 
 // Find returns the site for a host name without port, in any case (GHSA-x76f-jf84-rqj8).

@@ -25,9 +25,11 @@ func (e *ClientError) Unwrap() error { return e.err }
 // Body is a request's whole body, in memory or in a file, so that a slow upload never holds a worker. The handler and each
 // relay that sends it share it: a script that goes on behind its response may still read.
 type Body struct {
-	mem   bodyMemory
-	file  *bodyFile
-	Given *os.File // of the web server: REQUEST_BODY_FILE
+	mem  bodyMemory
+	file *bodyFile
+	// Given is the file that a web server has the body in (REQUEST_BODY_FILE), which Close closes; nil: the body was received.
+	Given *os.File
+	// Size is the length of the whole body in bytes. Zero: it is empty.
 	Size  int64
 	users atomic.Int32
 }
