@@ -59,7 +59,7 @@ func TestBusyWorkerThatIsKilledFromOutsideEndedByThatSignal(t *testing.T) {
 		sent := uint64(0)
 		for script := range forEver {
 			for name, sig := range signals {
-				var request = make(chan struct{})
+				request := make(chan struct{})
 				go func() {
 					defer close(request)
 					r, err := http.Post(url+"/"+script, "text/plain", strings.NewReader("x")) // a POST is not repeated

@@ -50,7 +50,7 @@ func TestFailedStartLeavesNoWorkerHeardWhereOutputIsDiscarded(t *testing.T) {
 					h.finish()
 				}
 				heard := 0
-				for _, to := range strings.Fields(ts.noteIn("heard")) {
+				for to := range strings.FieldsSeq(ts.noteIn("heard")) {
 					if to != os.DevNull {
 						heard++
 					}
