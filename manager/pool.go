@@ -113,7 +113,7 @@ func NewPool(ctx context.Context, cfg PoolConfig, php *PHP, d Dialer, log *slog.
 		return nil, err
 	}
 	for _, w := range warnings {
-		log.Warn(w.Message, "why", w.Why)
+		log.Warn(w.Message, "why", w.Why) //nolint:sloglint // one of three constants
 	}
 	late, _ := cfg.lateDrop(kind, php, owner)
 	if late {

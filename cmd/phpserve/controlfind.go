@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -89,11 +90,11 @@ func findControl(ctx context.Context, path string) (string, error) {
 	case 1:
 		return live[0], nil
 	}
-	text := "several phpserves of this user are running:"
+	lines := []string{"several phpserves of this user are running:"}
 	for _, file := range live {
-		text += "\n" + aboutControl(ctx, file)
+		lines = append(lines, aboutControl(ctx, file))
 	}
-	return "", &hintError{fmt.Errorf("%s", text), "name the one that is meant: --control " + live[0]}
+	return "", &hintError{errors.New(strings.Join(lines, "\n")), "name the one that is meant: --control " + live[0]}
 }
 
 // socketsIn are the control sockets of a folder that only this user can change.
@@ -113,11 +114,11 @@ const mostForeign = 5
 
 // noneRuns tells where was looked, and which phpserves there are of others.
 func noneRuns(places, foreign []string) error {
-	hint := "if one runs, its control socket is elsewhere: name it with --control SOCKET, or set XDG_RUNTIME_DIR as it was started with"
+	hints := []string{"if one runs, its control socket is elsewhere: name it with --control SOCKET, or set XDG_RUNTIME_DIR as it was started with"}
 	for _, file := range foreign[:min(len(foreign), mostForeign)] {
-		hint += fmt.Sprintf("\n%s runs one: as that user, use --control %s", ownerOfFolder(filepath.Dir(file)), file)
+		hints = append(hints, fmt.Sprintf("%s runs one: as that user, use --control %s", ownerOfFolder(filepath.Dir(file)), file))
 	}
-	return &hintError{fmt.Errorf("no phpserve of this user (%s) is running: no control socket in %s", ownership.User(uint32(os.Geteuid())), strings.Join(places, ", ")), hint}
+	return &hintError{fmt.Errorf("no phpserve of this user (%s) is running: no control socket in %s", ownership.User(uint32(os.Geteuid())), strings.Join(places, ", ")), strings.Join(hints, "\n")}
 }
 
 // ownerOfFolder is whom a folder of sockets belongs to.

@@ -304,15 +304,15 @@ func didYouMean(words []string) string {
 	if len(words) == 0 {
 		return ""
 	}
-	text := fmt.Sprintf(", did you mean %q", words[0])
-	for i, word := range words[1:] {
-		if i == len(words)-2 {
-			text += fmt.Sprintf(" or %q", word)
-		} else {
-			text += fmt.Sprintf(", %q", word)
-		}
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = fmt.Sprintf("%q", word)
 	}
-	return text + "?"
+	last := len(quoted) - 1
+	if last == 0 {
+		return ", did you mean " + quoted[0] + "?"
+	}
+	return ", did you mean " + strings.Join(quoted[:last], ", ") + " or " + quoted[last] + "?"
 }
 
 // below is the key that has a mapping where a list is meant: {memory_limit: 512M} below php_value; empty if it is another

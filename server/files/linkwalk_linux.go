@@ -69,12 +69,11 @@ func (d *Root) refusedOnTheWay(r *rootDir, rel string) error {
 	if prefix == "" {
 		return nil
 	}
-	var link *LinkError
 	fd, err := d.openThroughLinks(r, prefix, "/"+prefix, unix.O_PATH)
 	if err == nil {
 		_ = unix.Close(fd)
 	}
-	if errors.As(err, &link) {
+	if link, ok := errors.AsType[*LinkError](err); ok {
 		return link
 	}
 	return nil
