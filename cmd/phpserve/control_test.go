@@ -170,7 +170,7 @@ func TestControlOfRun(t *testing.T) {
 	}
 	v.get(200, "/").mustContain(t, "precision 5")
 	write("my.yaml", "root: .\nindex: [other.php]\n")
-	if code, _, errs := phpserve(t, "reload", at); code != exitConfig || !strings.Contains(errs, "need a restart") {
+	if code, _, errs := phpserve(t, "reload", at); code != exitConfig || !strings.Contains(errs, "a change of index needs a restart") {
 		t.Errorf("reload of another site: %d %s", code, errs)
 	}
 	write("my.yaml", "root: .\nphp_value: [precision=5]\nuser: nobody\n")
