@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 )
@@ -80,23 +82,10 @@ func TestMetricsTellOfRequests(t *testing.T) {
 	v.get(503, "/bad.php")
 	v.get(200, "/style.css")
 	v.post(502, "/crash.php", nil)
-	status, text := askAdmin(t, admin, "/metrics")
-	if status != 200 {
-		t.Fatalf("%d %s", status, text)
-	}
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
-	if err != nil {
-		t.Fatalf("%v in\n%s", err, text)
-	}
+	var text string
+	var families map[string]*dto.MetricFamily
 	value := func(name string, labels ...string) (sum float64) {
-		t.Helper()
-		family := families[name]
-		if family == nil {
-			t.Errorf("there is no %s", name)
-			return -1
-		}
-		for _, m := range family.GetMetric() {
+		for _, m := range families[name].GetMetric() {
 			has := 0
 			for _, l := range m.GetLabel() {
 				if slices.Contains(labels, l.GetName()+"="+l.GetValue()) {
@@ -109,27 +98,49 @@ func TestMetricsTellOfRequests(t *testing.T) {
 		}
 		return sum
 	}
-	for _, want := range []struct {
-		name   string
-		labels []string
-		value  float64
-	}{
-		{"phpserve_request_duration_seconds", []string{"pool=www", "via=http", "code=2xx"}, 3},
-		{"phpserve_request_duration_seconds", []string{"pool=www", "via=http", "code=5xx"}, 2},
-		{"phpserve_request_duration_seconds", []string{"pool=www", "via=static", "code=2xx"}, 1},
-		{"phpserve_request_php_seconds", []string{"pool=www"}, 5},
-		{"phpserve_request_queue_seconds", []string{"pool=www"}, 5},
-		{"phpserve_requests_in_flight", nil, 0},
-		{"phpserve_worker_exits_total", []string{"pool=www"}, 1},
-		{"phpserve_requests_rejected_total", []string{"pool=www", "reason=queue_full"}, 0},
-		{"phpfpm_accepted_connections", []string{"pool=www"}, 5},
-		{"phpfpm_max_active_processes", []string{"pool=www"}, 1},
-		{"phpfpm_up", []string{"pool=www"}, 1},
-	} {
-		if got := value(want.name, want.labels...); got != want.value {
-			t.Errorf("%s %v is %v, want %v", want.name, want.labels, got, want.value)
+	var differs string
+	defer func() {
+		if t.Failed() {
+			t.Log(differs)
 		}
-	}
+	}()
+	eventually(t, "metrics show what was done", func() bool { // requests are recorded behind their responses
+		var status int
+		if status, text = askAdmin(t, admin, "/metrics"); status != 200 {
+			t.Fatalf("%d %s", status, text)
+		}
+		parser := expfmt.NewTextParser(model.LegacyValidation)
+		var err error
+		if families, err = parser.TextToMetricFamilies(strings.NewReader(text)); err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+		for _, want := range []struct {
+			name   string
+			labels []string
+			value  float64
+		}{
+			{"phpserve_request_duration_seconds", []string{"pool=www", "via=http", "code=2xx"}, 3},
+			{"phpserve_request_duration_seconds", []string{"pool=www", "via=http", "code=5xx"}, 2},
+			{"phpserve_request_duration_seconds", []string{"pool=www", "via=static", "code=2xx"}, 1},
+			{"phpserve_request_php_seconds", []string{"pool=www"}, 5},
+			{"phpserve_request_queue_seconds", []string{"pool=www"}, 5},
+			{"phpserve_requests_in_flight", nil, 0},
+			{"phpserve_worker_exits_total", []string{"pool=www"}, 1},
+			{"phpserve_requests_rejected_total", []string{"pool=www", "reason=queue_full"}, 0},
+			{"phpfpm_accepted_connections", []string{"pool=www"}, 5},
+			{"phpfpm_max_active_processes", []string{"pool=www"}, 1},
+			{"phpfpm_up", []string{"pool=www"}, 1},
+		} {
+			if families[want.name] == nil {
+				t.Fatalf("there is no %s", want.name)
+			}
+			if got := value(want.name, want.labels...); got != want.value {
+				differs = fmt.Sprintf("%s %v is %v, want %v", want.name, want.labels, got, want.value)
+				return false
+			}
+		}
+		return true
+	})
 	if sent := value("phpserve_response_bytes_total", "pool=www"); sent < 3000 {
 		t.Errorf("%v bytes were sent", sent)
 	}

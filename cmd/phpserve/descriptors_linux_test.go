@@ -25,9 +25,7 @@ func withFewDescriptors(t *testing.T, dir string, limit int) string {
 	if err := os.Symlink(self, link); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(program, fmt.Appendf(nil, "#!/bin/sh\nulimit -n %d\nexec %s \"$@\"\n", limit, link), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	writeProgram(t, program, fmt.Sprintf("#!/bin/sh\nulimit -n %d\nexec %s \"$@\"\n", limit, link))
 	return program
 }
 

@@ -146,6 +146,9 @@ func TestFPMCaughtOutput(t *testing.T) {
 				{name: "a message", script: `error_log("a message");`},
 				{name: "a message with quotes", script: `error_log('a "quoted" message');`},
 			})
+			if directives[0] == "catch_workers_output = yes" {
+				fpm.waitFor(`a "quoted" message`) // as in TestFPMCaughtStreams
+			}
 			endBoth(t, fpm, own, syscall.SIGTERM)
 			kept := func(s *side) string {
 				var lines []string
@@ -190,6 +193,9 @@ func TestFPMCaughtStreams(t *testing.T) {
 				{name: "standard output", script: `file_put_contents('php://stdout', "output of it\n"); echo 1;`},
 				{name: "a program", script: `shell_exec('echo program of it >&2'); echo 1;`},
 			})
+			if directives[0] == "catch_workers_output = yes" {
+				fpm.waitFor("program of it") // php-fpm reads no further when it is told to end
+			}
 			endBoth(t, fpm, own, syscall.SIGTERM)
 			kept := func(s *side) (lines []string) {
 				for raw := range strings.Lines(s.out.String()) {

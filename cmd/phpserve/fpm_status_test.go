@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -52,9 +53,12 @@ func TestFPMStatusIsToTheByte(t *testing.T) {
 		config := "[global]\nerror_log = DIR/error.log\n[www]\nUSER\nlisten = DIR/www.sock\npm.status_path = /status\npm.status_listen = DIR/status.sock\n" +
 			"ping.path = /ping\n" + pm
 		statusSides(t, config, func(s *side) (answers []string) {
+			idle := 2
 			if strings.Contains(pm, "ondemand") {
 				s.ask("www.sock", nil, "")
+				idle = 1
 			}
+			s.allIdle(idle)
 			for _, query := range statusForms {
 				if strings.Contains(query, "f") && !strings.Contains(query, "openmetrics") {
 					continue // pids
@@ -70,6 +74,15 @@ func TestFPMStatusIsToTheByte(t *testing.T) {
 				s.ask("www.sock", page("/statusx", ""), ""), s.ask("www.sock", page("/ping", ""), ""), s.ask("www.sock", page("/ping", "json"), ""))
 		})
 	}
+}
+
+// allIdle waits until n workers wait for requests, and none does anything else: php-fpm says that it is ready before its children are.
+func (s *side) allIdle(n int) {
+	s.t.Helper()
+	eventually(s.t, s.name+" has its workers", func() bool {
+		status := s.ask("status.sock", page("/status", ""), "")
+		return strings.Contains(status, fmt.Sprintf("\nidle processes:       %d\nactive processes:     0\ntotal processes:      %d\n", n, n))
+	})
 }
 
 // page is a request for one of php-fpm's own pages.
@@ -158,11 +171,14 @@ func TestFPMGetStatus(t *testing.T) {
 		if where != "" && os.Geteuid() != 0 {
 			continue // chroot(2) is root's
 		}
-		config := "[global]\nerror_log = DIR/error.log\n[www]\nUSER\nlisten = DIR/www.sock\npm = static\npm.max_children = 2\n" + where
+		config := "[global]\nerror_log = DIR/error.log\n[www]\nUSER\nlisten = DIR/www.sock\npm.status_path = /status\npm.status_listen = DIR/status.sock\n" +
+			"pm = static\npm.max_children = 2\n" + where
 		files := map[string]string{"s.php": script}
 		fpm, own := newSide(t, "php-fpm", config, files), newSide(t, "phpserve", config, files)
 		fpm.start()
 		own.start()
+		fpm.allIdle(2)
+		own.allIdle(2)
 		params := map[string]string{"QUERY_STRING": "a=1&b=\"", "HTTP_AUTHORIZATION": "Basic dTw+JiI6cA=="}
 		if where != "" {
 			params["SCRIPT_FILENAME"] = "/s.php"

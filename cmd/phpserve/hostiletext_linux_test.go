@@ -252,7 +252,7 @@ func TestNoTextOfClientsOrScriptsForgesLinesOfFPM(t *testing.T) {
 		s := newSide(t, "phpserve", poolWith("catch_workers_output = yes", "access.format = \"%m %r%Q%q %s %f %u %{REQUEST_URI}e %{HTTP_REFERER}e %{HTTP_HOST}e %{Set-Cookie}o\"",
 			"slowlog = DIR/slow.log", "request_slowlog_timeout = 1"), map[string]string{
 			"s.php": sayHostile, hostileName: sayHostile, "die.php": hostileScripts["die.php"], "heads.php": hostileScripts["heads.php"],
-			"slow.php": `<?php function waits(string $x) { usleep(1500000); } error_log($_GET['q'] ?? ''); waits(rawurldecode($_SERVER['QUERY_STRING']));
+			"slow.php": `<?php function waits(string $x) { do { usleep(1500000); clearstatcache(); } while (!@filesize('DIR/slow.log')); } error_log($_GET['q'] ?? ''); waits(rawurldecode($_SERVER['QUERY_STRING']));
 				file_put_contents('php://stderr', rawurldecode($_SERVER['QUERY_STRING'])); echo 'served';`,
 		})
 		s.engine = engine
