@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/phpserve/phpserve/internal/patient"
 )
@@ -293,37 +294,42 @@ func TestResponderLosesNoAnswerToABodyThatNobodyReads(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer near.Close()
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	wire := request(1, 0, "p", strings.Repeat("b", 1<<20))
-	go func() { _, _ = near.Write(wire) }()
-	r := NewResponder(far)
-	in, err := r.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer := strings.Repeat("a", 200000)
-	ended := make(chan error, 1)
-	go func() {
-		err := errors.Join(in.WriteStdout([]byte(answer)), in.End(0, 0))
-		r.Close()
-		ended <- err
-	}()
-	got, err := io.ReadAll(near)
-	if err != nil || !bytes.HasSuffix(got, AppendRecord(nil, TypeEndRequest, 1, make([]byte, 8))) || len(got) < len(answer) {
-		t.Errorf("%d bytes, %v", len(got), err)
-	}
-	near.Close()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	patient.WithinLimit(t, func() (tooSlow bool) { // that of lingerTimeout
+		near, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer near.Close()
+		far, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire := request(1, 0, "p", strings.Repeat("b", 1<<20))
+		go func() { _, _ = near.Write(wire) }()
+		r := NewResponder(far)
+		in, err := r.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		answer := strings.Repeat("a", 200000)
+		ended := make(chan error, 1)
+		go func() {
+			err := errors.Join(in.WriteStdout([]byte(answer)), in.End(0, 0))
+			r.Close()
+			ended <- err
+		}()
+		got, err := io.ReadAll(near)
+		tooSlow = err != nil && time.Since(begun) >= lingerTimeout
+		if !tooSlow && (err != nil || !bytes.HasSuffix(got, AppendRecord(nil, TypeEndRequest, 1, make([]byte, 8))) || len(got) < len(answer)) {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+		near.Close()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		return tooSlow
+	})
 }
 
 func FuzzResponder(f *testing.F) {

@@ -19,7 +19,7 @@ import (
 // that zygote answers. Nobody reads its commands.
 func reportTo(t *testing.T) (z *zygoteEngine, says io.Writer) {
 	t.Helper()
-	cmd := exec.Command("sleep", "60")
+	cmd := exec.Command("sleep", "100000")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func reportTo(t *testing.T) (z *zygoteEngine, says io.Writer) {
 
 // A script can make another process of its user say anything (ptrace(2)); phpserve may be root and signal any process.
 func TestZygoteThatLiesIsEndedAndNobodyElse(t *testing.T) {
-	victim := exec.Command("sleep", "60")
+	victim := exec.Command("sleep", "100000")
 	if err := victim.Start(); err != nil {
 		t.Fatal(err)
 	}

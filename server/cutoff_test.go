@@ -44,6 +44,9 @@ func TestRequestThatAStopCutsOffIsNotLoggedAsTheClientsDoing(t *testing.T) {
 		during := send("GET /during.php HTTP/1.1\r\nHost: a\r\n\r\n")
 		ts.said("before")
 		ts.said("during")
+		if _, err := during.Peek(1); err != nil { // what its script says is on its way before it comes to the client
+			t.Fatal(err)
+		}
 		queued := send("GET /other.php?queued HTTP/1.1\r\nHost: a\r\n\r\n")
 		eventually(t, "a request waits for a worker", func() bool { return ts.pool().Stats().Waiting == 1 })
 		upload := send("POST /other.php?upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n")
@@ -117,6 +120,12 @@ func TestResponderRequestThatAStopCutsOffIsNotLoggedAsTheWebServersDoing(t *test
 					t.Fatal(err)
 				}
 				ts.said(script)
+				answer := bufio.NewReader(conn)
+				if script == "during" {
+					if _, err := answer.Peek(1); err != nil {
+						t.Fatal(err)
+					}
+				}
 				ts.stopNow()
 				if log := ts.noteIn("access.log"); log != want+"\n" {
 					t.Errorf("the access log has %q, want %s", log, want)
@@ -124,7 +133,7 @@ func TestResponderRequestThatAStopCutsOffIsNotLoggedAsTheWebServersDoing(t *test
 				if log := ts.log.String(); !hasLine(log, "level=ERROR", "running requests were cut off", "requests=1") {
 					t.Errorf("the log does not say how many were cut off:\n%s", log)
 				}
-				got, err := io.ReadAll(conn)
+				got, err := io.ReadAll(answer)
 				if text := string(got); err == nil && script == "before" && text != "" && !strings.Contains(text, "Status: 503 ") {
 					t.Errorf("the web server got %q", text)
 				}

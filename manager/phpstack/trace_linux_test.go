@@ -337,19 +337,23 @@ func TestAProcessThatMayNotBeReadNamesTheSetting(t *testing.T) {
 
 func TestReadingDoesNotDisturbTheScript(t *testing.T) {
 	for _, binary := range binaries(t) {
-		s := start(t, binary, `<?php echo "\nUP\n"; flush(); $t = microtime(true); $left = sleep(1); usleep(100);
-			echo "\nSLEPT", (int) ($left === 0 && microtime(true) - $t >= 1), "\n";`, nil)
-		s.line("UP")
-		p := s.attached()
-		until(t, p, Options{}, in("sleep"))
-		for until := time.Now().Add(300 * time.Millisecond); time.Now().Before(until); {
-			if _, err := p.Trace(Options{Args: true}); err != nil {
-				t.Fatal(err)
+		patient.UnderLimit(t, time.Second, func(limit time.Duration) (tooSlow bool) {
+			s := start(t, binary, fmt.Sprintf(`<?php echo "\nUP\n"; flush(); $t = microtime(true); $left = sleep(%[1]d);
+				echo "\nSLEPT", (int) ($left === 0 && microtime(true) - $t >= %[1]d), "\n"; fgets(fopen('php://stdin', 'r'));`, int(limit.Seconds())), nil)
+			s.line("UP")
+			p := s.attached()
+			asleep := 0
+			until(t, p, Options{Args: true}, func(stack Stack) bool {
+				if in("sleep")(stack) {
+					asleep++
+				}
+				return in("fgets")(stack)
+			})
+			if slept := s.line("SLEPT"); slept != "1" {
+				t.Errorf("%s: sleep() was cut short", binary)
 			}
-		}
-		if slept := s.line("SLEPT"); slept != "1" {
-			t.Errorf("%s: sleep() was cut short", binary)
-		}
+			return asleep < 100
+		})
 	}
 }
 
