@@ -11,7 +11,7 @@ import (
 // deliver sends a response that is complete: the length is known.
 func (y *relay) deliver() error {
 	p := y.raw[y.bodyAt:]
-	if n := y.announced(); n >= 0 && int64(len(p)) > n {
+	if n := y.lengthOf(p); n < int64(len(p)) {
 		p = p[:n]
 		y.tooMuch()
 	}
@@ -32,6 +32,15 @@ func (y *relay) deliver() error {
 		}
 	}
 	return nil
+}
+
+// lengthOf is how much of a complete body goes to the client.
+func (y *relay) lengthOf(body []byte) int64 {
+	length := int64(len(body))
+	if n := y.announced(); n >= 0 {
+		return min(n, length)
+	}
+	return length
 }
 
 // writeHead sends status and header fields; length is the body's, or -1 if it is not known yet.

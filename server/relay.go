@@ -80,6 +80,7 @@ func (y *relay) run(req *fastcgi.Request) error {
 		}
 		if head, ok := errors.AsType[*fastcgi.HeadError](err); ok {
 			y.goOn()
+			y.s.tails.Go(func() { y.tail(nil, nil) })
 			return head
 		}
 		if err != nil {
@@ -93,26 +94,39 @@ func (y *relay) run(req *fastcgi.Request) error {
 	if !y.gatherUntil.IsZero() {
 		y.abort.setReadDeadline(time.Time{})
 	}
+	if !y.complete() && !y.over() {
+		return y.stream()
+	}
+	if y.ended && y.head.Status == http.StatusInternalServerError && len(y.raw) == y.bodyAt && y.s.helpful(y.x, y.r) {
+		y.release(manager.Done)
+		return errScript
+	}
+	if y.bodyAllowed(y.head.Status) && !y.hasRoom() {
+		return y.deliverSpooled()
+	}
+	y.settle()
+	if y.ended {
+		y.release(manager.Done)
+	} else {
+		y.s.tails.Go(func() { y.tail(nil, nil) })
+	}
+	return y.deliver()
+}
+
+// settle is for a response that is complete: what the client does from now on does not concern the script.
+func (y *relay) settle() {
+	y.x.phpTime = time.Since(y.started)
 	switch {
 	case y.ended:
-		y.awaitRoom()
-		y.release(manager.Done)
-		y.x.phpTime = time.Since(y.started)
-		if y.head.Status == http.StatusInternalServerError && len(y.raw) == y.bodyAt && y.s.helpful(y.x, y.r) {
-			return errScript
+		y.abort.disarm()
+		if y.timer != nil {
+			y.timer.Stop()
 		}
-		return y.deliver()
 	case y.finished:
-		y.awaitRoom()
-		y.x.phpTime = time.Since(y.started)
 		y.detach()
-		y.s.tails.Go(func() { y.tail(nil, nil) })
-		return y.deliver()
-	case y.over():
+	default:
 		y.goOn()
-		return y.deliver()
 	}
-	return y.stream()
 }
 
 // goOn lets the script come to its end by itself although the client gets no more of it: its work may be far from done. Its time
@@ -122,7 +136,6 @@ func (y *relay) goOn() {
 	y.x.phpTime, y.x.stderr = time.Since(y.started), y.said
 	y.headDone = true // what comes now is dropped
 	y.abort.disarm()
-	y.s.tails.Go(func() { y.tail(nil, nil) })
 }
 
 const (

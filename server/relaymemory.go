@@ -1,6 +1,11 @@
 package server
 
-import "github.com/phpserve/phpserve/server/spool"
+import (
+	"slices"
+
+	"github.com/phpserve/phpserve/fastcgi"
+	"github.com/phpserve/phpserve/server/spool"
+)
 
 // A client may let a complete response wait as long as it likes, and so what is in relay.raw counts as any other response: what goes
 // beyond a small piece is taken from the budget of memory that all bodies and responses share.
@@ -16,39 +21,40 @@ func freeOf(protoMajor int) int {
 	return spool.FreeMemory
 }
 
-// mayGather says whether there may be more in y.raw. Where there is no room, the response streams.
+// mayGather says whether there may be one more record in y.raw. Where there is no room, the response streams.
 func (y *relay) mayGather() bool {
-	const most = 2 * gatherLimit // with what append takes ahead
 	if len(y.raw) < freeOf(y.r.ProtoMajor) {
 		return true
 	}
-	if y.rawTaken == 0 && y.s.spools.Memory.Take(y.x.key, most) {
-		y.rawTaken = most
+	if len(y.raw) >= gatherLimit {
+		return false
 	}
-	return y.rawTaken > 0 && len(y.raw) < gatherLimit
+	more := 2*int64(len(y.raw)+fastcgi.MaxContent) - y.rawTaken // with what append takes ahead
+	if more <= 0 {
+		return true
+	}
+	if !y.s.spools.Memory.Take(y.x.key, more) {
+		return false
+	}
+	y.rawTaken += more
+	return true
 }
 
-// awaitRoom has a response that is complete wait for its place in the budget, and with it the worker.
-func (y *relay) awaitRoom() {
+// hasRoom says whether a response that is complete may wait for its client in y.raw. Where it may not, it goes to the disk.
+func (y *relay) hasRoom() bool {
 	free := freeOf(y.r.ProtoMajor)
-	if y.rawTaken > 0 || len(y.raw) <= free {
-		return
+	if y.rawTaken > 0 || cap(y.raw) <= free {
+		return true
 	}
-	if y.timer != nil {
-		y.timer.Stop() // the script is done
+	if n := int64(cap(y.raw)); y.s.spools.Memory.Take(y.x.key, n) {
+		y.rawTaken = n
+		return true
 	}
-	for n := min(int64(cap(y.raw)), y.s.spools.Memory.Most()); ; {
-		freed := y.s.spools.Memory.Wait() // before looking for room: nothing that is given back is missed
-		if y.s.spools.Memory.Take(y.x.key, n) {
-			y.rawTaken = n
-			return
-		}
-		select {
-		case <-freed:
-		case <-y.r.Context().Done():
-			return
-		}
+	if len(y.raw) > free {
+		return false
 	}
+	y.raw = slices.Clone(y.raw) // what is held is what is free
+	return true
 }
 
 // keepOnly gives back what was taken beyond n bytes.

@@ -30,8 +30,32 @@ func (y *relay) stream() error {
 	}
 	out.Leave()
 	x.phpTime = time.Since(y.started)
+	return y.sentAll(err)
+}
+
+// deliverSpooled sends a response that is complete, but has no room in memory, by way of the spool's file. Where that has no room
+// either, the worker waits until there is some: this is how a client that does not read comes to wait itself.
+func (y *relay) deliverSpooled() error {
+	out := y.s.spools.NewResponse(y.x.key, int64(freeOf(y.r.ProtoMajor)))
+	body := y.raw[y.bodyAt:]
+	y.raw = nil // the goroutine's from now on
+	y.settle()
+	y.writeHead(y.lengthOf(body))
+	y.s.tails.Go(func() {
+		_, err := out.Write(body)
+		body = nil
+		out.End(err)
+		y.tail(nil, nil)
+	})
+	_, err := y.copySpool(out)
+	out.Leave()
+	return y.sentAll(err)
+}
+
+// sentAll is the end of a response whose head is out.
+func (y *relay) sentAll(err error) error {
 	if err != nil {
-		x.err = err
+		y.x.err = err
 		// Part of the response is out: the only honest end is to break the connection off.
 		panic(http.ErrAbortHandler)
 	}

@@ -56,14 +56,6 @@ func (b *Budget) room(client netip.Addr, n int64) bool {
 	return n <= b.roomLocked(client)
 }
 
-// Most is what one client can have when nobody has anything.
-func (b *Budget) Most() int64 {
-	if b.limit == 0 {
-		return unlimited
-	}
-	return min(b.limit, b.share)
-}
-
 // unlimited is the room where there is no limit.
 const unlimited = 1 << 62
 

@@ -33,7 +33,7 @@ func newFile(dir string) (*os.File, error) {
 // of diskLimit bytes: what has been read makes room for what comes, so it never becomes larger.
 //
 // Room is what all responses have together, too: where memory or disk has come to its end, PHP waits as well, until this client
-// reads or others are done. One piece always finds room in memory when nothing else is there, so that a client that reads gets on
+// reads or others are done. A small piece always finds room in memory when nothing else is there, so that a client that reads gets on
 // whatever the others do.
 type Response struct {
 	dir                 string
@@ -69,7 +69,10 @@ var spoolBuffers = buffer.NewPool(FreeMemory)
 func (s *Spools) NewResponse(client netip.Addr, free int64) *Response {
 	r := &Response{
 		dir: s.cfg.Dir, memLimit: s.cfg.Memory, free: free, diskLimit: s.cfg.Disk, client: client, spooled: s.CountResponses,
-		memory: &s.Memory, disk: &s.Responses, room: make(chan struct{}, 1), mem: *spoolBuffers.Get().(*[]byte),
+		memory: &s.Memory, disk: &s.Responses, room: make(chan struct{}, 1),
+	}
+	if free >= FreeMemory {
+		r.mem = *spoolBuffers.Get().(*[]byte)
 	}
 	r.changed.L = &r.mu
 	return r
@@ -89,7 +92,10 @@ func (s *Response) Write(p []byte) (int, error) {
 		case s.over:
 			return len(p), nil
 		}
-		freed := s.disk.Wait() // before looking for room: nothing that is given back is missed
+		freed := [2]<-chan struct{}{s.disk.Wait()} // before looking for room: nothing that is given back is missed
+		if s.woff == s.roff {
+			freed[1] = s.memory.Wait()
+		}
 		n, err := s.put(left)
 		left = left[n:]
 		s.changed.Broadcast()
@@ -114,8 +120,9 @@ func (s *Response) put(p []byte) (int, error) {
 	}
 	n, err := s.writeFile(p)
 	if n == 0 && (err == nil || isFull(err)) && s.woff == s.roff && len(s.mem) == 0 {
-		s.mem = append(s.mem, p...)
-		return len(p), nil
+		n = min(len(p), s.piece())
+		s.mem = append(s.mem, p[:n]...)
+		return n, nil
 	}
 	return n, err
 }
@@ -133,7 +140,7 @@ func (s *Response) memoryRoom(n int) int64 {
 }
 
 // await waits until there may be room. s.mu must be held; it is not while waiting.
-func (s *Response) await(freed <-chan struct{}, full bool) {
+func (s *Response) await(freed [2]<-chan struct{}, full bool) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	var retry <-chan time.Time
@@ -144,7 +151,8 @@ func (s *Response) await(freed <-chan struct{}, full bool) {
 	}
 	select {
 	case <-s.room:
-	case <-freed:
+	case <-freed[0]:
+	case <-freed[1]:
 	case <-retry:
 	}
 }
@@ -245,13 +253,25 @@ func (s *Response) Next() ([]byte, error) {
 // spoolPiece is the most that is read from the file at once, in bytes.
 const spoolPiece = 64 << 10
 
+// leastPiece is how much of a response is in memory at least when nothing else of it is, in bytes.
+const leastPiece = 1 << 10
+
+// piece is how much of the response may be held in one buffer whatever others have taken. s.mu must be held.
+func (s *Response) piece() int {
+	if s.memTaken > 0 {
+		return spoolPiece
+	}
+	return int(min(max(s.free, leastPiece), spoolPiece))
+}
+
 // readFile reads the next piece of the file, and starts the file over and empty once all of it is read. s.mu must be held.
 func (s *Response) readFile() ([]byte, error) {
-	if cap(s.spare) < spoolPiece {
-		s.spare = make([]byte, spoolPiece)
+	piece := s.piece()
+	if cap(s.spare) < piece {
+		s.spare = make([]byte, piece)
 	}
 	at := s.roff % s.diskLimit
-	buf := s.spare[:min(spoolPiece, s.woff-s.roff, s.diskLimit-at)]
+	buf := s.spare[:min(int64(piece), s.woff-s.roff, s.diskLimit-at)]
 	n, err := s.file.ReadAt(buf, at)
 	if n == 0 {
 		return nil, fmt.Errorf("cannot read the spool file: %v", err)

@@ -95,3 +95,57 @@ func TestResponseSpoolsShareWhatTheyHave(t *testing.T) {
 		}
 	})
 }
+
+// Where memory and disk have come to their end, a response holds its free piece and no more, is read to its end all the same, and
+// goes on in memory once others are done there.
+func TestResponseWithoutABudgetHoldsOnlyItsFreePiece(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const free, total = 4 << 10, 300_000
+		server := New(Config{Dir: t.TempDir(), Memory: 256 << 10, MemoryTotal: 2 << 20, Disk: 1 << 20, Responses: 1 << 20})
+		client := netip.MustParseAddr("192.0.2.1")
+		memory, disk := server.Memory.takeSome(client, 2<<20), server.Responses.takeSome(client, 1<<20)
+		held := func(s *Response) int {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return cap(s.mem) + cap(s.spare)
+		}
+		response := func() *patternReader {
+			r := &patternReader{Response: server.NewResponse(client, free)}
+			go func() {
+				for at := 0; at < total; at += 60_000 {
+					if _, err := r.Write(pattern(at, 60_000)); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				r.End(nil)
+			}()
+			synctest.Wait()
+			return r
+		}
+		a, b := response(), response()
+		for a.at < total {
+			if a.piece(t) > free || held(a.Response) > 3*free {
+				t.Fatalf("after %d bytes it holds %d", a.at, held(a.Response))
+			}
+			synctest.Wait()
+		}
+		a.Leave()
+		server.Memory.Give(client, memory)
+		b.piece(t)
+		synctest.Wait()
+		if n := held(b.Response); n < 200_000 {
+			t.Errorf("there is room in memory, and %d bytes are held in it", n)
+		}
+		for b.at < total {
+			b.piece(t)
+			synctest.Wait()
+		}
+		b.Leave()
+		server.Responses.Give(client, disk)
+		if server.Memory.Taken() != 0 || server.Responses.Taken() != 0 {
+			t.Errorf("%d and %d bytes remain taken", server.Memory.Taken(), server.Responses.Taken())
+		}
+	})
+}
