@@ -25,12 +25,23 @@ func (s *side) errorLog() []string {
 	text = reloadings.ReplaceAllString(text, "${1}HOW")
 	var lines []string
 	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(strings.TrimSuffix(line, "\n"), ", cause: ")                                                           // which only phpserve tells
+		line = withoutWhy(line)
 		if !strings.HasSuffix(line, "systemd monitor interval set to 10000ms") && !strings.Contains(line, "] request failed status=") { // phpserve's own
 			lines = append(lines, line)
 		}
 	}
 	return lines
+}
+
+// withoutWhy is a line about the end of a worker without what only phpserve tells: the cause and the script.
+func withoutWhy(line string) string {
+	line = strings.TrimSuffix(line, "\n")
+	for _, why := range []string{" from start, cause: ", " from start, script: "} {
+		if before, _, ok := strings.Cut(line, why); ok {
+			return before + " from start"
+		}
+	}
+	return line
 }
 
 // logStep is something that is done to both sides, and what each says then.

@@ -75,7 +75,7 @@ func TestFPMLogsWorkersAsPHPFPM(t *testing.T) {
 			eventually(t, name+" has told of three", func() bool { return strings.Count(s.out.String(), " started\n") == 3 })
 			s.stop(syscall.SIGTERM)
 			for line := range strings.Lines(ages.ReplaceAllString(s.neutral(s.out.String()), "N $1")) {
-				line, _, _ = strings.Cut(strings.TrimSuffix(line, "\n"), ", cause: ") // which only phpserve tells
+				line = withoutWhy(line)
 				line = strings.Replace(line, "signal 9 (SIGKILL)", "signal 15 (SIGTERM)", 1)
 				if strings.Contains(line, " child N") {
 					logs[i] = append(logs[i], line)
