@@ -85,16 +85,13 @@ const diskRetry = time.Second
 func (s *Response) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var next *freed // what is waited for, noted before looking for room once more: nothing that is given back is missed
 	for left := p; len(left) > 0; {
 		switch {
 		case s.gone:
 			return len(p) - len(left), ErrReaderGone
 		case s.over:
 			return len(p), nil
-		}
-		freed := [2]<-chan struct{}{s.disk.Wait()} // before looking for room: nothing that is given back is missed
-		if s.woff == s.roff {
-			freed[1] = s.memory.Wait()
 		}
 		n, err := s.put(left)
 		left = left[n:]
@@ -103,8 +100,14 @@ func (s *Response) Write(p []byte) (int, error) {
 		if err != nil && !full {
 			return len(p) - len(left), err
 		}
-		if n == 0 {
-			s.await(freed, full)
+		switch {
+		case n > 0:
+			next = nil
+		case next == nil:
+			next = s.nextFreed()
+		default:
+			s.await(next, full)
+			next = nil
 		}
 	}
 	return len(p), nil
@@ -139,8 +142,20 @@ func (s *Response) memoryRoom(n int) int64 {
 	return s.free
 }
 
+// freed has channels that are closed when others give back room; nil: never.
+type freed struct{ disk, memory <-chan struct{} }
+
+// nextFreed is for what is given back from now on. Room in memory is of use only as long as nothing is in the file. s.mu must be held.
+func (s *Response) nextFreed() *freed {
+	f := &freed{disk: s.disk.Wait()}
+	if s.woff == s.roff {
+		f.memory = s.memory.Wait()
+	}
+	return f
+}
+
 // await waits until there may be room. s.mu must be held; it is not while waiting.
-func (s *Response) await(freed [2]<-chan struct{}, full bool) {
+func (s *Response) await(f *freed, full bool) {
 	s.mu.Unlock()
 	defer s.mu.Lock()
 	var retry <-chan time.Time
@@ -151,8 +166,8 @@ func (s *Response) await(freed [2]<-chan struct{}, full bool) {
 	}
 	select {
 	case <-s.room:
-	case <-freed[0]:
-	case <-freed[1]:
+	case <-f.disk:
+	case <-f.memory:
 	case <-retry:
 	}
 }
